@@ -1,0 +1,37 @@
+# Two commands from a clean clone: `make sweep` and `make test`. Both set up .venv once and share it.
+# PYTHON picks the interpreter that makes .venv (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+
+.PHONY: sweep test lint help clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make sweep   set up .venv, then run sweeps/binary_vs_int8.yaml and print the comparison"
+	@echo "make test    set up .venv, then run the whole test suite"
+	@echo "make lint    set up .venv, then ruff and mypy"
+	@echo "make clean   remove .venv and caches (never runs/)"
+
+# The stamp depends on pyproject.toml alone: the install is editable, so only new dependencies need another.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+sweep: $(READY)
+	$(BIN)/qbench sweep sweeps/binary_vs_int8.yaml
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""How bits are computed with: raw operations on packed tensors."""

@@ -1,0 +1,1 @@
+"""qbench compares number formats for neural networks on the same data, budget and seeds."""
