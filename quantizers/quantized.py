@@ -1,0 +1,69 @@
+"""The result of quantizing a tensor: codes and what turns them back into real values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from quantizers.formats import NumberFormat
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A tensor as codes of a number format: `x = scale · (codes - zero_point)`.
+
+    Both the fake-quantized and the packed execution of a layer read this one value, so they agree on what the
+    numbers are.
+
+    Attributes:
+        codes: any shape; int8 for BINARY (-1, +1) and signed integers, uint8 for unsigned ones, floating point for
+            the float formats (the values themselves).
+        scale: float tensor that broadcasts against `codes`: one element (per tensor), or e.g. [N, 1, 1, 1]
+            (per channel).
+        zero_point: integer tensor that broadcasts against `codes`, or None for a symmetric format (zero point 0).
+        format: the codes' number format.
+    """
+
+    codes: Tensor
+    scale: Tensor
+    zero_point: Tensor | None
+    format: NumberFormat
+
+    def dequantize(self) -> Tensor:
+        """Real values `scale · (codes - zero_point)` in the scale's dtype, the shape of `codes`."""
+        if self.format.kind == "float":
+            return self.codes
+        codes = self.codes.to(self.scale.dtype)
+        if self.zero_point is not None:
+            codes = codes - self.zero_point.to(self.scale.dtype)
+        return codes * self.scale
+
+    @property
+    def has_unit_scale(self) -> bool:
+        """True where the codes are the values: scale 1 everywhere and no zero point."""
+        return self.zero_point is None and bool((self.scale == 1).all())
+
+
+def storage_bytes(quantized: Quantized) -> int:
+    """Bytes to store a weight tensor: codes at their packed width, scales (4 bytes each), zero points (1 byte each).
+
+    The first dimension counts rows (output channels); each row is padded to whole bytes. A scale that is 1
+    everywhere is implied by the format and costs nothing.
+    """
+    codes = quantized.codes
+    rows = codes.shape[0] if codes.dim() > 1 else 1
+    total = quantized.format.packed_bytes(rows, codes.numel() // max(rows, 1))
+    if quantized.format.kind == "float":
+        return total
+    if not bool((quantized.scale == 1).all()):
+        total += 4 * quantized.scale.numel()
+    if quantized.zero_point is not None:
+        total += quantized.zero_point.numel()
+    return total
+
+
+def unit_scale(x: Tensor) -> Tensor:
+    """The scale 1 in `x`'s floating-point dtype and device (float32 for integer tensors)."""
+    return torch.ones((), dtype=x.dtype if x.is_floating_point() else torch.float32, device=x.device)
