@@ -1,0 +1,51 @@
+"""Errors that are the user's to mend: one clear line, exit code 2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from quantizers.registry import nearest
+
+
+class UserError(Exception):
+    """Bad input. The message says what is wrong, where, and what to do; the command line prints it alone."""
+
+
+class ConfigError(UserError):
+    """A configuration that cannot be used.
+
+    Args:
+        message: what is wrong and what would be right.
+        key: dotted path of the offending key, e.g. `parameters.scheme.values`.
+        file: the file it stands in, if any.
+    """
+
+    def __init__(self, message: str, key: str | None = None, file: str | None = None) -> None:
+        self.message = message
+        self.key = key
+        self.file = file
+        super().__init__(": ".join(part for part in (file, key, message) if part))
+
+    def within(self, *, file: str | None = None, prefix: str | None = None) -> ConfigError:
+        """The same error, with the file, or with `prefix.` before its key."""
+        key = ".".join(part for part in (prefix, self.key) if part) or None
+        return ConfigError(self.message, key, file or self.file)
+
+
+def config_error(error: ValidationError, known: list[str]) -> ConfigError:
+    """A pydantic error as one line: the first fault, its key, what was expected and found."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"]) or None
+    if first["type"] == "extra_forbidden":
+        return ConfigError(f"unknown key{nearest(str(first['loc'][-1]), known)}", key)
+    if first["type"] == "missing":
+        return ConfigError("is required", key)
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return ConfigError(f"{message[:1].lower()}{message[1:]}, got {_short(first['input'])}", key)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

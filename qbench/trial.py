@@ -1,0 +1,133 @@
+"""One trial's configuration: a validated value with an identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import cuda_ext
+import qbench
+import quantizers
+from qbench.errors import ConfigError, config_error
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Rate = Annotated[float, Field(gt=0, lt=1e3, allow_inf_nan=False)]
+
+
+class TrialConfig(BaseModel):
+    """Everything that decides a trial's result. Immutable; unknown keys and wrong types are errors.
+
+    Attributes:
+        scheme: a registered scheme's name, or a dotted path to a `Scheme`.
+        scheme_options: fields of the scheme to replace, e.g. `{"last_layer_weights": null}`.
+        seed: of the initial weights, the order of batches and the stochastic quantizers.
+        model, model_options: a registered model and its builder's arguments.
+        data: a registered data set.
+        split_seed: of the split; the same for every trial that is to be compared.
+        epochs: training epochs; a scheme may need a multiple of them (`Scheme.epoch_factor`).
+        batch_size: training images per step.
+        learning_rate, learning_rate_end: of the first and after the last epoch; None takes the scheme's.
+        calibration_images: training images (chosen by `split_seed`) that post-training schemes calibrate on.
+        module: dotted path to a QuantModule subclass; None is QuantModule itself.
+        device: where training runs.
+        threads: CPU threads of torch; part of the identity, because sums in another order round otherwise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+    scheme: str
+    scheme_options: dict[str, Any] = {}
+    seed: Seed = 0
+    model: str = "digits-convnet"
+    model_options: dict[str, Any] = {}
+    data: str = "digits"
+    split_seed: Seed = 0
+    epochs: Count = 30
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    learning_rate: Rate | None = None
+    learning_rate_end: Rate | None = None
+    calibration_images: Count = 512
+    module: str | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: Count = 1
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> TrialConfig:
+        """A config from plain values (of a YAML file, say).
+
+        Raises:
+            ConfigError: an unknown key (the nearest one is named), a missing or ill-typed value. Names such as the
+                scheme's are checked by `training.check`, which knows the registries.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise config_error(error, list(cls.model_fields)) from None
+
+    def flat(self) -> dict[str, Any]:
+        """Config keys as one level, nested ones dotted: `model_options.width`. Empty mappings have no key."""
+        return flatten(self.model_dump())
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one level with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def digest(*parts: Any) -> str:
+    """16 hexadecimal digits of SHA-256 over `parts` as canonical JSON."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def code_digest() -> str:
+    """Identity of the code that produces figures: the version and the sources of the three packages.
+
+    The command line and the reports do not change a figure and are left out.
+    """
+    hashed = hashlib.sha256(qbench.__version__.encode())
+    for package in (quantizers, cuda_ext, qbench):
+        root = Path(package.__path__[0])
+        for path in sorted(root.rglob("*.py")):
+            name = path.relative_to(root).as_posix()
+            if package is qbench and (name == "cli.py" or name.startswith(("report/", "sweep/", "claims/"))):
+                continue
+            hashed.update(f"{package.__name__}/{name}\0".encode() + path.read_bytes() + b"\0")
+    return hashed.hexdigest()[:16]
+
+
+def source_digest(*dotted_paths: str | None) -> str:
+    """Identity of plug-ins: the source files that the dotted paths' modules were loaded from.
+
+    Raises:
+        ConfigError: a module that cannot be found.
+    """
+    hashed = hashlib.sha256()
+    for dotted in sorted(path for path in dotted_paths if path is not None):
+        hashed.update(dotted.encode() + _source(dotted))
+    return hashed.hexdigest()[:16]
+
+
+def _source(dotted: str) -> bytes:
+    import importlib.util
+
+    name = dotted.partition(":")[0] if ":" in dotted else dotted.rpartition(".")[0]
+    try:
+        spec = importlib.util.find_spec(name)
+    except ImportError as error:
+        raise ConfigError(f"cannot import {name!r} (from {dotted!r}): {error}") from error
+    if spec is None or spec.origin is None:
+        raise ConfigError(f"cannot find module {name!r} (from {dotted!r})")
+    return Path(spec.origin).read_bytes()
