@@ -1,1 +1,37 @@
 """How bits are computed with: raw operations on packed tensors."""
+
+from cuda_ext import register as _register  # noqa: F401  (defines the operations)
+from cuda_ext.layout import from_bytes, packed_words, to_bytes
+from cuda_ext.ops import (
+    binary_weight_matmul,
+    bitplane_matmul,
+    int8_matmul,
+    pack_signs,
+    pack_signs_stochastic,
+    sign_threshold_pack,
+    unpack_signs,
+    xnor_conv2d,
+    xnor_conv2d_sign,
+    xnor_matmul,
+    xnor_matmul_sign,
+)
+from cuda_ext.threshold import fold_batch_norm, integer_threshold
+
+__all__ = [
+    "binary_weight_matmul",
+    "bitplane_matmul",
+    "fold_batch_norm",
+    "from_bytes",
+    "int8_matmul",
+    "integer_threshold",
+    "pack_signs",
+    "pack_signs_stochastic",
+    "packed_words",
+    "sign_threshold_pack",
+    "to_bytes",
+    "unpack_signs",
+    "xnor_conv2d",
+    "xnor_conv2d_sign",
+    "xnor_matmul",
+    "xnor_matmul_sign",
+]

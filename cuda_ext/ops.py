@@ -1,0 +1,269 @@
+"""The public operations: each checks its arguments and calls the raw operation of the same name.
+
+Common to all of them
+---------------------
+Packed rows are int32 [..., 16·⌈K/512⌉] as `layout` says, and carry zeros past K: `pack_signs`, `sign_threshold_pack`
+and `from_bytes` write them so; the kernels rely on it and do not check it. Tensors that are not contiguous are copied.
+An empty batch is allowed and gives an empty result; a row length of 0 is a ValueError. Every operation raises
+
+* TypeError for an argument of another type or dtype,
+* ValueError for another shape, a K that does not match, tensors on different devices, or a tensor (argument or
+  result) of more than 2^31 - 1 elements,
+
+naming the argument, what was expected and what came. Integer results are exact and equal on every backend.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cuda_ext import checks
+from cuda_ext.layout import packed_words
+from cuda_ext.reference import conv_output_size
+from cuda_ext.schemas import NAMESPACE
+
+_ops = getattr(torch.ops, NAMESPACE)
+
+# The largest K whose dot product cannot leave int32.
+BITPLANE_MAX_K = (2**31 - 1) // 255
+INT8_MAX_K = (2**31 - 1) // (128 * 128)
+
+
+def pack_signs(x: Tensor) -> Tensor:
+    """Pack signs: bit i of a row is 1 where `x_i >= 0`.
+
+    So 0.0 and -0.0 give 1 (+1), and NaN gives 0 (-1), the comparison being false.
+
+    x: float32, float64, float16 or bfloat16 [..., K]. Result: int32 [..., 16·⌈K/512⌉].
+    Source: BinaryNet (arXiv 1602.02830), eq. 1.
+    """
+    x = checks.tensor("x", x, checks.FLOATS)
+    checks.length("x.shape[-1]", x.shape[-1])
+    checks.elements("result", x.numel() // x.shape[-1] * packed_words(x.shape[-1]))
+    return _ops.pack_signs(x)
+
+
+def pack_signs_stochastic(x: Tensor, seed: Tensor) -> Tensor:
+    """Pack random signs: bit i is 1 with probability `σ(x_i) = clip((x_i + 1)/2, 0, 1)`.
+
+    Element i (its index in x read row by row) uses number i of the Philox4x32-10 stream (`philox.random_words`):
+    bit = `⌊u_i/2^8⌋ < 2^24·σ(float32(x_i))`. The same bits on every backend, for every number of threads. NaN gives 0.
+
+    x: float [..., K]; seed: int64 [2], (seed, offset), on the device of x; another offset is another stream.
+    Result: int32 [..., 16·⌈K/512⌉]. Source: BinaryNet, eqs. 2 and 3; Salmon et al., SC 2011.
+    """
+    x = checks.tensor("x", x, checks.FLOATS)
+    seed = checks.tensor("seed", seed, (torch.int64,), 1)
+    if seed.shape[0] != 2:
+        raise ValueError(f"seed: expected shape [2] (seed, offset), got {checks.shape_of(seed)}")
+    checks.length("x.shape[-1]", x.shape[-1])
+    checks.elements("result", x.numel() // x.shape[-1] * packed_words(x.shape[-1]))
+    checks.same_device(x=x, seed=seed)
+    return _ops.pack_signs_stochastic(x, seed)
+
+
+def unpack_signs(bits: Tensor, k: int) -> Tensor:
+    """The inverse of `pack_signs`: int32 [..., 16·⌈k/512⌉] -> float32 [..., k] of -1 and +1."""
+    k = checks.length("k", k)
+    bits = checks.packed("bits", bits, k)
+    checks.elements("result", bits.numel() // bits.shape[-1] * k)
+    return _ops.unpack_signs(bits, k)
+
+
+def xnor_matmul(a_bits: Tensor, b_bits: Tensor, k: int) -> Tensor:
+    """Product of ±1 matrices: `out[m, n] = Σ_i a[m, i]·b[n, i] = k - 2·popcount(a[m] xor b[n])`.
+
+    (Equal signs contribute +1, different ones -1: of k products, popcount(xor) are -1 and the rest are +1.)
+
+    a_bits: int32 [M, 16·⌈k/512⌉]; b_bits: int32 [N, 16·⌈k/512⌉], the right operand transposed, as a Linear layer's
+    weight lies. Result: int32 [M, N]. Source: BinaryNet, section 4.
+    """
+    k = checks.length("k", k)
+    a_bits = checks.packed("a_bits", a_bits, k, 2)
+    b_bits = checks.packed("b_bits", b_bits, k, 2)
+    checks.elements("result", a_bits.shape[0] * b_bits.shape[0])
+    checks.same_device(a_bits=a_bits, b_bits=b_bits)
+    return _ops.xnor_matmul(a_bits, b_bits, k)
+
+
+def xnor_matmul_sign(a_bits: Tensor, b_bits: Tensor, k: int, threshold: Tensor, direction: Tensor) -> Tensor:
+    """`sign_threshold_pack(xnor_matmul(a_bits, b_bits, k), threshold, direction)` without the int32 matrix between.
+
+    threshold: int32 [N]; direction: int8 [N]. Result: int32 [M, 16·⌈N/512⌉], the next layer's input.
+    """
+    k = checks.length("k", k)
+    a_bits = checks.packed("a_bits", a_bits, k, 2)
+    b_bits = checks.packed("b_bits", b_bits, k, 2)
+    checks.length("b_bits.shape[0]", b_bits.shape[0])
+    threshold, direction = _thresholds(threshold, direction, torch.int32, b_bits.shape[0])
+    checks.elements("result", a_bits.shape[0] * packed_words(b_bits.shape[0]))
+    checks.same_device(a_bits=a_bits, b_bits=b_bits, threshold=threshold, direction=direction)
+    return _ops.xnor_matmul_sign(a_bits, b_bits, k, threshold, direction)
+
+
+def xnor_conv2d(
+    x_bits: Tensor,
+    w_bits: Tensor,
+    channels: int,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    pad_value: int = 0,
+) -> Tensor:
+    """Convolution (cross-correlation, as torch's) of ±1 images with ±1 filters.
+
+    `out[b, y, x, o] = Σ_{i, j, c} in[b, y·s + i·d - p, x·s + j·d - p, c]·w[o, i, j, c]`, where a position outside the
+    image counts as `pad_value`: 0 (the tap adds nothing, as in float training), +1 or -1 (a constant bit).
+
+    x_bits: int32 [B, H, W, 16·⌈channels/512⌉], NHWC with a pixel's channels packed;
+    w_bits: int32 [O, kh, kw, 16·⌈channels/512⌉], that is `pack_signs(weight.permute(0, 2, 3, 1))` of torch's OIHW.
+    stride and dilation (at least 1), padding (at least 0): an int or (vertical, horizontal). No groups.
+    Result: int32 [B, Ho, Wo, O] with `Ho = ⌊(H + 2p - d·(kh - 1) - 1)/s⌋ + 1`. ValueError when that is below 1.
+    """
+    x_bits, w_bits = _conv_operands(x_bits, w_bits, channels)
+    window = _window(x_bits, w_bits, channels, stride, padding, dilation, pad_value, w_bits.shape[0])
+    checks.same_device(x_bits=x_bits, w_bits=w_bits)
+    return _ops.xnor_conv2d(x_bits, w_bits, channels, *window)
+
+
+def xnor_conv2d_sign(
+    x_bits: Tensor,
+    w_bits: Tensor,
+    channels: int,
+    threshold: Tensor,
+    direction: Tensor,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    pad_value: int = 0,
+) -> Tensor:
+    """`sign_threshold_pack(xnor_conv2d(...), threshold, direction)` without the int32 image between.
+
+    threshold: int32 [O]; direction: int8 [O]. Result: int32 [B, Ho, Wo, 16·⌈O/512⌉], the next layer's input.
+    """
+    x_bits, w_bits = _conv_operands(x_bits, w_bits, channels)
+    words = packed_words(w_bits.shape[0])
+    window = _window(x_bits, w_bits, channels, stride, padding, dilation, pad_value, words)
+    threshold, direction = _thresholds(threshold, direction, torch.int32, w_bits.shape[0])
+    checks.same_device(x_bits=x_bits, w_bits=w_bits, threshold=threshold, direction=direction)
+    return _ops.xnor_conv2d_sign(x_bits, w_bits, channels, *window, threshold, direction)
+
+
+def binary_weight_matmul(x: Tensor, w_bits: Tensor, k: int) -> Tensor:
+    """Real activations times ±1 weights: `out[m, n] = Σ_i ±x[m, i]`, additions and subtractions only.
+
+    x: float32, float16 or bfloat16 [M, k]; w_bits: int32 [N, 16·⌈k/512⌉]. Result: float32 [M, N], accumulated in
+    float32 (the order of the additions is the backend's, so results agree to rounding). Differentiable in x.
+    Source: BinaryConnect, NIPS 2015, section 2.
+    """
+    k = checks.length("k", k)
+    x = checks.tensor("x", x, (torch.float32, torch.float16, torch.bfloat16), 2)
+    if x.shape[1] != k:
+        raise ValueError(f"x: expected shape [M, {k}] for k = {k}, got {checks.shape_of(x)}")
+    w_bits = checks.packed("w_bits", w_bits, k, 2)
+    checks.elements("result", x.shape[0] * w_bits.shape[0])
+    checks.same_device(x=x, w_bits=w_bits)
+    return _ops.binary_weight_matmul(x, w_bits, k)
+
+
+def bitplane_matmul(x: Tensor, w_bits: Tensor, k: int) -> Tensor:
+    """8-bit inputs times ±1 weights: `out[m, n] = Σ_i x[m, i]·w[n, i]`, exactly.
+
+    As planes: `Σ_{p=0..7} 2^p·(2·popcount(x^p & w) - popcount(x^p))`, with x^p the p-th bits of a row.
+
+    x: uint8 [M, k]; w_bits: int32 [N, 16·⌈k/512⌉]; k at most 8,421,504 (the sum must fit int32).
+    Result: int32 [M, N]. Source: BinaryNet, section 3.4 (first layer).
+    """
+    k = checks.length("k", k, BITPLANE_MAX_K)
+    x = checks.tensor("x", x, (torch.uint8,), 2)
+    if x.shape[1] != k:
+        raise ValueError(f"x: expected shape [M, {k}] for k = {k}, got {checks.shape_of(x)}")
+    w_bits = checks.packed("w_bits", w_bits, k, 2)
+    checks.elements("result", x.shape[0] * w_bits.shape[0])
+    checks.same_device(x=x, w_bits=w_bits)
+    return _ops.bitplane_matmul(x, w_bits, k)
+
+
+def int8_matmul(a: Tensor, b: Tensor) -> Tensor:
+    """`out[m, n] = Σ_i a[m, i]·b[n, i]` in int32, exactly, for every int8 value (-128 included).
+
+    a: int8 [M, K]; b: int8 [N, K], the right operand transposed; K at most 131,071 (the sum must fit int32).
+    Result: int32 [M, N].
+    """
+    a = checks.tensor("a", a, (torch.int8,), 2)
+    b = checks.tensor("b", b, (torch.int8,), 2)
+    checks.length("a.shape[1]", a.shape[1], INT8_MAX_K)
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"b: expected shape [N, {a.shape[1]}] as a, got {checks.shape_of(b)}")
+    checks.elements("result", a.shape[0] * b.shape[0])
+    checks.same_device(a=a, b=b)
+    return _ops.int8_matmul(a, b)
+
+
+def sign_threshold_pack(x: Tensor, threshold: Tensor, direction: Tensor) -> Tensor:
+    """A folded BatchNorm and the sign after it: compare with a threshold per channel, and pack.
+
+    Bit c is 1 where
+
+    * direction > 0: `x_c >= threshold_c`     (γ > 0)
+    * direction < 0: `x_c <= threshold_c`     (γ < 0, the comparison flips)
+    * direction = 0: `threshold_c >= 0`       (γ = 0, a constant: the threshold is β)
+
+    A comparison with NaN is false, so it gives 0. `fold_batch_norm` and `integer_threshold` make the two vectors.
+
+    x: int32 or float32 [..., C]; threshold: x.dtype [C]; direction: int8 [C]. Result: int32 [..., 16·⌈C/512⌉].
+    """
+    x = checks.tensor("x", x, (torch.int32, torch.float32))
+    channels = checks.length("x.shape[-1]", x.shape[-1])
+    threshold, direction = _thresholds(threshold, direction, x.dtype, channels)
+    checks.elements("result", x.numel() // channels * packed_words(channels))
+    checks.same_device(x=x, threshold=threshold, direction=direction)
+    return _ops.sign_threshold_pack(x, threshold, direction)
+
+
+def _thresholds(threshold: Tensor, direction: Tensor, dtype: torch.dtype, channels: int) -> tuple[Tensor, Tensor]:
+    threshold = checks.tensor("threshold", threshold, (dtype,), 1)
+    direction = checks.tensor("direction", direction, (torch.int8,), 1)
+    for name, value in (("threshold", threshold), ("direction", direction)):
+        if value.shape[0] != channels:
+            raise ValueError(f"{name}: expected shape [{channels}], got {checks.shape_of(value)}")
+    return threshold, direction
+
+
+def _conv_operands(x_bits: Tensor, w_bits: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    channels = checks.length("channels", channels)
+    x_bits = checks.packed("x_bits", x_bits, channels, 4, "channels")
+    w_bits = checks.packed("w_bits", w_bits, channels, 4, "channels")
+    for name, size in zip(("O", "kh", "kw"), w_bits.shape[:3], strict=True):
+        if size < 1:
+            raise ValueError(f"w_bits: expected {name} of at least 1, got shape {checks.shape_of(w_bits)}")
+    return x_bits, w_bits
+
+
+def _window(
+    x_bits: Tensor,
+    w_bits: Tensor,
+    channels: int,
+    stride: int | Sequence[int],
+    padding: int | Sequence[int],
+    dilation: int | Sequence[int],
+    pad_value: int,
+    per_pixel: int,
+) -> tuple[list[int], list[int], list[int], int]:
+    strides = checks.pair("stride", stride, 1)
+    pads = checks.pair("padding", padding, 0)
+    dilations = checks.pair("dilation", dilation, 1)
+    if isinstance(pad_value, bool) or pad_value not in (-1, 0, 1):
+        raise ValueError(f"pad_value: expected -1, 0 or +1, got {pad_value!r}")
+    checks.length("channels·kh·kw", channels * w_bits.shape[1] * w_bits.shape[2])
+    high, wide = conv_output_size(x_bits.shape[1:3], w_bits.shape[1:3], strides, pads, dilations)
+    if high < 1 or wide < 1:
+        raise ValueError(
+            f"x_bits: expected an image that the {w_bits.shape[1]}×{w_bits.shape[2]} kernel fits into, "
+            f"got {x_bits.shape[1]}×{x_bits.shape[2]} with padding {pads} and dilation {dilations}"
+        )
+    checks.elements("result", x_bits.shape[0] * high * wide * per_pixel)
+    return strides, pads, dilations, int(pad_value)

@@ -1,0 +1,37 @@
+"""Gives every schema to torch.library with its reference, its fake kernel and, where there is one, its gradient."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cuda_ext import fake, reference
+from cuda_ext.schemas import NAMESPACE, SCHEMAS
+
+# The library object owns the registrations: they go when it does.
+_library = torch.library.Library(NAMESPACE, "DEF")
+
+for _name, _schema in SCHEMAS.items():
+    _library.define(_name + _schema, tags=(torch.Tag.needs_fixed_stride_order,))
+    # Below every backend's own key: a compiled CPU or CUDA kernel takes precedence once its library is loaded.
+    _library.impl(_name, getattr(reference, _name), "CompositeExplicitAutograd")
+    torch.library.register_fake(f"{NAMESPACE}::{_name}", getattr(fake, _name), lib=_library)
+
+
+def _save_weights(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+    x, w_bits, ctx.k = inputs
+    ctx.dtype = x.dtype
+    ctx.save_for_backward(w_bits)
+
+
+def _binary_weight_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    (w_bits,) = ctx.saved_tensors
+    return (gradient @ torch.ops.cuda_ext.unpack_signs(w_bits, ctx.k)).to(ctx.dtype), None, None
+
+
+torch.library.register_autograd(
+    f"{NAMESPACE}::binary_weight_matmul",
+    _binary_weight_gradient,
+    setup_context=_save_weights,
+    lib=_library,
+)

@@ -1,0 +1,44 @@
+"""The schema of every raw operation, in the namespace `cuda_ext`. A backend implements these names and nothing else.
+
+Notation: W(K) = 16·⌈K/512⌉ int32 words (see `layout`); every tensor is contiguous; every result is new memory.
+
+| operation | arguments | result |
+|---|---|---|
+| pack_signs | x float [..., K] | int32 [..., W(K)] |
+| pack_signs_stochastic | x float [..., K], seed int64 [2] | int32 [..., W(K)] |
+| unpack_signs | bits int32 [..., W(k)] | float32 [..., k] |
+| xnor_matmul | a_bits int32 [M, W(k)], b_bits int32 [N, W(k)] | int32 [M, N] |
+| xnor_matmul_sign | the same, threshold int32 [N], direction int8 [N] | int32 [M, W(N)] |
+| xnor_conv2d | x_bits int32 [B, H, W, W(C)], w_bits int32 [O, kh, kw, W(C)] | int32 [B, Ho, Wo, O] |
+| xnor_conv2d_sign | the same, threshold int32 [O], direction int8 [O] | int32 [B, Ho, Wo, W(O)] |
+| binary_weight_matmul | x float32, float16 or bfloat16 [M, k], w_bits int32 [N, W(k)] | float32 [M, N] |
+| bitplane_matmul | x uint8 [M, k], w_bits int32 [N, W(k)] | int32 [M, N] |
+| int8_matmul | a int8 [M, K], b int8 [N, K] | int32 [M, N] |
+| sign_threshold_pack | x int32 or float32 [..., C], threshold x.dtype [C], direction int8 [C] | int32 [..., W(C)] |
+
+Float x: float32, float64, float16 or bfloat16. `stride`, `padding` and `dilation` are (vertical, horizontal).
+What each computes is said once, in the public wrapper of the same name (`ops`); the arithmetic that a backend has to
+reproduce bit for bit is in `reference` (and `philox` for the random bits).
+
+Files of a backend: `csrc/common/*.h` is shared, `csrc/cpu/*.cpp` and `csrc/cuda/*.cu` register kernels of these
+schemas with `STABLE_TORCH_LIBRARY_IMPL(cuda_ext, CPU | CUDA, m)`. The builder compiles whatever lies there. An
+operation that a backend does not register runs on the reference, and `backends()` says so.
+"""
+
+NAMESPACE = "cuda_ext"
+
+_CONV = "Tensor x_bits, Tensor w_bits, int channels, int[] stride, int[] padding, int[] dilation, int pad_value"
+
+SCHEMAS: dict[str, str] = {
+    "pack_signs": "(Tensor x) -> Tensor",
+    "pack_signs_stochastic": "(Tensor x, Tensor seed) -> Tensor",
+    "unpack_signs": "(Tensor bits, int k) -> Tensor",
+    "xnor_matmul": "(Tensor a_bits, Tensor b_bits, int k) -> Tensor",
+    "xnor_matmul_sign": "(Tensor a_bits, Tensor b_bits, int k, Tensor threshold, Tensor direction) -> Tensor",
+    "xnor_conv2d": f"({_CONV}) -> Tensor",
+    "xnor_conv2d_sign": f"({_CONV}, Tensor threshold, Tensor direction) -> Tensor",
+    "binary_weight_matmul": "(Tensor x, Tensor w_bits, int k) -> Tensor",
+    "bitplane_matmul": "(Tensor x, Tensor w_bits, int k) -> Tensor",
+    "int8_matmul": "(Tensor a, Tensor b) -> Tensor",
+    "sign_threshold_pack": "(Tensor x, Tensor threshold, Tensor direction) -> Tensor",
+}

@@ -1,0 +1,63 @@
+"""The registrations themselves: opcheck, and torch.compile without a graph break."""
+
+from typing import Any
+
+import pytest
+import torch
+
+import cuda_ext
+from cuda_ext.schemas import SCHEMAS
+
+torch.manual_seed(0)
+K = 70
+A, B = cuda_ext.pack_signs(torch.randn(3, K)), cuda_ext.pack_signs(torch.randn(5, K))
+IMAGE, FILTER = cuda_ext.pack_signs(torch.randn(2, 5, 6, 40)), cuda_ext.pack_signs(torch.randn(5, 3, 3, 40))
+TAU, UP = torch.zeros(5, dtype=torch.int32), torch.tensor([1, -1, 0, 1, 1], dtype=torch.int8)
+WINDOW = (40, [2, 1], [1, 1], [1, 1], 0)
+
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "pack_signs": (torch.randn(3, K),),
+    "pack_signs_stochastic": (torch.randn(3, K), torch.tensor([1, 2])),
+    "unpack_signs": (A, K),
+    "xnor_matmul": (A, B, K),
+    "xnor_matmul_sign": (A, B, K, TAU, UP),
+    "xnor_conv2d": (IMAGE, FILTER, *WINDOW),
+    "xnor_conv2d_sign": (IMAGE, FILTER, *WINDOW, TAU, UP),
+    "binary_weight_matmul": (torch.randn(3, K, requires_grad=True), B, K),
+    "bitplane_matmul": (torch.randint(0, 256, (3, K), dtype=torch.uint8), B, K),
+    "int8_matmul": (
+        torch.randint(-128, 128, (3, K), dtype=torch.int8),
+        torch.randint(-128, 128, (5, K), dtype=torch.int8),
+    ),
+    "sign_threshold_pack": (torch.randn(3, 5), torch.zeros(5), UP),
+}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_opcheck(name: str) -> None:
+    torch.library.opcheck(getattr(torch.ops.cuda_ext, name).default, ARGUMENTS[name])
+
+
+def network(x: torch.Tensor, w1: torch.Tensor, w2: torch.Tensor, tau: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+    hidden = cuda_ext.xnor_matmul_sign(cuda_ext.pack_signs(x), w1, K, tau, up)
+    return cuda_ext.xnor_matmul(hidden, w2, 5).to(torch.float32) * 0.5
+
+
+def test_compile_without_graph_breaks() -> None:
+    x, w2 = torch.randn(3, K), cuda_ext.pack_signs(torch.randn(4, 5))
+    # aot_eager: traces through the fake kernels and functionalizes, and needs no C++ compiler
+    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
+    assert torch.equal(compiled(x, B, w2, TAU, UP), network(x, B, w2, TAU, UP))
+    x = torch.randn(9, K)
+    assert torch.equal(compiled(x, B, w2, TAU, UP), network(x, B, w2, TAU, UP))
+
+
+def test_export() -> None:
+    class Net(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return cuda_ext.xnor_matmul(cuda_ext.pack_signs(x), B, K)
+
+    x = torch.randn(3, K)
+    program = torch.export.export(Net(), (x,), dynamic_shapes=({0: torch.export.Dim("batch", max=1000)},))
+    x = torch.randn(8, K)
+    assert torch.equal(program.module()(x), Net()(x))
