@@ -23,6 +23,8 @@ class Quantizer(nn.Module, ABC):
     """
 
     format: NumberFormat
+    layer_name: str = ""
+    """The place of the quantizer in its network, for messages; whoever places it sets it."""
 
     @abstractmethod
     def quantize(self, x: Tensor) -> Quantized:
@@ -35,6 +37,9 @@ class Quantizer(nn.Module, ABC):
     @torch.no_grad()
     def clip_latent_(self, weight: Tensor) -> None:
         """Bound the latent `weight` in place, after an optimizer step. Does nothing unless overridden."""
+
+    def reseed(self, seed: int) -> None:
+        """Start a stochastic quantizer's random stream at `seed`. Does nothing unless overridden."""
 
     @property
     def is_ready(self) -> bool:

@@ -67,6 +67,10 @@ class StochasticSign(Sign):
             self._generator = torch.Generator(device).manual_seed(self.seed)
         return self._generator
 
+    def reseed(self, seed: int) -> None:
+        self.seed = seed
+        self._generator = None
+
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
