@@ -1,0 +1,213 @@
+"""Range rules: which interval of the real line the codes shall cover, given what an observer recorded.
+
+A rule is a pure function `rule(observer, format, **options) -> Range`; `@RANGE_RULES.register("name")` adds one. For a
+signed (symmetric) format a range is [-t, t]; for an unsigned (asymmetric) one it is [low, high] and holds 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from quantizers.affine import affine_parameters, is_symmetric
+from quantizers.extremes_observer import ExtremesObserver
+from quantizers.formats import NumberFormat
+from quantizers.histogram_observer import HistogramObserver
+from quantizers.kl import ZeroBin, kl_threshold
+from quantizers.observer import Observer
+from quantizers.ranges import Range
+from quantizers.registry import Registry
+
+RangeRule = Callable[..., Range]
+
+RANGE_RULES: Registry[RangeRule] = Registry("range rule")
+
+
+@RANGE_RULES.register("minmax")
+def minmax(observer: Observer, format: NumberFormat) -> Range:
+    """Union of extremes: the smallest minimum to the largest maximum of all batches; nothing saturates.
+
+    Raises:
+        ValueError: nothing observed.
+    """
+    observer.require_values()
+    return Range.covering(observer.minimum, observer.maximum, format)
+
+
+@RANGE_RULES.register("mean_extremes")
+def mean_extremes(observer: Observer, format: NumberFormat) -> Range:
+    """Mean over batches of the batch minimum, and of the batch maximum: one odd batch does not set the range.
+
+    Depends on what a batch is (not on their order): calibrate with batches of one size.
+
+    Raises:
+        ValueError: nothing observed, or an observer that keeps no batch extremes.
+    """
+    if not isinstance(observer, ExtremesObserver):
+        raise ValueError(f"the mean_extremes rule needs an ExtremesObserver, got {type(observer).__name__}")
+    low, high = observer.mean_extremes()
+    return Range.covering(low, high, format)
+
+
+@RANGE_RULES.register("percentile")
+def percentile(observer: Observer, format: NumberFormat, percentile: float = 99.99) -> Range:
+    """The range that leaves `100 - percentile` percent outside.
+
+    Symmetric: t is the percentile of |x|. Asymmetric: high is the percentile of x, low is its mirror image, the
+    `100 - percentile`th percentile, so that for non-negative data both formats clip the same share. Within a bin
+    values count as evenly spread; ends never lie outside the observed extremes.
+
+    Args:
+        percentile: above 50, at most 100; 100 is min-max.
+
+    Raises:
+        ValueError: percentile out of range, nothing observed, or an observer without a histogram.
+    """
+    if not 50 < percentile <= 100:
+        raise ValueError(f"percentile must be above 50 and at most 100, got {percentile}")
+    histogram = _histogram(observer, "percentile")
+    low, high = torch.zeros(2, histogram.channels, dtype=torch.float64)
+    for channel in range(histogram.channels):
+        minimum, maximum = float(histogram.minimum[channel]), float(histogram.maximum[channel])
+        if is_symmetric(format):
+            counts, width = histogram.magnitudes(channel)
+            edges = torch.arange(counts.numel() + 1).double() * width
+            high[channel] = min(_quantile(edges, counts, percentile), max(-minimum, maximum))
+            low[channel] = -high[channel]
+        else:
+            edges, counts = histogram.signed(channel)
+            high[channel] = _quantile(edges, counts, percentile)
+            low[channel] = _quantile(edges, counts, 100 - percentile)
+    if not is_symmetric(format):
+        low, high = (end.clamp(histogram.minimum, histogram.maximum) for end in (low, high))
+    return Range.covering(low, high, format)
+
+
+def _quantile(edges: Tensor, counts: Tensor, percent: float) -> float:
+    """The point below which `percent` % of the counts lie, values spread evenly inside their bin."""
+    below = counts.cumsum(0)
+    rank = percent / 100 * int(below[-1])
+    k = min(int((below < rank).sum()), counts.numel() - 1)
+    before = int(below[k]) - int(counts[k])
+    share = (rank - before) / max(int(counts[k]), 1)
+    return float(edges[k] + (edges[k + 1] - edges[k]) * min(max(share, 0.0), 1.0))
+
+
+@RANGE_RULES.register("kl")
+def kl(observer: Observer, format: NumberFormat, zero_bin: ZeroBin = "copy") -> Range:
+    """The saturation threshold of |x| with the smallest KL divergence, per channel; see `kl_threshold`.
+
+    Levels: `2^(bits-1)` for signed formats (the positive half: 128 for 8 bits), `2^bits` for unsigned formats of
+    data without negative values. Data of both signs in an unsigned format has about half of the codes on a side:
+    the threshold t of |x| with `2^(bits-1)` levels, then [max(min, -t), min(max, t)].
+    The histogram ends at the largest value observed, and the threshold is not above it.
+
+    Raises:
+        ValueError: nothing observed, an observer without a histogram, or no more bins in use than levels.
+
+    Source: Migacz, 8-bit inference with TensorRT (GTC 2017, s7310).
+    """
+    histogram = _histogram(observer, "kl")
+    low, high = torch.zeros(2, histogram.channels, dtype=torch.float64)
+    for channel in range(histogram.channels):
+        minimum, maximum = float(histogram.minimum[channel]), float(histogram.maximum[channel])
+        largest = max(-minimum, maximum)
+        if largest == 0:
+            continue  # only zeros: nothing to saturate
+        one_sided = not is_symmetric(format) and minimum >= 0
+        levels = 2**format.bits if one_sided else 2 ** (format.bits - 1)
+        counts, width = histogram.magnitudes(channel)
+        threshold = kl_threshold(counts, width, levels, zero_bin, observed_max=largest).threshold
+        low[channel], high[channel] = max(minimum, -threshold), min(maximum, threshold)
+    return Range.covering(low, high, format)
+
+
+@RANGE_RULES.register("mse")
+def mse(observer: Observer, format: NumberFormat, candidates: int = 128) -> Range:
+    """The range whose quantization has the smallest mean squared error over the histogram, per channel.
+
+    The error of a candidate is `Σ_bins count · mean over the bin of (x - x̂)²`, rounding and saturation together, with
+    values evenly spread inside their bin (see `expected_error`). Candidates are `candidates` equal steps of the
+    end towards 0; an asymmetric range moves its ends in turn. Min-max is the first candidate and another range has
+    to win by `5 / sqrt(count)` of min-max's error: about four standard errors of the estimate that the histogram
+    gives, so that a handful of values does not choose by luck.
+
+    Raises:
+        ValueError: nothing observed, an observer without a histogram, or candidates < 1.
+    """
+    if candidates < 1:
+        raise ValueError(f"candidates must be positive, got {candidates}")
+    histogram = _histogram(observer, "mse")
+    low, high = torch.zeros(2, histogram.channels, dtype=torch.float64)
+    shrink = torch.arange(candidates, 0, -1).double() / candidates
+    for channel in range(histogram.channels):
+        edges, counts = histogram.signed(channel)
+        filled = counts > 0
+        lower, upper, counts = edges[:-1][filled], edges[1:][filled], counts[filled]
+        whole = Range.covering(histogram.minimum[channel, None], histogram.maximum[channel, None], format)
+        best = whole
+        if is_symmetric(format):
+            best = _least_error(Range(whole.low * shrink, whole.high * shrink), lower, upper, counts, format)
+        else:
+            for _ in range(2):
+                moved = Range(best.low.expand(candidates), whole.high * shrink)
+                best = _least_error(moved, lower, upper, counts, format)
+                moved = Range(whole.low * shrink, best.high.expand(candidates))
+                best = _least_error(moved, lower, upper, counts, format)
+        error = expected_error(Range.concatenate(whole, best), lower, upper, counts, format)
+        total = int(counts.sum())
+        chosen = best if float(error[1]) < float(error[0]) * (1 - 5 / math.sqrt(total)) else whole
+        low[channel], high[channel] = chosen.low[0], chosen.high[0]
+    return Range.covering(low, high, format)
+
+
+def _least_error(ranges: Range, lower: Tensor, upper: Tensor, counts: Tensor, format: NumberFormat) -> Range:
+    best = int(expected_error(ranges, lower, upper, counts, format).argmin())  # the first, hence the widest, of a tie
+    return Range(ranges.low[best, None], ranges.high[best, None])
+
+
+def expected_error(ranges: Range, lower: Tensor, upper: Tensor, counts: Tensor, format: NumberFormat) -> Tensor:
+    """Mean squared error of quantizing a histogram to `format` over each of `ranges`; float64 [candidates].
+
+    With scale S, u = x / S and n = clamp(round(u), lowest, highest) (codes less the zero point),
+
+        ∫_0^x (r - r̂)² dr = S³ · (n/12 + (u - n)³/3)
+
+    (every whole step contributes S³/12; beyond the last code the cube grows: saturation), so a bin's mean error is
+    a difference of two values of it over the bin's width. A bin without width counts at its point.
+
+    Args:
+        ranges: candidates, float64 [K].
+        lower, upper, counts: the bins, [n] each; edges float64, counts int64.
+    """
+    scale, zero_point = affine_parameters(ranges, format)
+    step, offset = scale.double()[:, None], zero_point.double()[:, None]
+    lowest, highest = format.minimum - offset, format.maximum - offset
+
+    def nearest_code(x: Tensor) -> tuple[Tensor, Tensor]:
+        u = x[None, :] / step
+        return u, torch.minimum(torch.maximum(torch.round(u), lowest), highest)
+
+    def integral(x: Tensor) -> Tensor:
+        u, n = nearest_code(x)
+        return step**3 * (n / 12 + (u - n) ** 3 / 3)
+
+    u, n = nearest_code(lower)
+    at_point = (step * (u - n)) ** 2
+    width = upper - lower
+    # Under a millionth of the edge, the difference of the integrals would be rounding noise.
+    wide = width > 1e-6 * torch.maximum(lower.abs(), upper.abs())
+    over_bin = (integral(upper) - integral(lower)) / torch.where(wide, width, 1.0)
+    error = torch.where(wide, over_bin.clamp_min(0.0), at_point)
+    weight = counts.double() / counts.sum()
+    return (error * weight).sum(1)
+
+
+def _histogram(observer: Observer, rule: str) -> HistogramObserver:
+    if not isinstance(observer, HistogramObserver):
+        raise ValueError(f"the {rule} rule needs a HistogramObserver, got {type(observer).__name__}")
+    observer.require_values()
+    return observer

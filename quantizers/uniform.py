@@ -1,0 +1,299 @@
+"""Uniform (integer) quantization with a calibrated range: signed symmetric or unsigned asymmetric, 2 to 8 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from quantizers.affine import affine_parameters
+from quantizers.base import Quantizer
+from quantizers.formats import signed_integer, unsigned_integer
+from quantizers.histogram_observer import HistogramObserver
+from quantizers.observer import Observer
+from quantizers.quantized import Quantized
+from quantizers.range_rules import RANGE_RULES
+from quantizers.ranges import Range
+from quantizers.registered import register
+
+
+class QuantizerState(Enum):
+    """What a calibrated quantizer does with its input."""
+
+    PASS_THROUGH = 0  # returns it unchanged
+    OBSERVING = 1  # returns it unchanged and records its statistics
+    QUANTIZING = 2  # rounds it to the format
+
+
+def uniform_codes(x: Tensor, scale: Tensor, zero_point: Tensor, minimum: float, maximum: float) -> Tensor:
+    """`clamp(round(x / scale) + zero_point, minimum, maximum)` as floating point; half to even, saturating.
+
+    ±inf saturates, NaN stays NaN. Computed in float32, or float64 for float64 input.
+    """
+    return (torch.round(_at_least_float32(x) / scale) + zero_point).clamp(minimum, maximum)
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+class _FakeQuantize(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, zero_point: Tensor, minimum: float, maximum: float) -> Tensor:
+        codes = uniform_codes(x, scale, zero_point, minimum, maximum)
+        if ctx.needs_input_grad[0]:
+            inside = (x >= (minimum - zero_point) * scale) & (x <= (maximum - zero_point) * scale)
+            ctx.save_for_backward(inside)
+        # The arithmetic of Quantized.dequantize; subtracting the zero point also turns -0.0 into 0.0.
+        return ((codes.to(scale.dtype) - zero_point) * scale).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (inside,) = ctx.saved_tensors
+        return grads[0] * inside, None, None, None, None
+
+
+def fake_quantize(x: Tensor, scale: Tensor, zero_point: Tensor, minimum: float, maximum: float) -> Tensor:
+    """`scale · (codes - zero_point)` with `codes = clamp(round(x / scale) + zero_point, minimum, maximum)`.
+
+    Backward: `grad · 1[low <= x <= high]` (straight-through inside the range), where low and high are the values of
+    the codes `minimum` and `maximum`; both ends are inside.
+
+    Args:
+        x: floating point, any shape.
+        scale: float32, zero_point: integer or float; both broadcast against `x`.
+        minimum, maximum: of the codes.
+
+    Source: Jacob et al. (CVPR 2018) section 3, eq. 12.
+    """
+    return _FakeQuantize.apply(x, scale, zero_point.to(scale.dtype), minimum, maximum)
+
+
+@register("uniform")
+@register("int8")
+class Uniform(Quantizer):
+    """Integer quantization over a range that calibration finds.
+
+    Forward (quantizing): `x̂ = S · (q - Z)`, `q = clamp(round(x / S) + Z, q_min, q_max)`, half to even, saturating; in
+    the dtype of x (arithmetic in float32). Equals `quantize(x).dequantize()` bit for bit for float32 input.
+    Backward: 1 where `S·(q_min - Z) <= x <= S·(q_max - Z)`, else 0.
+    Forward (passing through, observing): x itself; NaN stays NaN, ±inf saturates, and `quantize` refuses NaN.
+
+    Life: built passing through; `start_observing()`; calibration batches through `forward` or `observe`; `freeze()`.
+    A stored observer can be put into `observer` instead: one calibration pass serves several rules.
+
+        quantizer = make("int8", rule="kl")
+        quantizer.observe(x)          # any number of batches
+        quantizer.freeze()
+        quantizer.quantize(x).codes   # int8
+
+    Args:
+        bits: 2..8.
+        signed: symmetric codes ±(2^(bits-1) - 1), Z = 0; values that are never negative use 0..2^(bits-1)-1. Else
+            asymmetric codes 0..2^bits-1 with a zero point at which 0 is exact.
+        full_range: signed only: adds the code -2^(bits-1).
+        channel_axis: one scale and zero point for each entry of this dimension (weights: 0); None for one in all.
+        power_of_two: `S = 2^-fl`, rounded up so that the range stays covered (`fractional_length`).
+        rule: the name of a range rule, and rule_options its keyword arguments.
+        observer: default HistogramObserver(channel_axis=channel_axis).
+
+    Attributes:
+        scale: float32 [] or [C], empty before `freeze`; float32 whatever the module is cast to.
+        zero_point: int32, the shape of scale.
+        layer_name: the place in the network; error messages begin with it.
+
+    The state_dict holds state, scale, zero point and, while observing, the statistics; it loads under
+    `torch.load(weights_only=True)`. Statistics of a frozen quantizer are not in it (`observer.to_tensors()`).
+
+    Source: Jacob et al. (CVPR 2018) section 2.1; Krishnamoorthi (2018) section 2; Migacz (GTC 2017) for rule 'kl'.
+    """
+
+    scale: Tensor
+    zero_point: Tensor
+
+    def __init__(
+        self,
+        bits: int = 8,
+        signed: bool = True,
+        full_range: bool = False,
+        channel_axis: int | None = None,
+        power_of_two: bool = False,
+        rule: str = "minmax",
+        rule_options: dict[str, Any] | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        super().__init__()
+        if full_range and not signed:
+            raise ValueError("full_range is an option of signed formats: unsigned ones always use all codes")
+        self.format = signed_integer(bits, full_range=full_range) if signed else unsigned_integer(bits)
+        self.channel_axis = channel_axis
+        self.power_of_two = power_of_two
+        self.rule = rule
+        self.rule_options = dict(rule_options or {})
+        self._range_rule = RANGE_RULES.get(rule)
+        self.observer = observer if observer is not None else HistogramObserver(channel_axis=channel_axis)
+        if self.observer.channel_axis != channel_axis:
+            raise ValueError(f"the observer's channel_axis {self.observer.channel_axis} is not {channel_axis}")
+        self._state = QuantizerState.PASS_THROUGH
+        self.register_buffer("scale", torch.empty(0))
+        self.register_buffer("zero_point", torch.empty(0, dtype=torch.int32))
+
+    @property
+    def state(self) -> QuantizerState:
+        """What `forward` does. May be set; QUANTIZING only once there is a scale (a RuntimeError otherwise)."""
+        return self._state
+
+    @state.setter
+    def state(self, state: QuantizerState) -> None:
+        if state is QuantizerState.QUANTIZING and self.scale.numel() == 0:
+            raise RuntimeError(self._named("not calibrated: observe at least one batch, then freeze()"))
+        self._state = QuantizerState(state)
+
+    @property
+    def is_ready(self) -> bool:
+        """True while quantizing."""
+        return self._state is QuantizerState.QUANTIZING
+
+    @property
+    def fractional_length(self) -> Tensor:
+        """`fl = -log2(scale)`, whole numbers where `power_of_two`; float32, the shape of scale."""
+        return -torch.log2(self.scale)
+
+    def start_observing(self) -> None:
+        """Forget the statistics; `forward` then passes its input through and records it."""
+        self.observer.reset()
+        self.state = QuantizerState.OBSERVING
+
+    def observe(self, x: Tensor) -> None:
+        """Record the statistics of one batch; nothing else changes.
+
+        Raises:
+            ValueError: NaN or infinity; the message begins with `layer_name`.
+        """
+        self.observer.owner = self.layer_name
+        self.observer.observe(x)
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        """Statistics to range (the rule) to scale and zero point; quantizing from now on.
+
+        Raises:
+            ValueError: nothing observed, or statistics the rule cannot work with; the message begins with `layer_name`.
+        """
+        self.observer.owner = ""
+        try:
+            found = self._range_rule(self.observer, self.format, **self.rule_options)
+            self.set_range(found)
+        except ValueError as error:
+            raise ValueError(self._named(str(error))) from error
+
+    @torch.no_grad()
+    def set_range(self, range: Range) -> None:
+        """Quantize over `range` (one channel, or one for each entry of `channel_axis`) from now on."""
+        scale, zero_point = affine_parameters(range, self.format, self.power_of_two)
+        if self.channel_axis is None:
+            if scale.numel() != 1:
+                raise ValueError(f"a per-tensor quantizer needs one range, got {scale.numel()}")
+            scale, zero_point = scale.reshape(()), zero_point.reshape(())
+        self.scale = scale.to(self.scale.device)
+        self.zero_point = zero_point.to(self.zero_point.device)
+        self.state = QuantizerState.QUANTIZING
+
+    def covered(self) -> Range:
+        """The values of the lowest and the highest code: what is inside saturates nowhere."""
+        scale, zero_point = self.scale.reshape(-1), self.zero_point.reshape(-1)
+        low, high = (self.format.minimum - zero_point) * scale, (self.format.maximum - zero_point) * scale
+        return Range(low.double(), high.double())
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._state is QuantizerState.QUANTIZING:
+            scale, zero_point = self._broadcast(x)
+            return fake_quantize(x, scale, zero_point, self.format.minimum, self.format.maximum)
+        if self._state is QuantizerState.OBSERVING:
+            self.observe(x)
+        return x
+
+    @torch.no_grad()
+    def quantize(self, x: Tensor) -> Quantized:
+        """Codes (int8 or uint8, the shape of x), scale (float32), zero point (int32; None where symmetric).
+
+        Raises:
+            RuntimeError: not quantizing yet.
+            ValueError: NaN in `x`, for which there is no code.
+        """
+        if not self.is_ready:
+            raise RuntimeError(self._named(f"cannot quantize in state {self._state.name}: freeze() comes first"))
+        scale, zero_point = self._broadcast(x)
+        codes = uniform_codes(x, scale, zero_point.to(scale.dtype), self.format.minimum, self.format.maximum)
+        if bool(torch.isnan(codes).any()):
+            raise ValueError(self._named("NaN has no code"))
+        symmetric = self.format.minimum < 0
+        stored = codes.to(torch.int8 if symmetric else torch.uint8)
+        return Quantized(stored, scale, None if symmetric else zero_point, self.format)
+
+    def _broadcast(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and zero point in the shape that broadcasts against `x`."""
+        if self.channel_axis is None:
+            return self.scale, self.zero_point
+        if x.shape[self.channel_axis] != self.scale.numel():
+            got, expected = x.shape[self.channel_axis], self.scale.numel()
+            raise ValueError(self._named(f"{got} channels in dimension {self.channel_axis}, calibrated for {expected}"))
+        shape = [1] * x.dim()
+        shape[self.channel_axis] = -1
+        return self.scale.view(shape), self.zero_point.view(shape)
+
+    def get_extra_state(self) -> dict[str, Tensor]:
+        """State and format, and the statistics while they are still being collected."""
+        format = torch.tensor([self.format.bits, int(self.format.minimum), int(self.format.maximum)])
+        extra = {"state": torch.tensor(self._state.value), "format": format}
+        if self._state is QuantizerState.OBSERVING:
+            extra |= {f"observer.{name}": tensor for name, tensor in self.observer.to_tensors().items()}
+        return extra
+
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        expected = [self.format.bits, int(self.format.minimum), int(self.format.maximum)]
+        stored = state["format"].tolist()
+        if stored != expected:
+            raise ValueError(self._named(f"stored for bits, codes {stored}, this quantizer has {expected}"))
+        observed = {name.removeprefix("observer."): t for name, t in state.items() if name.startswith("observer.")}
+        if observed:
+            self.observer = type(self.observer).from_tensors(observed)
+        # Buffers are loaded before the extra state, so a stored QUANTIZING finds its scale.
+        self.state = QuantizerState(int(state["state"]))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Scale and zero point have no size before calibration: take the stored one.
+        for name in ("scale", "zero_point"):
+            stored = state_dict.get(prefix + name)
+            if stored is not None:
+                setattr(self, name, torch.empty_like(stored, device=getattr(self, name).device))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Uniform:
+        # A module cast to half precision would round (or underflow) the scale, and codes would change.
+        scale = self.scale
+        super()._apply(fn, recurse)
+        if self.scale.dtype != torch.float32:
+            self.scale = scale.to(self.scale.device)
+        return self
+
+    def _named(self, message: str) -> str:
+        return f"{self.layer_name}: {message}" if self.layer_name else message
+
+    def extra_repr(self) -> str:
+        axis = f", channel_axis={self.channel_axis}" if self.channel_axis is not None else ""
+        power = ", power_of_two=True" if self.power_of_two else ""
+        return f"{self.format}, rule={self.rule!r}{axis}{power}, state={self._state.name}"
+
+
+@register("uint8")
+class UnsignedUniform(Uniform):
+    """`Uniform` with unsigned asymmetric codes (Jacob et al.); the arguments are those of `Uniform`."""
+
+    def __init__(self, bits: int = 8, **options: Any) -> None:
+        if options.pop("signed", False):
+            raise ValueError("uint8 is unsigned; use int8 for signed codes")
+        super().__init__(bits=bits, signed=False, **options)
