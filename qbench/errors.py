@@ -34,6 +34,10 @@ class ConfigError(UserError):
         return ConfigError(self.message, key, file or self.file)
 
 
+class TrainingError(UserError):
+    """A training that cannot give a usable network."""
+
+
 def config_error(error: ValidationError, known: list[str]) -> ConfigError:
     """A pydantic error as one line: the first fault, its key, what was expected and found."""
     first = error.errors(include_url=False)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import cuda_ext
 import qbench
 import quantizers
-from qbench.errors import ConfigError, config_error
+from qbench.errors import config_error
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -108,26 +109,10 @@ def code_digest() -> str:
     return hashed.hexdigest()[:16]
 
 
-def source_digest(*dotted_paths: str | None) -> str:
-    """Identity of plug-ins: the source files that the dotted paths' modules were loaded from.
-
-    Raises:
-        ConfigError: a module that cannot be found.
-    """
+def source_digest(modules: set[str]) -> str:
+    """Identity of plug-ins: the source files that these imported modules were loaded from."""
     hashed = hashlib.sha256()
-    for dotted in sorted(path for path in dotted_paths if path is not None):
-        hashed.update(dotted.encode() + _source(dotted))
+    for name in sorted(modules):
+        path = getattr(sys.modules[name], "__file__", None)
+        hashed.update(name.encode() + (b"" if path is None else Path(path).read_bytes()))
     return hashed.hexdigest()[:16]
-
-
-def _source(dotted: str) -> bytes:
-    import importlib.util
-
-    name = dotted.partition(":")[0] if ":" in dotted else dotted.rpartition(".")[0]
-    try:
-        spec = importlib.util.find_spec(name)
-    except ImportError as error:
-        raise ConfigError(f"cannot import {name!r} (from {dotted!r}): {error}") from error
-    if spec is None or spec.origin is None:
-        raise ConfigError(f"cannot find module {name!r} (from {dotted!r})")
-    return Path(spec.origin).read_bytes()

@@ -1,0 +1,57 @@
+"""Batches of examples that are already tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from qbench.data.splits import Examples
+
+
+class Batches:
+    """An iterable of (images, labels) batches, taken by indexing: no worker processes, no collation.
+
+    With a seed, each epoch has its own order, a function of (seed, epoch) alone, so that a resumed training continues
+    with the batches it would have seen. Lightning announces the epoch through `sampler.set_epoch`.
+
+    A last batch of one example is left out of a shuffled epoch: BatchNorm cannot train on it.
+
+    Args:
+        examples: all of them.
+        batch_size: examples in a batch; the last may be smaller.
+        seed: of the order; None keeps the examples' order.
+    """
+
+    def __init__(self, examples: Examples, batch_size: int, seed: int | None = None) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.examples = examples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    @property
+    def sampler(self) -> Batches:
+        """Where Lightning looks for `set_epoch`, as it does in a DataLoader."""
+        return self
+
+    batch_sampler = sampler
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.examples), self.batch_size)
+        return full + (rest > (0 if self.seed is None else 1))
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        images, labels = self.examples.images, self.examples.labels
+        if self.seed is not None:
+            # 2**32 apart: no two (seed, epoch) share an order.
+            generator = torch.Generator().manual_seed(self.seed * 2**32 + self.epoch)
+            order = torch.randperm(len(labels), generator=generator).to(labels.device)
+            images, labels = images[order], labels[order]
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            yield images[start : start + self.batch_size], labels[start : start + self.batch_size]

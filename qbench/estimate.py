@@ -1,0 +1,231 @@
+"""A network's costs under a scheme, from its shapes alone: no training, no data."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from qbench.costs import (
+    HOROWITZ_45NM,
+    Energy,
+    EnergyTable,
+    LayerCost,
+    NetworkCost,
+    Operations,
+    TrainingMemory,
+)
+from qbench.filters import NetworkRepetition, filter_repetition, network_repetition
+from qbench.geometry import Geometry
+from qbench.layers import QuantLayer
+from qbench.models import model
+from qbench.quant_op import select_op
+from qbench.schemes import Scheme, apply_scheme, scheme
+from quantizers import BINARY, FLOAT32, storage_bytes
+
+
+@dataclass(frozen=True)
+class TracedLayer:
+    """A quantizable layer as one forward pass met it.
+
+    Attributes:
+        name, layer, geometry: of the layer.
+        norm: the normalization that directly or through pooling follows it, before the next layer.
+        norm_outputs: values that it normalizes.
+        output_elements: values handed to the next layer (after pooling), or the network's scores.
+    """
+
+    name: str
+    layer: QuantLayer
+    geometry: Geometry
+    norm: _BatchNorm | None = None
+    norm_outputs: int = 0
+    output_elements: int = 0
+
+
+@torch.no_grad()
+def trace(network: nn.Module, input_shape: tuple[int, ...]) -> list[TracedLayer]:
+    """The quantizable layers in the order of execution, found by one forward pass of one zero example.
+
+    Normalization after a layer is taken to be the layer's own; a branching network's additions are not traced.
+    """
+    found: list[dict[str, Any]] = []
+    names = {module: name for name, module in network.named_modules()}
+
+    def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        shape = tuple(output.shape[1:])
+        if isinstance(module, QuantLayer):
+            geometry = module.geometry(tuple(inputs[0].shape[1:]), shape)
+            if found:
+                found[-1]["output_elements"] = geometry.inputs
+            found.append({"name": names[module], "layer": module, "geometry": geometry})
+        elif isinstance(module, _BatchNorm) and found:
+            found[-1] |= {"norm": module, "norm_outputs": prod(shape)}
+        if found:
+            found[-1]["output_elements"] = prod(shape)
+
+    leaves = [m for m in network.modules() if isinstance(m, QuantLayer) or not list(m.children())]
+    handles = [module.register_forward_hook(hook) for module in leaves]
+    training = network.training
+    reference = next(network.parameters())
+    try:
+        network.eval()(torch.zeros(1, *input_shape, device=reference.device, dtype=reference.dtype))
+    finally:
+        network.train(training)
+        for handle in handles:
+            handle.remove()
+    return [TracedLayer(**layer) for layer in found]
+
+
+def layer_cost(traced: TracedLayer, following: QuantLayer | None) -> LayerCost:
+    """One layer's counts; `following` is the next layer, whose input format the output is stored in."""
+    layer, geometry = traced.layer, traced.geometry
+    op = select_op(layer.weight_format, layer.input_format, geometry)
+    output_format = FLOAT32 if following is None else following.input_format
+    operations, other_bytes = op.cost(geometry), 0
+    if layer.bias is not None:
+        other_bytes += 4 * geometry.out_channels
+        operations += Operations(fp32_add=geometry.outputs)
+    if traced.norm is not None:
+        if output_format == BINARY:
+            # BatchNorm and sign fold to a comparison with a threshold, whose direction is the sign of gamma.
+            other_bytes += 4 * geometry.out_channels + -(-geometry.out_channels // 8)
+            operations += Operations(int32_add=traced.norm_outputs)
+        else:
+            other_bytes += 8 * geometry.out_channels
+            operations += Operations(fp32_mul=traced.norm_outputs, fp32_add=traced.norm_outputs)
+    quantized = layer.weight_format != FLOAT32
+    weight_bytes = layer.weight_format.packed_bytes(geometry.out_channels, geometry.dot_length)
+    scale_bytes = storage_bytes(layer.quantized_weight()) - weight_bytes if quantized else 0
+    if layer.input_format.kind == "integer":
+        scale_bytes += 4  # the activations' scale
+    return LayerCost(
+        name=traced.name,
+        op=op.name,
+        weight_format=layer.weight_format.name,
+        input_format=layer.input_format.name,
+        weights=geometry.weights,
+        macs=geometry.macs,
+        operations=operations,
+        weight_bytes=weight_bytes,
+        scale_bytes=scale_bytes,
+        other_bytes=other_bytes,
+        input_bytes=layer.input_format.packed_bytes(1, geometry.inputs),
+        output_bytes=output_format.packed_bytes(1, traced.output_elements),
+    )
+
+
+def network_cost(network: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
+    """The counts of a network whose layers have their quantizers (see `apply_scheme`)."""
+    layers = trace(network, input_shape)
+    following = [traced.layer for traced in layers[1:]] + [None]
+    parameters = 4 * sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    kept = 4 * sum(traced.geometry.inputs + traced.geometry.outputs for traced in layers)
+    return NetworkCost(
+        layers=tuple(layer_cost(traced, after) for traced, after in zip(layers, following, strict=True)),
+        training=TrainingMemory(parameters, parameters, 2 * parameters, kept),
+    )
+
+
+def network_filters(network: nn.Module, input_shape: tuple[int, ...]) -> NetworkRepetition | None:
+    """Filter repetition of the binary convolutions that evaluation uses; None without any."""
+    return network_repetition(
+        (traced.name, filter_repetition(traced.layer.quantized_weight().codes, traced.geometry.positions))
+        for traced in trace(network, input_shape)
+        if traced.geometry.kind == "conv2d" and traced.layer.weight_format == BINARY
+    )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A network's costs under a scheme beside its float32 costs, both priced at the same memory levels."""
+
+    cost: NetworkCost
+    reference: NetworkCost
+    energy: Energy
+    reference_energy: Energy
+
+    @property
+    def weight_compression(self) -> float:
+        """float32 bytes over bytes, everything stored at inference counted."""
+        return self.reference.stored_bytes / self.cost.stored_bytes
+
+    def figures(self) -> dict[str, float | int | str]:
+        """The figures of a result row."""
+        microjoules = self.energy.total * 1e-6
+        cost = self.cost
+        return {
+            "cost/weight_bytes": cost.stored_bytes,
+            "cost/weight_compression": self.weight_compression,
+            "cost/weights": cost.total("weights"),
+            "cost/macs": cost.total("macs"),
+            "cost/peak_activation_bytes": cost.peak_activation_bytes,
+            "cost/training_bytes": cost.training.total,
+            "cost/energy_uj": microjoules.mid,
+            "cost/energy_uj_low": microjoules.low,
+            "cost/energy_uj_high": microjoules.high,
+            "cost/energy_compression": self.reference_energy.total.mid / self.energy.total.mid,
+            "cost/weight_level": self.energy.weight_level,
+            "cost/activation_level": self.energy.activation_level,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "figures": self.figures(),
+            "cost": self.cost.to_dict(),
+            "reference": self.reference.to_dict(),
+            "energy_pj": asdict(self.energy),
+            "reference_energy_pj": asdict(self.reference_energy),
+        }
+
+
+def estimate_network(
+    network: nn.Module,
+    input_shape: tuple[int, ...],
+    *,
+    weight_level: str | None = None,
+    activation_level: str | None = None,
+    table: EnergyTable = HOROWITZ_45NM,
+) -> Estimate:
+    """Costs of a quantized network and of the same network in float32.
+
+    The memory levels are the smallest that hold the *float32* network's weights and its peak activations, and serve
+    both: a smaller format is not also given a cheaper memory. Name a level to price at that one.
+    """
+    cost = network_cost(network, input_shape)
+    reference_network = apply_scheme(copy.deepcopy(network), scheme("fp32"))
+    reference = network_cost(reference_network, input_shape)
+    weight_level = weight_level or table.smallest_level(reference.stored_bytes)
+    activation_level = activation_level or table.smallest_level(reference.peak_activation_bytes)
+    return Estimate(
+        cost,
+        reference,
+        cost.energy(weight_level, activation_level, table),
+        reference.energy(weight_level, activation_level, table),
+    )
+
+
+def estimate(
+    model_name: str,
+    scheme_name: str | Scheme,
+    *,
+    model_options: Mapping[str, Any] | None = None,
+    weight_level: str | None = None,
+    activation_level: str | None = None,
+) -> Estimate:
+    """Costs of a named model under a named scheme.
+
+    Raises:
+        ConfigError: an unknown model, scheme or option.
+    """
+    chosen = scheme_name if isinstance(scheme_name, Scheme) else scheme(scheme_name)
+    named = model(model_name)
+    network = apply_scheme(named.make(model_options or {}), chosen)
+    return estimate_network(network, named.input_shape, weight_level=weight_level, activation_level=activation_level)

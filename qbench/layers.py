@@ -1,0 +1,245 @@
+"""Layers whose weights and inputs pass through quantizers."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from qbench.geometry import Geometry
+from qbench.quant_op import Packed, QuantOp, select_op
+from quantizers import FLOAT32, NumberFormat, Quantized, Quantizer
+
+
+class QuantLayer(nn.Module):
+    """What QuantLinear and QuantConv2d share; a mixin in front of torch's own layer, whose parameters it keeps.
+
+    `y = W_q · dropout(x_q)`, where W_q and x_q are `weight` and `x` through their quantizers (None: unchanged).
+    Dropout comes after the quantizer: dropping a ±1 input then leaves that connection out, and it is off wherever
+    inputs are packed.
+
+    Attributes:
+        weight: the latent weight (float32), which the optimizer updates.
+        weight_quantizer, input_quantizer: None for float.
+        dropout: probability that training drops an input.
+        latent_evaluation: evaluation uses the latent weight, unquantized.
+        position, layer_count: its place among the network's quantizable layers; whoever builds the network sets them.
+    """
+
+    weight: Tensor
+    bias: Any
+    weight_quantizer: Quantizer | None
+    input_quantizer: Quantizer | None
+    dropout: float
+    latent_evaluation: bool
+    position: int
+    layer_count: int
+    _packed: tuple[QuantOp, Packed] | None
+
+    def _init_quantization(self, dropout: float) -> None:
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+        self.weight_quantizer = None
+        self.input_quantizer = None
+        self.dropout = dropout
+        self.latent_evaluation = False
+        self.position, self.layer_count = 0, 1
+        self._packed = None
+
+    @property
+    def weight_format(self) -> NumberFormat:
+        """The format of the weights that evaluation uses."""
+        if self.weight_quantizer is None or self.latent_evaluation:
+            return FLOAT32
+        return self.weight_quantizer.format
+
+    @property
+    def input_format(self) -> NumberFormat:
+        """The format of the inputs that evaluation uses."""
+        return FLOAT32 if self.input_quantizer is None else self.input_quantizer.format
+
+    def quantized_weight(self) -> Quantized:
+        """The weights that evaluation uses, as codes."""
+        if self.weight_quantizer is None or self.latent_evaluation:
+            return _as_float(self.weight.detach())
+        return self.weight_quantizer.quantize(self.weight.detach())
+
+    def geometry(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> Geometry:
+        """The layer's shape for one example of these shapes, without the batch."""
+        raise NotImplementedError
+
+    def pack(self, geometry: Geometry) -> QuantOp:
+        """Switch evaluation to packed execution, by the QuantOp that `select_op` chooses; returns that op.
+
+        The weights are packed as they are now: after another training step, pack again. `train()` unpacks.
+        """
+        op = select_op(self.weight_format, self.input_format, geometry)
+        self._packed = (op, op.pack(self.quantized_weight()))
+        return op
+
+    def unpack(self) -> None:
+        """Switch evaluation back to fake-quantized execution."""
+        self._packed = None
+
+    def train(self, mode: bool = True) -> Self:
+        if mode:
+            self.unpack()
+        return super().train(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._packed is not None and not self.training:
+            op, packed = self._packed
+            quantized = _as_float(x) if self.input_quantizer is None else self.input_quantizer.quantize(x)
+            return self._packed_product(op, quantized, packed)
+        if self.input_quantizer is not None:
+            x = self.input_quantizer(x)
+        if self.dropout and self.training:
+            x = F.dropout(x, self.dropout)
+        weight = self.weight
+        if self.weight_quantizer is not None and (self.training or not self.latent_evaluation):
+            weight = self.weight_quantizer(weight)
+        return self._product(x, weight)
+
+    def _product(self, x: Tensor, weight: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _packed_product(self, op: QuantOp, x: Quantized, packed: Packed) -> Tensor:
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def clip_latent_(self) -> None:
+        """The weight quantizer's latent rule, to be applied after each optimizer step."""
+        if self.weight_quantizer is not None:
+            self.weight_quantizer.clip_latent_(self.weight)
+
+
+def _as_float(x: Tensor) -> Quantized:
+    return Quantized(x, x.new_ones(()), None, FLOAT32)
+
+
+class QuantLinear(QuantLayer, nn.Linear):
+    """`nn.Linear` with a weight quantizer, an input quantizer and input dropout; see `QuantLayer`.
+
+    x: float [..., in_features]. Result: float [..., out_features].
+    """
+
+    def __init__(self, *args: Any, dropout: float = 0.0, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._init_quantization(dropout)
+
+    def _product(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.linear(x, weight, self.bias)
+
+    def _packed_product(self, op: QuantOp, x: Quantized, packed: Packed) -> Tensor:
+        y = op.linear(x, packed)
+        return y if self.bias is None else y + self.bias
+
+    def geometry(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> Geometry:
+        one, none = (1, 1), (0, 0)
+        return Geometry(
+            "linear", self.in_features, self.out_features, one, one, none, one, 1, input_shape, output_shape
+        )
+
+
+class QuantConv2d(QuantLayer, nn.Conv2d):
+    """`nn.Conv2d` with a weight quantizer, an input quantizer and input dropout; see `QuantLayer`.
+
+    Zero padding comes after the input quantizer, so a padded pixel contributes nothing.
+
+    x: float [B, C, H, W]. Result: float [B, out_channels, Ho, Wo].
+
+    Raises:
+        ValueError: a padding given by name or a padding mode other than zeros: packed execution has neither.
+    """
+
+    def __init__(self, *args: Any, dropout: float = 0.0, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if isinstance(self.padding, str) or self.padding_mode != "zeros":
+            raise ValueError(
+                f"padding must be numbers with padding_mode 'zeros', got {self.padding!r}, {self.padding_mode!r}"
+            )
+        self._init_quantization(dropout)
+
+    def _product(self, x: Tensor, weight: Tensor) -> Tensor:
+        return self._conv_forward(x, weight, self.bias)
+
+    def _packed_product(self, op: QuantOp, x: Quantized, packed: Packed) -> Tensor:
+        y = op.conv2d(x, packed, self.stride, self._pads, self.dilation, self.groups)
+        return y if self.bias is None else y + self.bias.reshape(-1, 1, 1)
+
+    @property
+    def _pads(self) -> tuple[int, int]:
+        assert not isinstance(self.padding, str)  # refused by the constructor
+        vertical, horizontal = self.padding
+        return vertical, horizontal
+
+    def geometry(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> Geometry:
+        return Geometry(
+            "conv2d",
+            self.in_channels,
+            self.out_channels,
+            (self.kernel_size[0], self.kernel_size[1]),
+            (self.stride[0], self.stride[1]),
+            self._pads,
+            (self.dilation[0], self.dilation[1]),
+            self.groups,
+            input_shape,
+            output_shape,
+        )
+
+
+def from_float(layer: nn.Linear | nn.Conv2d) -> QuantLinear | QuantConv2d:
+    """The quantizable layer with the same parameters (shared, not copied)."""
+    new: QuantLinear | QuantConv2d
+    if isinstance(layer, nn.Linear):
+        new = QuantLinear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
+    else:
+        new = QuantConv2d(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,
+            layer.stride,
+            layer.padding,
+            layer.dilation,
+            layer.groups,
+            layer.bias is not None,
+            layer.padding_mode,
+            device="meta",
+        )
+    new.weight = layer.weight
+    new.bias = layer.bias
+    return new.train(layer.training)
+
+
+class Activation(nn.Module):
+    """An activation slot: the place of a model's nonlinearity, whose function the scheme decides.
+
+    A binary activation *replaces* the ReLU (sign(relu(x)) is +1 everywhere): the slot is then the identity, and the
+    next layer's input quantizer is the nonlinearity.
+
+    Args:
+        function: "relu", "hardtanh" (clip to [-1, 1]) or "identity".
+    """
+
+    FUNCTIONS = ("relu", "hardtanh", "identity")
+
+    def __init__(self, function: str = "relu") -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.function == "relu":
+            return F.relu(x)
+        if self.function == "hardtanh":
+            return F.hardtanh(x)
+        return x
+
+    def extra_repr(self) -> str:
+        return self.function
+
+
+def quant_layers(model: nn.Module) -> list[tuple[str, QuantLayer]]:
+    """The quantizable layers of a model with their names, in the order they are declared."""
+    return [(name, module) for name, module in model.named_modules() if isinstance(module, QuantLayer)]

@@ -1,0 +1,172 @@
+"""QuantModule: any classifier, quantized by a scheme, as a LightningModule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
+
+from qbench.errors import TrainingError
+from qbench.layers import QuantLayer, quant_layers
+from qbench.schemes import (
+    Scheme,
+    apply_scheme,
+    default_activation_quantizer,
+    default_weight_quantizer,
+    glorot_scale,
+    initialize,
+)
+from qbench.schemes import scheme as named_scheme
+from quantizers import Quantizer
+
+
+def squared_hinge(scores: Tensor, labels: Tensor) -> Tensor:
+    """L2-SVM loss `mean(max(0, 1 - t·y)²)` over classes and examples, t = +1 for the label and -1 for the others.
+
+    scores: float [B, classes]; labels: int64 [B]. Source: Tang, Deep learning using linear SVMs, 2013; BinaryConnect.
+    """
+    targets = torch.full_like(scores, -1.0).scatter_(1, labels.unsqueeze(1), 1.0)
+    return (1 - targets * scores).relu().square().mean()
+
+
+class QuantModule(pl.LightningModule):
+    """A classifier whose network is quantized by a scheme and trained as BinaryConnect and BinaryNet are.
+
+    It runs in a plain `pl.Trainer`. To try a new quantizer, override one method:
+
+    >>> class MyModule(QuantModule):
+    ...     def weight_quantizer(self, layer):
+    ...         return MyQuantizer() if layer.position > 0 else None
+
+    Training: squared hinge loss, Adam, a learning rate that decays exponentially per epoch, updates of quantized
+    layers scaled as the scheme says; after each optimizer step the latent weights are clipped. A post-training scheme
+    trains the float network; `quantize` and `qbench.calibration.calibrate` then quantize it.
+
+    Args:
+        model: maps [B, ...] to scores [B, classes]; quantized in place.
+        scheme: a `Scheme` or a registered scheme's name.
+        classes: of the data.
+        learning_rate, learning_rate_end: None takes the scheme's.
+        seed: of the latent weights and the stochastic quantizers.
+
+    Raises:
+        TrainingError: after an epoch whose mean loss is infinite or NaN.
+
+    Logs: `train/loss`, `val/accuracy`, `test/accuracy` (fractions) per epoch.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        scheme: Scheme | str = "binarynet",
+        *,
+        classes: int = 10,
+        learning_rate: float | None = None,
+        learning_rate_end: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.scheme = named_scheme(scheme) if isinstance(scheme, str) else scheme
+        self.seed = seed
+        self.learning_rate = learning_rate or self.scheme.learning_rate
+        self.learning_rate_end = learning_rate_end or self.scheme.learning_rate_end
+        self.model = model
+        if self.scheme.stage == "training":
+            self.quantize()
+        else:
+            apply_scheme(model, self.scheme.training_scheme())
+        initialize(model, self.scheme, torch.Generator().manual_seed(seed))
+        self.val_accuracy = MulticlassAccuracy(classes, average="micro")
+        self.test_accuracy = MulticlassAccuracy(classes, average="micro")
+        self._losses: list[Tensor] = []
+        self._layers: list[QuantLayer] = []
+
+    # The two methods that a new quantizer overrides.
+
+    def weight_quantizer(self, layer: QuantLayer) -> Quantizer | None:
+        """The quantizer of `layer`'s weights, None for float32; by default the scheme's."""
+        return default_weight_quantizer(self.scheme)(layer)
+
+    def activation_quantizer(self, layer: QuantLayer) -> Quantizer | None:
+        """The quantizer of `layer`'s input, None for float32; by default the scheme's."""
+        return default_activation_quantizer(self.scheme)(layer)
+
+    def quantize(self) -> None:
+        """Give every layer its quantizers. A post-training scheme's are then to be calibrated."""
+        apply_scheme(
+            self.model,
+            self.scheme,
+            seed=self.seed,
+            weight_quantizer=self.weight_quantizer,
+            activation_quantizer=self.activation_quantizer,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)
+
+    def on_fit_start(self) -> None:
+        self._layers = [layer for _, layer in quant_layers(self.model)]
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, labels = batch
+        loss = squared_hinge(self.model(images), labels)
+        self._losses.append(loss.detach())
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        # Logged once an epoch: a `self.log` in every step costs as much as a small network's step.
+        loss = torch.stack(self._losses).mean()
+        self._losses.clear()
+        if not bool(torch.isfinite(loss)):
+            # Latent weights that are NaN still binarize to ±1: nothing later would show it.
+            raise TrainingError(
+                f"the training loss became {loss.item()} in epoch {self.current_epoch + 1}; try a lower learning_rate"
+            )
+        self.log("train/loss", loss, sync_dist=True)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        images, labels = batch
+        self.val_accuracy(self.model(images), labels)
+        self.log("val/accuracy", self.val_accuracy)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        images, labels = batch
+        self.test_accuracy(self.model(images), labels)
+        self.log("test/accuracy", self.test_accuracy)
+
+    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Predicted classes, int64 [B]."""
+        return self.model(batch[0]).argmax(1)
+
+    def optimizer_step(self, *args: Any, **options: Any) -> None:
+        super().optimizer_step(*args, **options)
+        for layer in self._layers:
+            layer.clip_latent_()
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        optimizer = torch.optim.Adam(self.parameter_groups(), fused=True)
+        decay = (self.learning_rate_end / self.learning_rate) ** (1 / max(self._epochs(), 1))
+        return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The trainable parameters with their learning rates: quantized layers' weights scaled as the scheme says."""
+        scales: dict[Tensor, float] = {}
+        if self.scheme.learning_rate_scale == "glorot":
+            for _, layer in quant_layers(self.model):
+                if layer.weight_quantizer is not None:
+                    scales[layer.weight] = glorot_scale(layer.weight)
+        groups: dict[float, list[Tensor]] = {}
+        for parameter in self.parameters():
+            if parameter.requires_grad:
+                groups.setdefault(scales.get(parameter, 1.0), []).append(parameter)
+        return [{"params": each, "lr": self.learning_rate * scale} for scale, each in groups.items()]
+
+    def _epochs(self) -> int:
+        epochs = self.trainer.max_epochs
+        if epochs is None or epochs < 0:
+            raise ValueError("the learning rate decays over a known number of epochs: give the Trainer max_epochs")
+        return epochs

@@ -1,0 +1,287 @@
+"""The arithmetic of one layer in one pair of number formats: packing, execution, cost.
+
+A QuantOp consumes `Quantized` tensors, the same values that fake quantization rounds to, so both executions of a
+layer agree on its numbers. `select_op` is the one place where an implementation is chosen.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import cuda_ext
+from qbench.costs import Operations
+from qbench.geometry import Geometry
+from quantizers import BINARY, INT8, NumberFormat, Quantized
+
+# The largest K whose int8 products' sum is exact in int32 on every backend.
+_INT8_MAX_K = (2**31 - 1) // (128 * 128)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A weight in the form its QuantOp computes with.
+
+    Attributes:
+        data: the codes: packed words, int8, or float32 values.
+        scale: of the weight: one element or one per output channel, shape [] or [N].
+        shape: of the weight as torch stores it, [N, K] or [N, C, kh, kw].
+    """
+
+    data: Tensor
+    scale: Tensor
+    shape: torch.Size
+
+
+class QuantOp(ABC):
+    """One layer's arithmetic for one pair of formats.
+
+    `linear` and `conv2d` take a `Quantized` input and return real values, float32:
+    scale_x · scale_w · (integer or real accumulator). A bias is the layer's business.
+    """
+
+    name: str
+    packs: bool = True
+    """False for the op that only replays float arithmetic: nothing then runs packed."""
+
+    @abstractmethod
+    def supports(self, weight: NumberFormat, activation: NumberFormat, geometry: Geometry) -> tuple[bool, str]:
+        """Whether the op serves these formats and this geometry, and why not."""
+
+    @abstractmethod
+    def pack(self, weight: Quantized) -> Packed:
+        """The weight, [N, K] or [N, C, kh, kw], in the op's own form."""
+
+    @abstractmethod
+    def linear(self, x: Quantized, packed: Packed) -> Tensor:
+        """`x [..., K] · weightᵀ` -> float32 [..., N]."""
+
+    @abstractmethod
+    def conv2d(
+        self,
+        x: Quantized,
+        packed: Packed,
+        stride: Sequence[int] = (1, 1),
+        padding: Sequence[int] = (0, 0),
+        dilation: Sequence[int] = (1, 1),
+        groups: int = 1,
+        pad_value: int = 0,
+    ) -> Tensor:
+        """Cross-correlation of `x [B, C, H, W]` -> float32 [B, N, Ho, Wo]; `pad_value` is a real value."""
+
+    @abstractmethod
+    def cost(self, geometry: Geometry) -> Operations:
+        """Operations of one inference of one example."""
+
+
+class FloatOp(QuantOp):
+    """Float arithmetic on dequantized values: serves every pair of formats, runs nothing packed."""
+
+    name = "float"
+    packs = False
+
+    def supports(self, weight: NumberFormat, activation: NumberFormat, geometry: Geometry) -> tuple[bool, str]:
+        return True, ""
+
+    def pack(self, weight: Quantized) -> Packed:
+        values = weight.dequantize()
+        return Packed(values, values.new_ones(()), values.shape)
+
+    def linear(self, x: Quantized, packed: Packed) -> Tensor:
+        return F.linear(x.dequantize(), packed.data)
+
+    def conv2d(
+        self,
+        x: Quantized,
+        packed: Packed,
+        stride: Sequence[int] = (1, 1),
+        padding: Sequence[int] = (0, 0),
+        dilation: Sequence[int] = (1, 1),
+        groups: int = 1,
+        pad_value: int = 0,
+    ) -> Tensor:
+        values, padding = _padded(x.dequantize(), padding, pad_value)
+        return F.conv2d(values, packed.data, None, tuple(stride), tuple(padding), tuple(dilation), groups)
+
+    def cost(self, geometry: Geometry) -> Operations:
+        """One multiplication and one addition a MAC."""
+        return Operations(fp32_mul=geometry.macs, fp32_add=geometry.macs)
+
+
+class _Ungrouped(QuantOp):
+    """What the packed ops share: no groups, and convolutions that `_columns` turns into a matrix product."""
+
+    weight_format: NumberFormat
+    activation_kind: str
+    max_k: int = 2**24  # sums of ±1 stay exact in float32, into which results are converted
+
+    def supports(self, weight: NumberFormat, activation: NumberFormat, geometry: Geometry) -> tuple[bool, str]:
+        if weight != self.weight_format:
+            return False, f"needs {self.weight_format} weights, got {weight}"
+        if activation.kind != self.activation_kind:
+            return False, f"needs {self.activation_kind} activations, got {activation}"
+        if geometry.groups != 1:
+            return False, f"needs groups = 1, got {geometry.groups}"
+        if geometry.dot_length > self.max_k:
+            return False, f"needs K at most {self.max_k}, got {geometry.dot_length}"
+        return True, ""
+
+    def conv2d(
+        self,
+        x: Quantized,
+        packed: Packed,
+        stride: Sequence[int] = (1, 1),
+        padding: Sequence[int] = (0, 0),
+        dilation: Sequence[int] = (1, 1),
+        groups: int = 1,
+        pad_value: int = 0,
+    ) -> Tensor:
+        if groups != 1:
+            raise ValueError(f"{self.name}: groups must be 1, got {groups}")
+        codes, padding = _padded(x.codes, padding, pad_value)
+        rows, size = _columns(codes, packed.shape[2:], stride, padding, dilation)
+        result = self.linear(Quantized(rows, x.scale, x.zero_point, x.format), packed)
+        return result.reshape(codes.shape[0], *size, packed.shape[0]).permute(0, 3, 1, 2).contiguous()
+
+
+class BinaryWeightOp(_Ungrouped):
+    """±1 weights and real activations: additions and subtractions only (BinaryConnect, NIPS 2015)."""
+
+    name = "binary-weight"
+    weight_format = BINARY
+    activation_kind = "float"
+
+    def pack(self, weight: Quantized) -> Packed:
+        rows = weight.codes.flatten(1)
+        return Packed(cuda_ext.pack_signs(rows.float()), weight.scale, weight.codes.shape)
+
+    def linear(self, x: Quantized, packed: Packed) -> Tensor:
+        k = x.codes.shape[-1]
+        result = cuda_ext.binary_weight_matmul(x.codes.reshape(-1, k), packed.data, k)
+        return (result * packed.scale.reshape(-1)).reshape(*x.codes.shape[:-1], packed.shape[0])
+
+    def cost(self, geometry: Geometry) -> Operations:
+        """One addition (or subtraction) a MAC."""
+        return Operations(fp32_add=geometry.macs)
+
+
+class XnorOp(_Ungrouped):
+    """±1 weights and ±1 activations: `a·b = K - 2·popcount(a xor b)` (BinaryNet, arXiv 1602.02830)."""
+
+    name = "xnor"
+    weight_format = BINARY
+    activation_kind = "binary"
+
+    def pack(self, weight: Quantized) -> Packed:
+        codes = weight.codes.float()
+        last = codes if codes.dim() == 2 else codes.permute(0, 2, 3, 1)
+        return Packed(cuda_ext.pack_signs(last), weight.scale, weight.codes.shape)
+
+    def linear(self, x: Quantized, packed: Packed) -> Tensor:
+        k = x.codes.shape[-1]
+        bits = cuda_ext.pack_signs(x.codes.reshape(-1, k).float())
+        result = cuda_ext.xnor_matmul(bits, packed.data, k).float()
+        return self._scaled(result, x, packed).reshape(*x.codes.shape[:-1], packed.shape[0])
+
+    def conv2d(
+        self,
+        x: Quantized,
+        packed: Packed,
+        stride: Sequence[int] = (1, 1),
+        padding: Sequence[int] = (0, 0),
+        dilation: Sequence[int] = (1, 1),
+        groups: int = 1,
+        pad_value: int = 0,
+    ) -> Tensor:
+        if groups != 1:
+            raise ValueError(f"{self.name}: groups must be 1, got {groups}")
+        bits = cuda_ext.pack_signs(x.codes.permute(0, 2, 3, 1).float())
+        result = cuda_ext.xnor_conv2d(
+            bits,
+            packed.data,
+            packed.shape[1],
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            pad_value=pad_value,
+        ).float()
+        return self._scaled(result, x, packed).permute(0, 3, 1, 2).contiguous()
+
+    @staticmethod
+    def _scaled(result: Tensor, x: Quantized, packed: Packed) -> Tensor:
+        return result * packed.scale.reshape(-1) * x.scale
+
+    def cost(self, geometry: Geometry) -> Operations:
+        """⌈K/32⌉ XNOR-popcount words an output value."""
+        return Operations(xnor_popcount_word=geometry.outputs * -(-geometry.dot_length // 32))
+
+
+class Int8Op(_Ungrouped):
+    """int8 × int8 -> int32, then scaled."""
+
+    name = "int8"
+    weight_format = INT8
+    activation_kind = "integer"
+    max_k = _INT8_MAX_K
+
+    def supports(self, weight: NumberFormat, activation: NumberFormat, geometry: Geometry) -> tuple[bool, str]:
+        if activation != INT8:
+            return False, f"needs {INT8} activations, got {activation}"
+        return super().supports(weight, activation, geometry)
+
+    def pack(self, weight: Quantized) -> Packed:
+        return Packed(weight.codes.flatten(1).contiguous(), weight.scale, weight.codes.shape)
+
+    def linear(self, x: Quantized, packed: Packed) -> Tensor:
+        k = x.codes.shape[-1]
+        result = cuda_ext.int8_matmul(x.codes.reshape(-1, k).contiguous(), packed.data)
+        scaled = result.to(torch.float64) * packed.scale.reshape(-1).double() * x.scale.double()
+        return scaled.float().reshape(*x.codes.shape[:-1], packed.shape[0])
+
+    def cost(self, geometry: Geometry) -> Operations:
+        """One 8-bit multiplication and one 32-bit accumulation a MAC."""
+        return Operations(int8_mul=geometry.macs, int32_add=geometry.macs)
+
+
+OPS: tuple[QuantOp, ...] = (XnorOp(), BinaryWeightOp(), Int8Op(), FloatOp())
+"""In order of preference; FloatOp, last, serves everything."""
+
+
+def select_op(weight: NumberFormat, activation: NumberFormat, geometry: Geometry) -> QuantOp:
+    """The first of OPS that serves these formats and this geometry."""
+    for op in OPS:
+        if op.supports(weight, activation, geometry)[0]:
+            return op
+    raise AssertionError("FloatOp serves everything")
+
+
+def refusals(weight: NumberFormat, activation: NumberFormat, geometry: Geometry) -> dict[str, str]:
+    """Why each op that does not serve does not, by op name."""
+    verdicts = ((op.name, op.supports(weight, activation, geometry)) for op in OPS)
+    return {name: reason for name, (served, reason) in verdicts if not served}
+
+
+def _padded(x: Tensor, padding: Sequence[int], pad_value: int) -> tuple[Tensor, Sequence[int]]:
+    """Images padded with a value other than zero, and the padding that is left to do."""
+    if pad_value == 0 or not any(padding):
+        return x, padding
+    vertical, horizontal = padding
+    return F.pad(x, (horizontal, horizontal, vertical, vertical), value=pad_value), (0, 0)
+
+
+def _columns(
+    x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
+) -> tuple[Tensor, tuple[int, int]]:
+    """The patches of `x [B, C, H, W]` as rows [B·Ho·Wo, C·kh·kw], zero padded, and (Ho, Wo). Any dtype."""
+    vertical, horizontal = padding
+    x = F.pad(x, (horizontal, horizontal, vertical, vertical))
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    patches = x.unfold(2, spans[0], stride[0]).unfold(3, spans[1], stride[1])
+    patches = patches[..., :: dilation[0], :: dilation[1]]  # [B, C, Ho, Wo, kh, kw]
+    size = (patches.shape[2], patches.shape[3])
+    return patches.permute(0, 2, 3, 1, 4, 5).reshape(x.shape[0] * size[0] * size[1], -1), size

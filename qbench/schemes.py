@@ -1,0 +1,308 @@
+"""What of a network is quantized by what: schemes, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod, sqrt
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from torch import nn
+
+import quantizers
+from qbench.errors import ConfigError, config_error
+from qbench.layers import Activation, QuantLayer, from_float, quant_layers
+from quantizers import Quantizer, Registry
+
+
+class QuantizerSpec(BaseModel):
+    """A quantizer by name (or dotted path) and the options of its constructor.
+
+    In a YAML file: `sign`, or `{name: int8, options: {rule: kl}}`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    options: dict[str, Any] = {}
+
+    def build(self) -> Quantizer:
+        """The quantizer, new.
+
+        Raises:
+            ConfigError: no such quantizer, or options it does not take.
+        """
+        try:
+            return quantizers.make(self.name, **self.options)
+        except (ValueError, TypeError, ImportError, AttributeError) as error:
+            raise ConfigError(str(error)) from error
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+Spec = Annotated[QuantizerSpec, BeforeValidator(_named)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Scheme(BaseModel):
+    """A way to quantize and train a network.
+
+    Attributes:
+        name, description: for people.
+        weights: quantizer of the weights; None keeps float32.
+        activations: quantizer of every layer's input but the first's; None keeps float32.
+        network_input: quantizer of the first layer's input, the data.
+        first_layer, last_layer: "same" as the others, or "float": weights and input (the last layer's) stay float32.
+        activation_function: what fills the model's activation slots. A binary activation replaces the ReLU: identity.
+        stage: "training" quantizes in training; "post-training" trains the float network and quantizes it then.
+        initial_weights: "uniform" draws latent weights from U(-1, 1); "default" keeps torch's.
+        learning_rate_scale: "glorot" multiplies a quantized layer's update by sqrt((fan_in + fan_out) / 1.5).
+        learning_rate, learning_rate_end: of the first epoch and after the last; decays exponentially per epoch.
+        epoch_factor: epochs for each epoch of the budget; 1 unless a scheme cannot converge within it.
+        evaluation_weights: "quantized", or "latent": evaluation uses the real-valued weights.
+
+    The settings follow BinaryConnect and BinaryNet: no bias, every layer quantized, first and last included.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    description: str = ""
+    weights: Spec | None = None
+    activations: Spec | None = None
+    network_input: Spec | None = None
+    first_layer: Literal["same", "float"] = "same"
+    last_layer: Literal["same", "float"] = "same"
+    activation_function: Literal["relu", "hardtanh", "identity"] = "relu"
+    stage: Literal["training", "post-training"] = "training"
+    initial_weights: Literal["default", "uniform"] = "default"
+    learning_rate_scale: Literal["none", "glorot"] = "none"
+    learning_rate: Rate = 3e-3
+    learning_rate_end: Rate = 3e-5
+    epoch_factor: Annotated[int, Field(ge=1)] = 1
+    evaluation_weights: Literal["quantized", "latent"] = "quantized"
+
+    def replace(self, **options: Any) -> Scheme:
+        """The scheme with other field values, validated.
+
+        Raises:
+            ConfigError: an unknown field or a bad value.
+        """
+        try:
+            return Scheme.model_validate(self.model_dump() | options)
+        except ValidationError as error:
+            raise config_error(error, list(Scheme.model_fields)) from None
+
+    def training_scheme(self) -> Scheme:
+        """The scheme that training runs: without the quantizers, if this one quantizes afterwards."""
+        if self.stage == "training":
+            return self
+        return self.replace(weights=None, activations=None, network_input=None, stage="training")
+
+    @property
+    def specs(self) -> list[QuantizerSpec]:
+        """The quantizers it names."""
+        return [spec for spec in (self.weights, self.activations, self.network_input) if spec is not None]
+
+    def weight_spec(self, position: int, count: int) -> QuantizerSpec | None:
+        """The weights' quantizer of layer `position` of `count`."""
+        return None if self._is_float(position, count) else self.weights
+
+    def input_spec(self, position: int, count: int) -> QuantizerSpec | None:
+        """The input's quantizer of layer `position` of `count`."""
+        if self._is_float(position, count):
+            return None
+        return self.network_input if position == 0 else self.activations
+
+    def _is_float(self, position: int, count: int) -> bool:
+        return (position == 0 and self.first_layer == "float") or (position == count - 1 and self.last_layer == "float")
+
+
+SCHEMES: Registry[Scheme] = Registry("scheme", group="qbench.schemes")
+
+
+def scheme(name: str, **options: Any) -> Scheme:
+    """The scheme called `name` (or at a dotted path), with `options` replaced.
+
+    Raises:
+        ConfigError: no such scheme, with the nearest one; a path that is no Scheme; an unknown option.
+    """
+    try:
+        found = SCHEMES.get(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise ConfigError(str(error), "scheme") from error
+    if not isinstance(found, Scheme):
+        raise ConfigError(f"{name!r} is {type(found).__name__}, expected a Scheme", "scheme")
+    if not options:
+        return found
+    try:
+        return found.replace(**options)
+    except ConfigError as error:
+        raise error.within(prefix="scheme_options") from None
+
+
+def glorot_scale(weight: torch.Tensor) -> float:
+    """`sqrt((fan_in + fan_out) / 1.5)`, fans times k·k for a convolution.
+
+    The factor by which a binary layer's update is multiplied (after Glorot); without it, deep binary nets stop early.
+    Source: the authors' published code of BinaryConnect and BinaryNet.
+
+    >>> round(glorot_scale(torch.empty(128, 3, 3, 3)), 2)
+    28.04
+    """
+    window = prod(weight.shape[2:])
+    return sqrt((weight.shape[0] + weight.shape[1]) * window / 1.5)
+
+
+QuantizerOf = Callable[[QuantLayer], Quantizer | None]
+
+
+def apply_scheme(
+    model: nn.Module,
+    scheme: Scheme,
+    *,
+    seed: int = 0,
+    weight_quantizer: QuantizerOf | None = None,
+    activation_quantizer: QuantizerOf | None = None,
+) -> nn.Module:
+    """Quantize `model` in place as `scheme` says, and return it.
+
+    Its `nn.Linear` and `nn.Conv2d` become quantizable (parameters kept); every layer, in the order of declaration,
+    gets a weight and an input quantizer; activation slots (`Activation`, `nn.ReLU`) get the scheme's function. Weights
+    are not initialized here: see `initialize`.
+
+    Args:
+        seed: of the stochastic quantizers; each layer draws from its own stream.
+        weight_quantizer, activation_quantizer: what decides a layer's quantizers instead of the scheme.
+
+    Raises:
+        ConfigError: a model without a layer to quantize, or a quantizer that cannot be built.
+    """
+    _make_quantizable(model, scheme)
+    layers = quant_layers(model)
+    if not layers:
+        raise ConfigError(f"{type(model).__name__} has no nn.Linear or nn.Conv2d to quantize", "model")
+    for position, (name, layer) in enumerate(layers):
+        layer.position, layer.layer_count = position, len(layers)
+        layer.weight_quantizer = (weight_quantizer or default_weight_quantizer(scheme))(layer)
+        layer.input_quantizer = (activation_quantizer or default_activation_quantizer(scheme))(layer)
+        layer.latent_evaluation = scheme.evaluation_weights == "latent"
+        for index, quantizer in enumerate((layer.weight_quantizer, layer.input_quantizer)):
+            if quantizer is not None:
+                quantizer.layer_name = f"{name}.{('weight', 'input')[index]}"
+                quantizer.reseed(_stream(seed, position, index))
+    return model
+
+
+def default_weight_quantizer(scheme: Scheme) -> QuantizerOf:
+    """What chooses a layer's weight quantizer when nothing else does: the scheme."""
+
+    def choose(layer: QuantLayer) -> Quantizer | None:
+        spec = scheme.weight_spec(layer.position, layer.layer_count)
+        return None if spec is None else spec.build()
+
+    return choose
+
+
+def default_activation_quantizer(scheme: Scheme) -> QuantizerOf:
+    """What chooses a layer's input quantizer when nothing else does: the scheme."""
+
+    def choose(layer: QuantLayer) -> Quantizer | None:
+        spec = scheme.input_spec(layer.position, layer.layer_count)
+        return None if spec is None else spec.build()
+
+    return choose
+
+
+def _stream(seed: int, position: int, index: int) -> int:
+    """A seed of its own for each quantizer: neighbouring seeds and layers must not share a stream."""
+    return (seed * 1_000_003 + position * 2 + index + 1) % 2**63
+
+
+def _make_quantizable(model: nn.Module, scheme: Scheme) -> None:
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Linear | nn.Conv2d) and not isinstance(child, QuantLayer):
+                setattr(module, name, from_float(child))
+            elif isinstance(child, Activation | nn.ReLU):
+                setattr(module, name, Activation(scheme.activation_function))
+
+
+@torch.no_grad()
+def initialize(model: nn.Module, scheme: Scheme, generator: torch.Generator) -> None:
+    """Draw the latent weights of quantized layers from U(-1, 1), where the scheme says so.
+
+    Source: BinaryConnect's and BinaryNet's published code.
+    """
+    if scheme.initial_weights == "uniform":
+        for _, layer in quant_layers(model):
+            if layer.weight_quantizer is not None:
+                layer.weight.uniform_(-1, 1, generator=generator)
+
+
+def _add(scheme: Scheme) -> None:
+    SCHEMES.add(scheme.name, scheme)
+
+
+_SIGN_WEIGHTS = QuantizerSpec(name="sign", options={"estimator": "identity"})
+_SIGN_ACTIVATIONS = QuantizerSpec(name="sign")
+
+_add(Scheme(name="fp32", description="float32 weights and activations: the reference"))
+_add(
+    Scheme(
+        name="binaryconnect",
+        description="±1 weights by the deterministic sign, float activations (BinaryConnect)",
+        weights=_SIGN_WEIGHTS,
+        initial_weights="uniform",
+        learning_rate_scale="glorot",
+    )
+)
+_add(
+    Scheme(
+        name="binaryconnect-stochastic",
+        description="±1 weights drawn anew at each step, the latent float weights at evaluation (BinaryConnect)",
+        weights=QuantizerSpec(name="stochastic_sign", options={"estimator": "identity"}),
+        initial_weights="uniform",
+        learning_rate_scale="glorot",
+        learning_rate=1e-2,
+        epoch_factor=2,
+        evaluation_weights="latent",
+    )
+)
+_add(
+    Scheme(
+        name="binarynet",
+        description="±1 weights and activations by the deterministic sign (BinaryNet)",
+        weights=_SIGN_WEIGHTS,
+        activations=_SIGN_ACTIVATIONS,
+        activation_function="identity",
+        initial_weights="uniform",
+        learning_rate_scale="glorot",
+    )
+)
+_add(
+    Scheme(
+        name="binarynet-stochastic",
+        description="±1 weights by the deterministic sign, ±1 activations drawn in training (BinaryNet)",
+        weights=_SIGN_WEIGHTS,
+        activations=QuantizerSpec(name="stochastic_sign"),
+        activation_function="identity",
+        initial_weights="uniform",
+        learning_rate_scale="glorot",
+    )
+)
+for _rule, _text in (("minmax", "the whole range"), ("kl", "the range of least KL divergence")):
+    _add(
+        Scheme(
+            name=f"int8-{_rule}",
+            description=f"post-training INT8: per-channel weights, activations calibrated to {_text}",
+            weights=QuantizerSpec(name="int8", options={"rule": "minmax", "channel_axis": 0}),
+            activations=QuantizerSpec(name="int8", options={"rule": _rule}),
+            # Pixels fill a known range evenly spaced: there is nothing to saturate.
+            network_input=QuantizerSpec(name="int8", options={"rule": "minmax"}),
+            stage="post-training",
+        )
+    )

@@ -1,0 +1,377 @@
+"""One trial, from its configuration to its figures."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from filelock import FileLock
+from pytorch_lightning.loggers import Logger
+from torch import Tensor, nn
+
+from qbench import calibration
+from qbench.data import Examples, Source, Splits, TensorDataModule, source
+from qbench.data.datamodule import EVALUATION_BATCH
+from qbench.errors import ConfigError
+from qbench.estimate import estimate_network, network_filters, trace
+from qbench.layers import quant_layers
+from qbench.models import Model, model
+from qbench.module import QuantModule
+from qbench.schemes import Scheme, scheme
+from qbench.trial import TrialConfig, code_digest, digest, source_digest
+from qbench.weights import flat_state, load_state, load_tensors, save_tensors
+from quantizers import QUANTIZERS
+from quantizers.registry import import_dotted
+
+OnEpoch = Callable[[int, int], None]
+_OWN_PACKAGES = ("qbench", "quantizers", "cuda_ext")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a configuration's names stand for."""
+
+    config: TrialConfig
+    scheme: Scheme
+    model: Model
+    source: Source
+    module: type[QuantModule]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the scheme trains for within the budget."""
+        return self.config.epochs * self.scheme.epoch_factor
+
+    def plugins(self) -> set[str]:
+        """Modules outside the project whose code this trial runs."""
+        used = [self.model.build, self.source.load, self.module]
+        used += [QUANTIZERS.get(spec.name) for spec in self.scheme.specs]
+        modules = {item.__module__ for item in used}
+        return {name for name in modules if name.partition(".")[0] not in _OWN_PACKAGES}
+
+    def build(self) -> QuantModule:
+        """The module before training; a function of the configuration."""
+        torch.manual_seed(self.config.seed)
+        return self.module(
+            self.model.make(self.config.model_options),
+            self.scheme,
+            classes=self.source.classes,
+            learning_rate=self.config.learning_rate,
+            learning_rate_end=self.config.learning_rate_end,
+            seed=self.config.seed,
+        )
+
+
+def resolve(config: TrialConfig) -> Parts:
+    """Look up a configuration's names and try its options.
+
+    Raises:
+        ConfigError: an unknown name (with the nearest) or option, or parts that do not fit together.
+    """
+    parts = Parts(
+        config,
+        scheme(config.scheme, **config.scheme_options),
+        model(config.model),
+        source(config.data),
+        _module(config.module),
+    )
+    if parts.model.input_shape != parts.source.input_shape or parts.model.classes != parts.source.classes:
+        raise ConfigError(
+            f"{config.model!r} takes {parts.model.input_shape} and gives {parts.model.classes} classes, "
+            f"data {config.data!r} has {parts.source.input_shape} and {parts.source.classes}",
+            "model",
+        )
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("no CUDA device is available to torch; use 'cpu'", "device")
+    return parts
+
+
+def check(config: TrialConfig) -> None:
+    """Raise a ConfigError if `run_trial` could not build this trial."""
+    parts = resolve(config)
+    with torch.random.fork_rng(devices=[]):
+        module = parts.build()
+        if parts.scheme.stage == "post-training":
+            module.quantize()
+
+
+def _module(path: str | None) -> type[QuantModule]:
+    if path is None:
+        return QuantModule
+    try:
+        found: Any = import_dotted(path)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(str(error), "module") from error
+    if not (isinstance(found, type) and issubclass(found, QuantModule)):
+        raise ConfigError(f"{path!r} is no subclass of QuantModule", "module")
+    return found
+
+
+def trial_id(config: TrialConfig) -> str:
+    """Identity of a trial's result: its configuration, its scheme, the code and the plug-ins that produce it."""
+    parts = resolve(config)
+    return digest(config.model_dump(), parts.scheme.model_dump(), code_digest(), source_digest(parts.plugins()))
+
+
+def training_key(config: TrialConfig) -> str:
+    """Identity of a trial's training: equal for trials that differ only in what happens after it."""
+    parts = resolve(config)
+    # Without names and calibration: what is not quantized in training trains as fp32 does.
+    fields = config.model_dump(exclude={"scheme", "scheme_options", "calibration_images"})
+    trained = parts.scheme.training_scheme().model_dump(exclude={"name", "description", "evaluation_weights"})
+    return digest(fields, trained, code_digest(), source_digest(parts.plugins()))
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A trial's figures.
+
+    Attributes:
+        row: configuration keys, `trial_id`, `training_key`, `shared` and the figures, one level, plain values.
+        predictions: the predicted class of each test image, in the split's order.
+        labels: the true ones.
+    """
+
+    row: dict[str, Any]
+    predictions: list[int]
+    labels: list[int]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network's state and how it came about.
+
+    Attributes:
+        state: of the epoch with the best validation accuracy (the first of equals).
+        epoch: that epoch, counted from 1.
+        seconds: of the training, with validation after each epoch.
+        shared: another trial trained it.
+    """
+
+    state: dict[str, Tensor]
+    epoch: int
+    seconds: float
+    shared: bool
+
+
+def run_trial(
+    config: TrialConfig, folder: Path, *, logger: Logger | None = None, on_epoch: OnEpoch | None = None
+) -> TrialResult:
+    """Train (or take over an equal training), quantize, evaluate.
+
+    Args:
+        config: the trial.
+        folder: `folder/trainings` keeps trained networks; trials with equal `training_key` share one.
+        logger: of the training's history, e.g. a WandbLogger; a shared training has none.
+        on_epoch: called after each epoch with the epoch, counted from 1, and their number.
+
+    Raises:
+        ConfigError: a configuration that cannot be built.
+        TrainingError: the loss became infinite or NaN.
+    """
+    parts = resolve(config)
+    with _threads(config.threads):
+        splits = parts.source.load(config.split_seed)
+        store = folder / "trainings" / training_key(config)
+        store.mkdir(parents=True, exist_ok=True)
+        module = parts.build()
+        with FileLock(store / "lock"):
+            trained = _stored_training(store)
+            if trained is None:
+                trained = _train(parts, module, splits, logger, on_epoch)
+                _store_training(store, trained)
+            load_state(module.model, trained.state)
+            if parts.scheme.stage == "post-training":
+                module.quantize()
+                _calibrate(parts, module.model, splits, store)
+        return _evaluate(parts, module.to("cpu").eval(), splits, trained)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _train(
+    parts: Parts, module: QuantModule, splits: Splits, logger: Logger | None, on_epoch: OnEpoch | None
+) -> Trained:
+    config = parts.config
+    device = torch.device(config.device)
+    data = TensorDataModule(
+        Splits(splits.train.to(device), splits.validation.to(device), splits.test), config.batch_size, config.seed
+    )
+    best = _BestWeights(on_epoch)
+    start = time.perf_counter()
+    with _quiet_lightning():
+        trainer = pl.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=1,
+            max_epochs=parts.epochs,
+            logger=logger or False,
+            callbacks=[best],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1_000_000,
+        )
+        trainer.fit(module, data)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return Trained(best.state, best.epoch, time.perf_counter() - start, shared=False)
+
+
+class _BestWeights(pl.Callback):
+    """Keeps the state of the epoch with the best validation accuracy."""
+
+    def __init__(self, on_epoch: OnEpoch | None) -> None:
+        self.accuracy = -1.0
+        self.epoch = 0
+        self.state: dict[str, Tensor] = {}
+        self.on_epoch = on_epoch
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        accuracy = float(trainer.callback_metrics["val/accuracy"])
+        if accuracy > self.accuracy:
+            self.accuracy, self.epoch = accuracy, trainer.current_epoch + 1
+            model = pl_module.model
+            assert isinstance(model, nn.Module)
+            self.state = {key: tensor.clone() for key, tensor in flat_state(model.state_dict()).items()}
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.on_epoch is not None:
+            self.on_epoch(trainer.current_epoch + 1, trainer.max_epochs or 0)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Without Lightning's notices on devices and its hints on workers, which say nothing about a trial."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _stored_training(store: Path) -> Trained | None:
+    facts = store / "training.json"
+    if not facts.exists():
+        return None
+    known = json.loads(facts.read_text())
+    return Trained(load_tensors(store / "weights.safetensors"), known["epoch"], known["seconds"], shared=True)
+
+
+def _store_training(store: Path, trained: Trained) -> None:
+    save_tensors(trained.state, store / "weights.safetensors")
+    # Last, and in one step: its presence says that the weights are whole.
+    temporary = store / ".training.json"
+    temporary.write_text(json.dumps({"epoch": trained.epoch, "seconds": trained.seconds}))
+    temporary.replace(store / "training.json")
+
+
+def calibration_images(splits: Splits, count: int, seed: int) -> Examples:
+    """`count` training images drawn without replacement by `seed`.
+
+    Raises:
+        ConfigError: more images than there are.
+    """
+    if count > len(splits.train):
+        raise ConfigError(f"{count} images of {len(splits.train)} training images", "calibration_images")
+    order = torch.randperm(len(splits.train), generator=torch.Generator().manual_seed(seed))
+    return splits.train[order[:count]]
+
+
+def _calibrate(parts: Parts, network: nn.Module, splits: Splits, store: Path) -> None:
+    """Calibrate, with one pass over the images for all schemes that observe the same way."""
+    config = parts.config
+    observers = {name: repr(q.observer) for name, q in calibration.input_quantizers(network).items()}
+    key = digest(config.calibration_images, config.split_seed, observers)
+    path = store / f"calibration-{key}.safetensors"
+    if path.exists():
+        calibration.load_statistics(network, load_tensors(path))
+    else:
+        images = calibration_images(splits, config.calibration_images, config.split_seed).images
+        calibration.observe(network, images, EVALUATION_BATCH)
+        save_tensors(calibration.statistics(network), path)
+    calibration.freeze(network)
+
+
+@torch.no_grad()
+def predict(network: nn.Module, images: Tensor) -> Tensor:
+    """Predicted classes, int64 [N], of an evaluating network."""
+    return torch.cat([network(batch).argmax(1) for batch in images.split(EVALUATION_BATCH)])
+
+
+@torch.no_grad()
+def packed_predictions(network: nn.Module, images: Tensor) -> tuple[Tensor, list[str]] | None:
+    """Predictions of packed execution, and the names of its ops; None where no layer runs packed."""
+    layers = trace(network, tuple(images.shape[1:]))
+    try:
+        ops = [traced.layer.pack(traced.geometry) for traced in layers]
+        if not any(op.packs for op in ops):
+            return None
+        return predict(network, images), [op.name for op in ops]
+    finally:
+        for _, layer in quant_layers(network):
+            layer.unpack()
+
+
+def _evaluate(parts: Parts, module: QuantModule, splits: Splits, trained: Trained) -> TrialResult:
+    network, test = module.model, splits.test
+    predictions = predict(network, test.images)
+    validation = predict(network, splits.validation.images)
+    packed = packed_predictions(network, test.images)
+    filters = network_filters(network, parts.model.input_shape)
+    figures: dict[str, Any] = {
+        "test/accuracy": _share(predictions == test.labels),
+        "val/accuracy": _share(validation == splits.validation.labels),
+        "kernel/agreement": None if packed is None else _share(packed[0] == predictions),
+        "kernel/ops": None if packed is None else " ".join(packed[1]),
+        "time/train_s": trained.seconds,
+        "training/epochs": parts.epochs,
+        "training/best_epoch": trained.epoch,
+        "training/learning_rate_start": module.learning_rate,
+        "training/learning_rate_end": module.learning_rate_end,
+        **estimate_network(network, parts.model.input_shape).figures(),
+        **{f"filters/{key}": None if filters is None else getattr(filters, key) for key in _FILTER_FIGURES},
+    }
+    identity = {
+        "trial_id": trial_id(parts.config),
+        "training_key": training_key(parts.config),
+        "shared": trained.shared,
+    }
+    return TrialResult(parts.config.flat() | identity | figures, predictions.tolist(), test.labels.tolist())
+
+
+_FILTER_FIGURES = (
+    "unique_fraction",
+    "unique_fraction_signed",
+    "random_fraction",
+    "op_reduction",
+    "random_op_reduction",
+    "op_reduction_with_additions",
+)
+
+
+def _share(equal: Tensor) -> float:
+    return int(equal.sum()) / len(equal)
