@@ -92,8 +92,10 @@ def kl_threshold(
     """The saturation threshold of |x| that loses least information, `argmin_i KL(P_i‖Q_i)`.
 
     Candidates keep the first i bins, i = levels .. len(counts) inclusive; `kl_divergence` defines P and Q. The
-    threshold is `(i + ½) · bin_width`. A tie (within 1e-12 nats) goes to the smallest i: of ranges that lose equally
-    little, the one with the finest steps. The last candidate is always finite, so there is always a choice.
+    threshold is `(i + ½) · bin_width`. A tie (within 1e-12 nats) goes to the candidate that clips fewest counts, of
+    those to the smallest i, which has the finest steps. (Ties are real: with the values 0.5 and 3 alone, clipping 3
+    to 0.5 puts all of P in one bin, which Q copies: divergence 0, just as without clipping.) The last candidate is
+    always finite, so there is always a choice.
 
     Args:
         counts: histogram of |x| from 0, int64 [n] (any integer dtype), n > levels. Of bins beyond the largest
@@ -134,8 +136,9 @@ def kl_threshold(
     if zero_bin == "copy":
         treated[0] = treated[1]
     divergence = _divergences(treated, levels)
-    tied = divergence <= divergence.min() + TIE_TOLERANCE
-    bins = levels + int(tied.nonzero()[0])
+    tied = levels + (divergence <= divergence.min() + TIE_TOLERANCE).nonzero().flatten()
+    kept = _prefix(counts)[tied]
+    bins = int(tied[kept == kept[-1]][0])  # the largest of the tied keeps the most
     threshold = (bins + 0.5) * bin_width
     if observed_max is not None:
         threshold = min(threshold, observed_max)

@@ -54,11 +54,11 @@ def mean_extremes(observer: Observer, format: NumberFormat) -> Range:
 
 @RANGE_RULES.register("percentile")
 def percentile(observer: Observer, format: NumberFormat, percentile: float = 99.99) -> Range:
-    """The range that leaves `100 - percentile` percent outside.
+    """The range that leaves `100 - percentile` percent outside (of an asymmetric one: at each end).
 
-    Symmetric: t is the percentile of |x|. Asymmetric: high is the percentile of x, low is its mirror image, the
-    `100 - percentile`th percentile, so that for non-negative data both formats clip the same share. Within a bin
-    values count as evenly spread; ends never lie outside the observed extremes.
+    Symmetric: t is the percentile of |x|. Asymmetric: high is the percentile of x and -low that of -x, so that for
+    non-negative data both formats clip the same share. Within a bin values count as evenly spread; ends never lie
+    outside the observed extremes.
 
     Args:
         percentile: above 50, at most 100; 100 is min-max.
@@ -80,7 +80,7 @@ def percentile(observer: Observer, format: NumberFormat, percentile: float = 99.
         else:
             edges, counts = histogram.signed(channel)
             high[channel] = _quantile(edges, counts, percentile)
-            low[channel] = _quantile(edges, counts, 100 - percentile)
+            low[channel] = -_quantile(-edges.flip(0), counts.flip(0), percentile)
     if not is_symmetric(format):
         low, high = (end.clamp(histogram.minimum, histogram.maximum) for end in (low, high))
     return Range.covering(low, high, format)

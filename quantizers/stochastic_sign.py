@@ -60,16 +60,25 @@ class StochasticSign(Sign):
         super().__init__(estimator, clip)
         self.seed = seed
         self._generator: torch.Generator | None = None
+        self._stored_state: Tensor | None = None  # of a loaded checkpoint, until its device is known
 
     def generator(self, device: torch.device) -> torch.Generator:
-        """The quantizer's generator on `device`, seeded at its first use there."""
+        """The quantizer's generator on `device`, seeded at its first use there.
+
+        Raises:
+            RuntimeError: the state of a loaded checkpoint belongs to another kind of device; `reseed` starts anew.
+        """
         if self._generator is None or self._generator.device != device:
             self._generator = torch.Generator(device).manual_seed(self.seed)
+            if self._stored_state is not None:
+                self._generator.set_state(self._stored_state)
+                self._stored_state = None
         return self._generator
 
     def reseed(self, seed: int) -> None:
         self.seed = seed
         self._generator = None
+        self._stored_state = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -78,12 +87,13 @@ class StochasticSign(Sign):
 
     def get_extra_state(self) -> Tensor:
         """The generator's state; empty before the first draw."""
-        return self._generator.get_state() if self._generator is not None else torch.empty(0, dtype=torch.uint8)
+        if self._generator is not None:
+            return self._generator.get_state()
+        return self._stored_state if self._stored_state is not None else torch.empty(0, dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        if state.numel():
-            self._generator = torch.Generator().manual_seed(self.seed)
-            self._generator.set_state(state.cpu())
+        self._generator = None
+        self._stored_state = state.cpu().clone() if state.numel() else None
 
     @torch.no_grad()
     def quantize(self, x: Tensor) -> Quantized:

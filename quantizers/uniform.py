@@ -245,11 +245,15 @@ class Uniform(Quantizer):
         shape[self.channel_axis] = -1
         return self.scale.view(shape), self.zero_point.view(shape)
 
+    @property
+    def _stores_statistics(self) -> bool:
+        return self._state is QuantizerState.OBSERVING
+
     def get_extra_state(self) -> dict[str, Tensor]:
-        """State and format, and the statistics while they are still being collected."""
+        """State and format, and the statistics while they are still needed."""
         format = torch.tensor([self.format.bits, int(self.format.minimum), int(self.format.maximum)])
         extra = {"state": torch.tensor(self._state.value), "format": format}
-        if self._state is QuantizerState.OBSERVING:
+        if self._stores_statistics:
             extra |= {f"observer.{name}": tensor for name, tensor in self.observer.to_tensors().items()}
         return extra
 

@@ -153,14 +153,21 @@ def test_outliers_are_clipped():
     assert not result.clips_nothing
 
 
-def test_ties_go_to_the_smallest_range():
-    # One value a level and nothing beyond: every candidate from 5 on reproduces the histogram, at divergence 0.
+def test_a_tie_goes_to_the_smallest_range_that_clips_least():
+    # One value a level: every candidate from 5 on reproduces the histogram at divergence 0 ...
     counts = torch.zeros(32, dtype=torch.int64)
     counts[0] = counts[4] = 10
     with pytest.warns(DegenerateKLWarning):
         result = kl_threshold(counts, 1.0, levels=4, zero_bin="keep")
     assert result.bins == 5
     assert result.divergence[1:].abs().max() == 0
+    # ... and so does clipping everything into the only filled bin, which loses the value 20.
+    counts = torch.zeros(32, dtype=torch.int64)
+    counts[6] = counts[20] = 10
+    with pytest.warns(DegenerateKLWarning):
+        result = kl_threshold(counts, 1.0, levels=4, zero_bin="keep")
+    assert result.divergence[7 - 4] == 0
+    assert result.bins == 21
 
 
 @pytest.mark.parametrize("bin_index", [0, 3, 31])

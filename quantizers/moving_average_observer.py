@@ -1,0 +1,55 @@
+"""A range that follows training: moving averages of the batches' extremes."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from quantizers.observer import Observer, axis_of, axis_tensor
+
+
+class MovingAverageObserver(Observer):
+    """Exponential moving average of batch extremes, `e ← e + momentum · (batch extreme - e)`; the first batch sets e.
+
+    A training-time observer: old batches, seen under old weights, fade. Its result depends on the order of batches,
+    so it cannot be merged; for calibration use a mergeable observer.
+
+    Args:
+        momentum: share of the newest batch, above 0 and at most 1; 1 follows the current tensor (weights).
+        channel_axis: as for `Observer`.
+
+    Source: Jacob et al. (CVPR 2018) section 3.1 (EMA with smoothing close to 1; their smoothing is 1 - momentum).
+    """
+
+    def __init__(self, momentum: float = 0.01, channel_axis: int | None = None) -> None:
+        super().__init__(channel_axis)
+        if not 0 < momentum <= 1:
+            raise ValueError(f"momentum must be above 0 and at most 1, got {momentum}")
+        self.momentum = momentum
+
+    def _record(self, rows: Tensor, low: Tensor, high: Tensor) -> None:
+        if self.is_empty:
+            self.minimum, self.maximum = low, high
+        else:
+            self.minimum = self.minimum + self.momentum * (low - self.minimum)
+            self.maximum = self.maximum + self.momentum * (high - self.maximum)
+
+    def merge(self, other: Self) -> Self:
+        raise TypeError(self._named("a moving average depends on the order of batches and cannot be merged"))
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        return {
+            "channel_axis": axis_tensor(self.channel_axis),
+            "momentum": torch.tensor(self.momentum, dtype=torch.float64),
+            "minimum": self.minimum.clone(),
+            "maximum": self.maximum.clone(),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
+        result = cls(float(tensors["momentum"]), axis_of(tensors["channel_axis"]))
+        result.minimum = tensors["minimum"].cpu().clone()
+        result.maximum = tensors["maximum"].cpu().clone()
+        return result

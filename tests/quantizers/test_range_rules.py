@@ -1,0 +1,283 @@
+"""Range rules: hand-computed ranges, numpy's percentiles, and the mean squared error by brute force."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quantizers import (
+    INT8,
+    RANGE_RULES,
+    UINT8,
+    DegenerateKLWarning,
+    ExtremesObserver,
+    HistogramObserver,
+    Range,
+    kl_threshold,
+    make,
+    signed_integer,
+    unsigned_integer,
+)
+from quantizers.range_rules import expected_error
+
+
+def observe(*batches, axis=None, bins=2048):
+    observer = HistogramObserver(bins, channel_axis=axis)
+    for batch in batches:
+        observer.observe(torch.as_tensor(batch, dtype=torch.float32))
+    return observer
+
+
+def ends(rule, observer, format, **options):
+    found = RANGE_RULES.get(rule)(observer, format, **options)
+    return list(zip(found.low.tolist(), found.high.tolist(), strict=True))
+
+
+def heavy_tailed(size, seed=0):
+    return np.random.default_rng(seed).standard_t(4, size).astype(np.float32)
+
+
+def test_names():
+    assert RANGE_RULES.names() == ["kl", "mean_extremes", "minmax", "mse", "percentile"]
+
+
+def test_min_max_is_the_union_of_extremes():
+    observer = observe([-1.0, 3.0], [-2.0, 0.5])
+    assert ends("minmax", observer, INT8) == [(-3.0, 3.0)]
+    assert ends("minmax", observer, UINT8) == [(-2.0, 3.0)]
+
+
+def test_mean_of_extremes():
+    observer = observe([-1.0, 3.0], [-2.0, 0.5], [-6.0, 2.5])
+    assert ends("mean_extremes", observer, INT8) == [(-3.0, 3.0)]
+    assert ends("mean_extremes", observer, UINT8) == [(-3.0, 2.0)]
+
+
+@pytest.mark.parametrize("rule", ["minmax", "mean_extremes", "percentile", "mse"])
+def test_ranges_hold_zero(rule):
+    assert ends(rule, observe([5.0, 6.0]), UINT8)[0][0] == 0
+    assert ends(rule, observe([-6.0, -5.0]), UINT8)[0][1] == 0
+
+
+@pytest.mark.parametrize("rule", sorted(RANGE_RULES.names()))
+@pytest.mark.parametrize("format", [INT8, UINT8, signed_integer(3), unsigned_integer(2)])
+def test_channels_are_ranged_apart(rule, format):
+    weight = torch.from_numpy(heavy_tailed(6000)).reshape(3, 2000) * torch.tensor([[1.0], [10.0], [0.0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateKLWarning)
+        together = ends(rule, observe(weight, axis=0), format)
+        assert together == [ends(rule, observe(row), format)[0] for row in weight]
+    assert together[2] == (0.0, 0.0)
+
+
+class TestPercentile:
+    @pytest.mark.parametrize("percent", [75.0, 99.0, 99.9, 99.99])
+    def test_against_numpy_within_a_bin(self, percent):
+        x = heavy_tailed(100_000)
+        observer = observe(x)
+        bin_width = observer.bin_width.item()
+        high = ends("percentile", observer, INT8, percentile=percent)[0][1]
+        assert high == pytest.approx(np.percentile(np.abs(x), percent, method="inverted_cdf"), abs=bin_width)
+        low, high = ends("percentile", observer, UINT8, percentile=percent)[0]
+        assert high == pytest.approx(np.percentile(x, percent, method="inverted_cdf"), abs=bin_width)
+        assert low == pytest.approx(-np.percentile(-x, percent, method="inverted_cdf"), abs=bin_width)
+
+    def test_by_hand(self):
+        # Bins of width 1: |x| counts 0, 4, 0, 0, 0, 4: the median is the end of bin 1, 75 % the middle of bin 5.
+        observer = observe([1.1, -1.2, 1.3, -1.4, 5.1, 5.2, -5.3, 5.9], bins=8)
+        assert ends("percentile", observer, INT8, percentile=50.0001)[0][1] == pytest.approx(5.0, abs=1e-4)
+        assert ends("percentile", observer, INT8, percentile=75)[0][1] == 5.5
+        assert ends("percentile", observer, INT8, percentile=100)[0][1] == torch.tensor(5.9).item()
+
+    @pytest.mark.parametrize("percent", [60.0, 90.0, 99.9])
+    def test_both_formats_agree_on_data_without_negative_values(self, percent):
+        observer = observe(np.abs(heavy_tailed(10_000)))
+        signed = ends("percentile", observer, INT8, percentile=percent)[0][1]
+        low, high = ends("percentile", observer, UINT8, percentile=percent)[0]
+        assert (low, high) == (0, pytest.approx(signed))
+
+    @pytest.mark.parametrize("percent", [50, 0, -1, 100.1, math.nan])
+    def test_bad_percentile(self, percent):
+        with pytest.raises(ValueError, match="percentile must be above 50"):
+            ends("percentile", observe([1.0]), INT8, percentile=percent)
+
+
+class TestKL:
+    def test_is_kl_threshold_of_the_magnitudes(self):
+        x = heavy_tailed(50_000)
+        observer = observe(x)
+        counts, width = observer.magnitudes()
+        expected = kl_threshold(counts, width, levels=128, observed_max=float(np.abs(x).max()))
+        assert expected.threshold < 0.9 * np.abs(x).max()
+        assert ends("kl", observer, INT8) == [(-expected.threshold, expected.threshold)]
+        four_bits = kl_threshold(counts, width, levels=8).threshold
+        assert ends("kl", observer, signed_integer(4)) == [(-four_bits, four_bits)]
+
+    def test_unsigned_data_has_256_levels(self):
+        x = np.abs(heavy_tailed(50_000))
+        counts, width = observe(x).magnitudes()
+        expected = kl_threshold(counts, width, levels=256, observed_max=float(x.max()))
+        assert ends("kl", observe(x), UINT8) == [(0.0, expected.threshold)]
+
+    def test_data_of_both_signs_in_an_unsigned_format(self):
+        x = np.concatenate([np.maximum(heavy_tailed(50_000), -0.5), [-0.5]])
+        counts, width = observe(x).magnitudes()
+        expected = kl_threshold(counts, width, levels=128)
+        assert ends("kl", observe(x), UINT8) == [(-0.5, expected.threshold)]
+
+    def test_zero_bin_option_reaches_the_algorithm(self):
+        x = np.maximum(heavy_tailed(50_000), 0)
+        assert ends("kl", observe(x), INT8, zero_bin="keep")[0][1] < ends("kl", observe(x), INT8)[0][1]
+
+    def test_threshold_does_not_exceed_the_largest_value(self):
+        with pytest.warns(DegenerateKLWarning):
+            assert ends("kl", observe([0.5, 3.0]), INT8) == [(-3.0, 3.0)]
+
+    def test_too_few_bins_for_the_levels(self):
+        observer = observe(heavy_tailed(1000), bins=128)
+        with pytest.raises(ValueError, match="min-max in disguise"):
+            ends("kl", observer, INT8)
+
+
+def brute_force_error(x, low, high, format):
+    """Mean squared error of quantizing the values themselves, written out."""
+    x = x.astype(np.float64)
+    if format.minimum < 0:
+        scale, zero_point = high / format.maximum, 0
+    else:
+        scale = (high - low) / format.maximum
+        zero_point = np.clip(np.round(-low / scale), 0, format.maximum)
+    codes = np.clip(np.round(x / scale) + zero_point, format.minimum, format.maximum)
+    return np.mean((scale * (codes - zero_point) - x) ** 2)
+
+
+class TestMSE:
+    @pytest.mark.parametrize("format", [INT8, UINT8, signed_integer(4, full_range=True), unsigned_integer(3)])
+    @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+    def test_expected_error_is_that_of_the_values(self, format, share):
+        x = heavy_tailed(200_000)
+        edges, counts = observe(x).signed()
+        low, high = float(x.min()) * share, float(x.max()) * share
+        candidate = Range.covering(torch.tensor([low]), torch.tensor([high]), format)
+        error = expected_error(candidate, edges[:-1], edges[1:], counts, format).item()
+        assert error == pytest.approx(
+            brute_force_error(x, candidate.low.item(), candidate.high.item(), format), rel=0.02
+        )
+
+    def test_expected_error_of_uniform_values_is_the_textbook_one(self):
+        # One bin over whole steps: S²/12 inside; saturated by d beyond the last code: d²/3.
+        candidate = Range(torch.tensor([-3.0], dtype=torch.float64), torch.tensor([3.0], dtype=torch.float64))
+        format = signed_integer(3)  # codes -3..3, S = 1
+        one = torch.tensor([1])
+
+        def error(lower, upper):
+            bounds = (torch.tensor([b], dtype=torch.float64) for b in (lower, upper))
+            return expected_error(candidate, *bounds, one, format).item()
+
+        assert error(0.0, 3.0) == pytest.approx(1 / 12)
+        assert error(-2.0, 1.0) == pytest.approx(1 / 12)
+        assert error(3.0, 5.0) == pytest.approx(4 / 3)
+        assert error(0.25, 0.25) == pytest.approx(1 / 16)
+        assert error(-0.5, 0.0) == pytest.approx(1 / 12)
+
+    def test_finds_the_best_symmetric_range(self):
+        x = heavy_tailed(100_000)
+        format = signed_integer(4)
+        largest = float(np.abs(x).max())
+        candidates = [largest * k / 128 for k in range(1, 129)]
+        errors = [brute_force_error(x, -t, t, format) for t in candidates]
+        found = ends("mse", observe(x), format)[0][1]
+        assert brute_force_error(x, -found, found, format) <= min(errors) * 1.005
+        assert found < 0.5 * largest
+
+    def test_asymmetric_range_beats_min_max_and_one_sided_clipping(self):
+        x = np.concatenate([heavy_tailed(50_000), [40.0, -25.0]]).astype(np.float32)
+        low, high = ends("mse", observe(x), unsigned_integer(4))[0]
+        assert -25 < low < 0 < high < 40
+        found = brute_force_error(x, low, high, unsigned_integer(4))
+        assert found < brute_force_error(x, -25, high, unsigned_integer(4))
+        assert found < brute_force_error(x, low, 40, unsigned_integer(4))
+
+    @given(
+        seed=st.integers(0, 2**31),
+        size=st.integers(1, 3000),
+        kind=st.sampled_from(["normal", "laplace", "t", "uniform", "relu", "grid"]),
+        bits=st.integers(2, 8),
+        name=st.sampled_from(["int8", "uint8"]),
+    )
+    @settings(max_examples=60, deadline=None)
+    def test_never_worse_than_min_max(self, seed, size, kind, bits, name):
+        rng = np.random.default_rng(seed)
+        values = {
+            "normal": lambda: rng.normal(size=size),
+            "laplace": lambda: rng.laplace(size=size),
+            "t": lambda: rng.standard_t(3, size),
+            "uniform": lambda: rng.random(size),
+            "relu": lambda: np.maximum(rng.normal(size=size), 0),
+            "grid": lambda: rng.integers(-20, 20, size) * 0.37,
+        }[kind]()
+        x = torch.from_numpy(values.astype(np.float32))
+        errors = {}
+        for rule in ("minmax", "mse"):
+            quantizer = make(name, bits=bits, rule=rule)
+            quantizer.observe(x)
+            quantizer.freeze()
+            errors[rule] = (quantizer(x).double() - x.double()).square().mean().item()
+        assert errors["mse"] <= errors["minmax"] * (1 + 1e-9)
+
+    def test_a_handful_of_values_stays_at_min_max(self):
+        observer = observe([0.1, 0.2, 5.0, -0.3])
+        assert ends("mse", observer, INT8) == ends("minmax", observer, INT8)
+
+    def test_bad_candidates(self):
+        with pytest.raises(ValueError, match="candidates"):
+            ends("mse", observe([1.0]), INT8, candidates=0)
+
+
+@pytest.mark.parametrize("rule", ["percentile", "mse", "kl"])
+def test_rules_on_histograms_refuse_an_observer_without_one(rule):
+    observer = ExtremesObserver()
+    observer.observe(torch.ones(2))
+    with pytest.raises(ValueError, match=f"{rule} rule needs a HistogramObserver, got ExtremesObserver"):
+        ends(rule, observer, INT8)
+
+
+@pytest.mark.parametrize("rule", sorted(RANGE_RULES.names()))
+def test_nothing_observed(rule):
+    observer = HistogramObserver()
+    observer.owner = "fc2.input"
+    with pytest.raises(ValueError, match=r"fc2\.input: no values observed"):
+        ends(rule, observer, INT8)
+
+
+@pytest.mark.parametrize("rule", sorted(RANGE_RULES.names()))
+def test_rules_do_not_change_the_statistics(rule):
+    observer = observe(heavy_tailed(5000))
+    before = {name: tensor.clone() for name, tensor in observer.to_tensors().items()}
+    ends(rule, observer, INT8)
+    after = observer.to_tensors()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_range_refuses_what_is_no_interval():
+    for low, high in ((1.0, 0.0), (math.nan, 1.0), (0.0, math.inf)):
+        with pytest.raises(ValueError, match="finite ends"):
+            Range.covering(torch.tensor([low]), torch.tensor([high]), UINT8)
+
+
+def test_a_new_rule_is_usable_by_name():
+    @RANGE_RULES.register("half_of_min_max")
+    def half(observer, format):
+        return Range.covering(observer.minimum / 2, observer.maximum / 2, format)
+
+    try:
+        quantizer = make("int8", rule="half_of_min_max")
+        quantizer.observe(torch.tensor([254.0]))
+        quantizer.freeze()
+        assert quantizer.scale.item() == 1.0
+    finally:
+        del RANGE_RULES._items["half_of_min_max"]
