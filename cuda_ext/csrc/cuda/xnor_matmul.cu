@@ -1,0 +1,56 @@
+// xnor_matmul and xnor_matmul_sign on CUDA. Not run on a GPU yet.
+#include "xnor_dispatch.h"
+
+namespace cuda_ext {
+namespace {
+
+PackedRows packed_rows(const Tensor& bits, int64_t k) {
+  return {read<uint32_t>(bits), bits.size(0), static_cast<int>(packed_steps(k)), static_cast<int32_t>(k)};
+}
+
+template <class Sink>
+void multiply(const Context& context, const Tensor& a_bits, const Tensor& b_bits, int64_t k, const Sink& sink) {
+  const Tensor a_aligned = aligned_16(a_bits), b_aligned = aligned_16(b_bits);
+  const PackedRows a = packed_rows(a_aligned, k), b = packed_rows(b_aligned, k);
+  const XnorKernel kernel = choose_xnor_kernel(context, mma_tile_kernel<64, 64, PackedRows, Sink>);
+  if (kernel == XnorKernel::popc) return launch_popc(context, a, b, sink);
+  const CountedOperands counted = count_operands(context, a_aligned, a.rows, b_aligned, b.rows, a.step_count, 0);
+  launch_mma(context, a, b, sink, counted.counts);
+}
+
+void check_operands(const Tensor& a_bits, const Tensor& b_bits, int64_t k) {
+  check_packed("a_bits", a_bits, k, 2);
+  check_packed("b_bits", b_bits, k, 2);
+  check_same_device(a_bits, b_bits);
+}
+
+Tensor xnor_matmul(const Tensor& a_bits, const Tensor& b_bits, int64_t k) {
+  check_operands(a_bits, b_bits, k);
+  const int64_t rows = a_bits.size(0), columns = b_bits.size(0);
+  const Context context(a_bits);
+  Tensor out = new_tensor(a_bits, {rows, columns}, ScalarType::Int);
+  if (out.numel() == 0) return out;
+  multiply(context, a_bits, b_bits, k, Int32Sink{write<int32_t>(out), rows, columns});
+  return out;
+}
+
+Tensor xnor_matmul_sign(const Tensor& a_bits, const Tensor& b_bits, int64_t k, const Tensor& threshold,
+                        const Tensor& direction) {
+  check_operands(a_bits, b_bits, k);
+  const int64_t rows = a_bits.size(0), columns = b_bits.size(0);
+  check_thresholds(a_bits, threshold, direction, ScalarType::Int, columns);
+  const Context context(a_bits);
+  Tensor out = new_tensor(a_bits, {rows, packed_words(columns)}, ScalarType::Int);
+  if (out.numel() == 0) return out;
+  multiply(context, a_bits, b_bits, k,
+           SignSink{write<uint32_t>(out), read<int32_t>(threshold), read<int8_t>(direction), rows, columns});
+  return out;
+}
+
+}  // namespace
+}  // namespace cuda_ext
+
+STABLE_TORCH_LIBRARY_IMPL(cuda_ext, CUDA, m) {
+  m.impl("xnor_matmul", TORCH_BOX(&cuda_ext::xnor_matmul));
+  m.impl("xnor_matmul_sign", TORCH_BOX(&cuda_ext::xnor_matmul_sign));
+}
