@@ -1,6 +1,7 @@
 """How bits are computed with: raw operations on packed tensors."""
 
 from cuda_ext import register as _register  # noqa: F401  (defines the operations)
+from cuda_ext import runtime as _runtime
 from cuda_ext.layout import from_bytes, packed_words, to_bytes
 from cuda_ext.ops import (
     binary_weight_matmul,
@@ -8,6 +9,8 @@ from cuda_ext.ops import (
     int8_matmul,
     pack_signs,
     pack_signs_stochastic,
+    prepack,
+    prepack_int8,
     sign_threshold_pack,
     unpack_signs,
     xnor_conv2d,
@@ -15,9 +18,15 @@ from cuda_ext.ops import (
     xnor_matmul,
     xnor_matmul_sign,
 )
+from cuda_ext.prepacked import Prepacked
+from cuda_ext.runtime import Backend, available_paths, backends, use_path
 from cuda_ext.threshold import fold_batch_norm, integer_threshold
 
 __all__ = [
+    "Backend",
+    "Prepacked",
+    "available_paths",
+    "backends",
     "binary_weight_matmul",
     "bitplane_matmul",
     "fold_batch_norm",
@@ -27,11 +36,16 @@ __all__ = [
     "pack_signs",
     "pack_signs_stochastic",
     "packed_words",
+    "prepack",
+    "prepack_int8",
     "sign_threshold_pack",
     "to_bytes",
     "unpack_signs",
+    "use_path",
     "xnor_conv2d",
     "xnor_conv2d_sign",
     "xnor_matmul",
     "xnor_matmul_sign",
 ]
+
+_runtime.load()

@@ -11,6 +11,8 @@ An empty batch is allowed and gives an empty result; a row length of 0 is a Valu
   result) of more than 2^31 - 1 elements,
 
 naming the argument, what was expected and what came. Integer results are exact and equal on every backend.
+
+Where weights are taken, a `Prepacked` of `prepack` (or `prepack_int8`) is taken as well, with the same result.
 """
 
 from collections.abc import Sequence
@@ -18,8 +20,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cuda_ext import checks
+from cuda_ext import checks, runtime
 from cuda_ext.layout import packed_words
+from cuda_ext.prepacked import Prepacked
 from cuda_ext.reference import conv_output_size
 from cuda_ext.schemas import NAMESPACE
 
@@ -71,7 +74,7 @@ def unpack_signs(bits: Tensor, k: int) -> Tensor:
     return _ops.unpack_signs(bits, k)
 
 
-def xnor_matmul(a_bits: Tensor, b_bits: Tensor, k: int) -> Tensor:
+def xnor_matmul(a_bits: Tensor, b_bits: Tensor | Prepacked, k: int) -> Tensor:
     """Product of ±1 matrices: `out[m, n] = Σ_i a[m, i]·b[n, i] = k - 2·popcount(a[m] xor b[n])`.
 
     (Equal signs contribute +1, different ones -1: of k products, popcount(xor) are -1 and the rest are +1.)
@@ -81,30 +84,34 @@ def xnor_matmul(a_bits: Tensor, b_bits: Tensor, k: int) -> Tensor:
     """
     k = checks.length("k", k)
     a_bits = checks.packed("a_bits", a_bits, k, 2)
-    b_bits = checks.packed("b_bits", b_bits, k, 2)
-    checks.elements("result", a_bits.shape[0] * b_bits.shape[0])
-    checks.same_device(a_bits=a_bits, b_bits=b_bits)
-    return _ops.xnor_matmul(a_bits, b_bits, k)
+    b, n, arranged = _matrix("b_bits", b_bits, k)
+    checks.elements("result", a_bits.shape[0] * n)
+    checks.same_device(a_bits=a_bits, b_bits=b)
+    return _ops.xnor_matmul_prepacked(a_bits, b, n, k) if arranged else _ops.xnor_matmul(a_bits, b, k)
 
 
-def xnor_matmul_sign(a_bits: Tensor, b_bits: Tensor, k: int, threshold: Tensor, direction: Tensor) -> Tensor:
+def xnor_matmul_sign(
+    a_bits: Tensor, b_bits: Tensor | Prepacked, k: int, threshold: Tensor, direction: Tensor
+) -> Tensor:
     """`sign_threshold_pack(xnor_matmul(a_bits, b_bits, k), threshold, direction)` without the int32 matrix between.
 
     threshold: int32 [N]; direction: int8 [N]. Result: int32 [M, 16·⌈N/512⌉], the next layer's input.
     """
     k = checks.length("k", k)
     a_bits = checks.packed("a_bits", a_bits, k, 2)
-    b_bits = checks.packed("b_bits", b_bits, k, 2)
-    checks.length("b_bits.shape[0]", b_bits.shape[0])
-    threshold, direction = _thresholds(threshold, direction, torch.int32, b_bits.shape[0])
-    checks.elements("result", a_bits.shape[0] * packed_words(b_bits.shape[0]))
-    checks.same_device(a_bits=a_bits, b_bits=b_bits, threshold=threshold, direction=direction)
-    return _ops.xnor_matmul_sign(a_bits, b_bits, k, threshold, direction)
+    b, n, arranged = _matrix("b_bits", b_bits, k)
+    checks.length("b_bits.shape[0]", n)
+    threshold, direction = _thresholds(threshold, direction, torch.int32, n)
+    checks.elements("result", a_bits.shape[0] * packed_words(n))
+    checks.same_device(a_bits=a_bits, b_bits=b, threshold=threshold, direction=direction)
+    if arranged:
+        return _ops.xnor_matmul_sign_prepacked(a_bits, b, n, k, threshold, direction)
+    return _ops.xnor_matmul_sign(a_bits, b, k, threshold, direction)
 
 
 def xnor_conv2d(
     x_bits: Tensor,
-    w_bits: Tensor,
+    w_bits: Tensor | Prepacked,
     channels: int,
     *,
     stride: int | Sequence[int] = 1,
@@ -122,15 +129,17 @@ def xnor_conv2d(
     stride and dilation (at least 1), padding (at least 0): an int or (vertical, horizontal). No groups.
     Result: int32 [B, Ho, Wo, O] with `Ho = ⌊(H + 2p - d·(kh - 1) - 1)/s⌋ + 1`. ValueError when that is below 1.
     """
-    x_bits, w_bits = _conv_operands(x_bits, w_bits, channels)
-    window = _window(x_bits, w_bits, channels, stride, padding, dilation, pad_value, w_bits.shape[0])
-    checks.same_device(x_bits=x_bits, w_bits=w_bits)
-    return _ops.xnor_conv2d(x_bits, w_bits, channels, *window)
+    x_bits, w, filters, arranged = _conv_operands(x_bits, w_bits, channels)
+    window = _window(x_bits, filters, channels, stride, padding, dilation, pad_value, filters[0])
+    checks.same_device(x_bits=x_bits, w_bits=w)
+    if arranged:
+        return _ops.xnor_conv2d_prepacked(x_bits, w, filters, channels, *window)
+    return _ops.xnor_conv2d(x_bits, w, channels, *window)
 
 
 def xnor_conv2d_sign(
     x_bits: Tensor,
-    w_bits: Tensor,
+    w_bits: Tensor | Prepacked,
     channels: int,
     threshold: Tensor,
     direction: Tensor,
@@ -144,15 +153,17 @@ def xnor_conv2d_sign(
 
     threshold: int32 [O]; direction: int8 [O]. Result: int32 [B, Ho, Wo, 16·⌈O/512⌉], the next layer's input.
     """
-    x_bits, w_bits = _conv_operands(x_bits, w_bits, channels)
-    words = packed_words(w_bits.shape[0])
-    window = _window(x_bits, w_bits, channels, stride, padding, dilation, pad_value, words)
-    threshold, direction = _thresholds(threshold, direction, torch.int32, w_bits.shape[0])
-    checks.same_device(x_bits=x_bits, w_bits=w_bits, threshold=threshold, direction=direction)
-    return _ops.xnor_conv2d_sign(x_bits, w_bits, channels, *window, threshold, direction)
+    x_bits, w, filters, arranged = _conv_operands(x_bits, w_bits, channels)
+    words = packed_words(filters[0])
+    window = _window(x_bits, filters, channels, stride, padding, dilation, pad_value, words)
+    threshold, direction = _thresholds(threshold, direction, torch.int32, filters[0])
+    checks.same_device(x_bits=x_bits, w_bits=w, threshold=threshold, direction=direction)
+    if arranged:
+        return _ops.xnor_conv2d_sign_prepacked(x_bits, w, filters, channels, *window, threshold, direction)
+    return _ops.xnor_conv2d_sign(x_bits, w, channels, *window, threshold, direction)
 
 
-def binary_weight_matmul(x: Tensor, w_bits: Tensor, k: int) -> Tensor:
+def binary_weight_matmul(x: Tensor, w_bits: Tensor | Prepacked, k: int) -> Tensor:
     """Real activations times ±1 weights: `out[m, n] = Σ_i ±x[m, i]`, additions and subtractions only.
 
     x: float32, float16 or bfloat16 [M, k]; w_bits: int32 [N, 16·⌈k/512⌉]. Result: float32 [M, N], accumulated in
@@ -163,13 +174,13 @@ def binary_weight_matmul(x: Tensor, w_bits: Tensor, k: int) -> Tensor:
     x = checks.tensor("x", x, (torch.float32, torch.float16, torch.bfloat16), 2)
     if x.shape[1] != k:
         raise ValueError(f"x: expected shape [M, {k}] for k = {k}, got {checks.shape_of(x)}")
-    w_bits = checks.packed("w_bits", w_bits, k, 2)
-    checks.elements("result", x.shape[0] * w_bits.shape[0])
-    checks.same_device(x=x, w_bits=w_bits)
-    return _ops.binary_weight_matmul(x, w_bits, k)
+    w, n, arranged = _matrix("w_bits", w_bits, k)
+    checks.elements("result", x.shape[0] * n)
+    checks.same_device(x=x, w_bits=w)
+    return _ops.binary_weight_matmul_prepacked(x, w, n, k) if arranged else _ops.binary_weight_matmul(x, w, k)
 
 
-def bitplane_matmul(x: Tensor, w_bits: Tensor, k: int) -> Tensor:
+def bitplane_matmul(x: Tensor, w_bits: Tensor | Prepacked, k: int) -> Tensor:
     """8-bit inputs times ±1 weights: `out[m, n] = Σ_i x[m, i]·w[n, i]`, exactly.
 
     As planes: `Σ_{p=0..7} 2^p·(2·popcount(x^p & w) - popcount(x^p))`, with x^p the p-th bits of a row.
@@ -181,21 +192,26 @@ def bitplane_matmul(x: Tensor, w_bits: Tensor, k: int) -> Tensor:
     x = checks.tensor("x", x, (torch.uint8,), 2)
     if x.shape[1] != k:
         raise ValueError(f"x: expected shape [M, {k}] for k = {k}, got {checks.shape_of(x)}")
-    w_bits = checks.packed("w_bits", w_bits, k, 2)
-    checks.elements("result", x.shape[0] * w_bits.shape[0])
-    checks.same_device(x=x, w_bits=w_bits)
-    return _ops.bitplane_matmul(x, w_bits, k)
+    w, n, arranged = _matrix("w_bits", w_bits, k)
+    checks.elements("result", x.shape[0] * n)
+    checks.same_device(x=x, w_bits=w)
+    return _ops.bitplane_matmul_prepacked(x, w, n, k) if arranged else _ops.bitplane_matmul(x, w, k)
 
 
-def int8_matmul(a: Tensor, b: Tensor) -> Tensor:
+def int8_matmul(a: Tensor, b: Tensor | Prepacked) -> Tensor:
     """`out[m, n] = Σ_i a[m, i]·b[n, i]` in int32, exactly, for every int8 value (-128 included).
 
     a: int8 [M, K]; b: int8 [N, K], the right operand transposed; K at most 131,071 (the sum must fit int32).
     Result: int32 [M, N].
     """
     a = checks.tensor("a", a, (torch.int8,), 2)
-    b = checks.tensor("b", b, (torch.int8,), 2)
     checks.length("a.shape[1]", a.shape[1], INT8_MAX_K)
+    if isinstance(b, Prepacked):
+        data, arranged = _arranged("b", b, "int8", a.shape[1], "K")
+        checks.elements("result", a.shape[0] * b.shape[0])
+        checks.same_device(a=a, b=data)
+        return _ops.int8_matmul_prepacked(a, data, b.shape[0]) if arranged else _ops.int8_matmul(a, data)
+    b = checks.tensor("b", b, (torch.int8,), 2)
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"b: expected shape [N, {a.shape[1]}] as a, got {checks.shape_of(b)}")
     checks.elements("result", a.shape[0] * b.shape[0])
@@ -233,19 +249,76 @@ def _thresholds(threshold: Tensor, direction: Tensor, dtype: torch.dtype, channe
     return threshold, direction
 
 
-def _conv_operands(x_bits: Tensor, w_bits: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+def _conv_operands(x_bits: Tensor, w_bits: Tensor | Prepacked, channels: int) -> tuple[Tensor, Tensor, list[int], bool]:
+    """x, the weights, (O, kh, kw), and whether the weights are arranged"""
     channels = checks.length("channels", channels)
     x_bits = checks.packed("x_bits", x_bits, channels, 4, "channels")
+    if isinstance(w_bits, Prepacked):
+        data, arranged = _arranged("w_bits", w_bits, "filter", channels, "channels")
+        return x_bits, data, list(w_bits.shape), arranged
     w_bits = checks.packed("w_bits", w_bits, channels, 4, "channels")
-    for name, size in zip(("O", "kh", "kw"), w_bits.shape[:3], strict=True):
+    filters = list(w_bits.shape[:3])
+    _filled("w_bits", w_bits)
+    return x_bits, w_bits, filters, False
+
+
+def _filled(name: str, weights: Tensor) -> None:
+    for dimension, size in zip(("O", "kh", "kw"), weights.shape[:3], strict=True):
         if size < 1:
-            raise ValueError(f"w_bits: expected {name} of at least 1, got shape {checks.shape_of(w_bits)}")
-    return x_bits, w_bits
+            raise ValueError(f"{name}: expected {dimension} of at least 1, got shape {checks.shape_of(weights)}")
+
+
+def _matrix(name: str, weights: Tensor | Prepacked, k: int) -> tuple[Tensor, int, bool]:
+    """The weights, N, and whether they are arranged"""
+    if isinstance(weights, Prepacked):
+        data, arranged = _arranged(name, weights, "matrix", k, "k")
+        return data, weights.shape[0], arranged
+    bits = checks.packed(name, weights, k, 2)
+    return bits, bits.shape[0], False
+
+
+def _arranged(name: str, weights: Prepacked, kind: str, k: int, k_name: str) -> tuple[Tensor, bool]:
+    if weights.kind != kind:
+        raise ValueError(f"{name}: expected weights prepacked as {kind}, got {weights.kind}")
+    if weights.k != k:
+        raise ValueError(f"{name}: expected weights prepacked for {k_name} = {k}, got {weights.k}")
+    if not weights.plain and weights.path != runtime.cpu_path:
+        raise ValueError(
+            f"{name}: expected weights prepacked for the path {runtime.cpu_path}, got {weights.path}: prepack again"
+        )
+    return weights.data, not weights.plain
+
+
+def prepack(w_bits: Tensor, k: int) -> Prepacked:
+    """Arrange binary weights once for the kernels of this machine; the operations then skip that work at every call.
+
+    w_bits: int32 [N, 16·⌈k/512⌉] for the matrix products, or [O, kh, kw, 16·⌈k/512⌉], k the channels, for convolutions.
+    Where the references or another device run, the result holds the plain tensor.
+    """
+    k = checks.length("k", k)
+    w_bits = checks.packed("w_bits", w_bits, k)
+    if w_bits.dim() not in (2, 4):
+        raise ValueError(f"w_bits: expected 2 or 4 dimensions, got shape {checks.shape_of(w_bits)}")
+    if w_bits.dim() == 4:
+        _filled("w_bits", w_bits)
+    kind = "matrix" if w_bits.dim() == 2 else "filter"
+    path = runtime.cpu_path if w_bits.device.type == "cpu" else runtime.REFERENCE
+    data = w_bits if path == runtime.REFERENCE else _ops.prepack_signs(w_bits, k)
+    return Prepacked(data, tuple(w_bits.shape[:-1]), k, kind, path)
+
+
+def prepack_int8(b: Tensor) -> Prepacked:
+    """The same for `int8_matmul`: b is int8 [N, K]."""
+    b = checks.tensor("b", b, (torch.int8,), 2)
+    k = checks.length("b.shape[1]", b.shape[1], INT8_MAX_K)
+    path = runtime.cpu_path if b.device.type == "cpu" else runtime.REFERENCE
+    data = b if path == runtime.REFERENCE else _ops.prepack_int8(b)
+    return Prepacked(data, (b.shape[0],), k, "int8", path)
 
 
 def _window(
     x_bits: Tensor,
-    w_bits: Tensor,
+    filters: Sequence[int],
     channels: int,
     stride: int | Sequence[int],
     padding: int | Sequence[int],
@@ -258,11 +331,11 @@ def _window(
     dilations = checks.pair("dilation", dilation, 1)
     if isinstance(pad_value, bool) or pad_value not in (-1, 0, 1):
         raise ValueError(f"pad_value: expected -1, 0 or +1, got {pad_value!r}")
-    checks.length("channels·kh·kw", channels * w_bits.shape[1] * w_bits.shape[2])
-    high, wide = conv_output_size(x_bits.shape[1:3], w_bits.shape[1:3], strides, pads, dilations)
+    checks.length("channels·kh·kw", channels * filters[1] * filters[2])
+    high, wide = conv_output_size(x_bits.shape[1:3], filters[1:], strides, pads, dilations)
     if high < 1 or wide < 1:
         raise ValueError(
-            f"x_bits: expected an image that the {w_bits.shape[1]}×{w_bits.shape[2]} kernel fits into, "
+            f"x_bits: expected an image that the {filters[1]}×{filters[2]} kernel fits into, "
             f"got {x_bits.shape[1]}×{x_bits.shape[2]} with padding {pads} and dilation {dilations}"
         )
     checks.elements("result", x_bits.shape[0] * high * wide * per_pixel)

@@ -22,23 +22,42 @@ reproduce bit for bit is in `reference` (and `philox` for the random bits).
 
 Files of a backend: `csrc/common/*.h` is shared, `csrc/cpu/*.cpp` and `csrc/cuda/*.cu` register kernels of these
 schemas with `STABLE_TORCH_LIBRARY_IMPL(cuda_ext, CPU | CUDA, m)`. The builder compiles whatever lies there. An
-operation that a backend does not register runs on the reference, and `backends()` says so.
+operation that a backend does not register runs on the reference.
+
+`PREPACKED_SCHEMAS` are the CPU's alone: the same operations on weights arranged once by `prepack_signs` or
+`prepack_int8` (an opaque int32 [size]; the wrappers take a `Prepacked` where they take weights). A device whose kernels
+read the plain layout has no need of them: there a `Prepacked` holds the plain tensor.
 """
 
 NAMESPACE = "cuda_ext"
 
-_CONV = "Tensor x_bits, Tensor w_bits, int channels, int[] stride, int[] padding, int[] dilation, int pad_value"
+_WINDOW = "int channels, int[] stride, int[] padding, int[] dilation, int pad_value"
+_CONV = f"Tensor x_bits, Tensor w_bits, {_WINDOW}"
+_CONV_PREPACKED = f"Tensor x_bits, Tensor w, int[] filter, {_WINDOW}"
+_SIGN = "Tensor threshold, Tensor direction"
 
 SCHEMAS: dict[str, str] = {
     "pack_signs": "(Tensor x) -> Tensor",
     "pack_signs_stochastic": "(Tensor x, Tensor seed) -> Tensor",
     "unpack_signs": "(Tensor bits, int k) -> Tensor",
     "xnor_matmul": "(Tensor a_bits, Tensor b_bits, int k) -> Tensor",
-    "xnor_matmul_sign": "(Tensor a_bits, Tensor b_bits, int k, Tensor threshold, Tensor direction) -> Tensor",
+    "xnor_matmul_sign": f"(Tensor a_bits, Tensor b_bits, int k, {_SIGN}) -> Tensor",
     "xnor_conv2d": f"({_CONV}) -> Tensor",
-    "xnor_conv2d_sign": f"({_CONV}, Tensor threshold, Tensor direction) -> Tensor",
+    "xnor_conv2d_sign": f"({_CONV}, {_SIGN}) -> Tensor",
     "binary_weight_matmul": "(Tensor x, Tensor w_bits, int k) -> Tensor",
     "bitplane_matmul": "(Tensor x, Tensor w_bits, int k) -> Tensor",
     "int8_matmul": "(Tensor a, Tensor b) -> Tensor",
     "sign_threshold_pack": "(Tensor x, Tensor threshold, Tensor direction) -> Tensor",
+}
+
+PREPACKED_SCHEMAS: dict[str, str] = {
+    "prepack_signs": "(Tensor w_bits, int k) -> Tensor",
+    "prepack_int8": "(Tensor b) -> Tensor",
+    "xnor_matmul_prepacked": "(Tensor a_bits, Tensor b, int n, int k) -> Tensor",
+    "xnor_matmul_sign_prepacked": f"(Tensor a_bits, Tensor b, int n, int k, {_SIGN}) -> Tensor",
+    "xnor_conv2d_prepacked": f"({_CONV_PREPACKED}) -> Tensor",
+    "xnor_conv2d_sign_prepacked": f"({_CONV_PREPACKED}, {_SIGN}) -> Tensor",
+    "binary_weight_matmul_prepacked": "(Tensor x, Tensor w, int n, int k) -> Tensor",
+    "bitplane_matmul_prepacked": "(Tensor x, Tensor w, int n, int k) -> Tensor",
+    "int8_matmul_prepacked": "(Tensor a, Tensor b, int n) -> Tensor",
 }

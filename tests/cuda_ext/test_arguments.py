@@ -1,6 +1,7 @@
 """Bad input: a TypeError or ValueError that names the argument, what was expected and what came."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ IMAGE = cuda_ext.pack_signs(torch.ones(1, 4, 4, 40))
 FILTER = cuda_ext.pack_signs(torch.ones(6, 3, 3, 40))
 INT8 = torch.ones(3, 8, dtype=torch.int8)
 BYTES = torch.ones(3, 600, dtype=torch.uint8)
+MATRIX, FILTERS = cuda_ext.prepack(B, 600), cuda_ext.prepack(FILTER, 40)
 TAU = torch.zeros(5, dtype=torch.int32)
 UP = torch.ones(5, dtype=torch.int8)
 SEED = torch.tensor([1, 2])
@@ -81,6 +83,16 @@ WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         lambda: cuda_ext.int8_matmul(meta(1, 131072, dtype=torch.int8), meta(1, 131072, dtype=torch.int8)),
         ValueError,
         r"a.shape\[1\]: expected 1 to 131071, got 131072",
+    ),
+    ("pre k", lambda: cuda_ext.xnor_matmul(A, MATRIX, 599), ValueError, "b_bits: .*prepacked for k = 599, got 600"),
+    ("pre kind", lambda: cuda_ext.xnor_matmul(A, FILTERS, 600), ValueError, "b_bits: .*as matrix, got filter"),
+    ("pre conv", lambda: cuda_ext.xnor_conv2d(IMAGE, MATRIX, 40), ValueError, "w_bits: .*as filter, got matrix"),
+    ("pre 3d", lambda: cuda_ext.prepack(B[None], 600), ValueError, "w_bits: expected 2 or 4 dimensions"),
+    (
+        "pre path",
+        lambda: cuda_ext.xnor_matmul(A, replace(MATRIX, path="other"), 600),
+        ValueError,
+        "b_bits: expected weights prepacked for the path .*, got other",
     ),
     ("sign", lambda: cuda_ext.sign_threshold_pack(torch.ones(2, 5), TAU, UP), TypeError, "threshold: .*float32"),
     (

@@ -1,5 +1,7 @@
 """Every operation against independent int64 arithmetic (`oracle`), on random shapes with tails."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import oracle
 import pytest
@@ -9,8 +11,23 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import cuda_ext
+from cuda_ext import ops, reference, runtime
 
 kernels = settings(deadline=None, derandomize=True, max_examples=25)
+
+
+@pytest.fixture(scope="module", params=cuda_ext.available_paths(), autouse=True)
+def path(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs the whole module on each path in turn; the last is the pure-torch references."""
+    if request.param != runtime.REFERENCE:
+        with cuda_ext.use_path(request.param):
+            yield request.param
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ops, "_ops", reference)
+        patch.setattr(runtime, "cpu_path", runtime.REFERENCE)
+        yield request.param
+
 
 rows = st.integers(1, 300)
 lengths = st.one_of(st.integers(1, 70), st.integers(1, 5000), st.sampled_from([512, 1023, 1024, 1025, 4096]))
@@ -62,6 +79,7 @@ def test_xnor_matmul(m: int, n: int, k: int, seed: int) -> None:
     out = cuda_ext.xnor_matmul(packed(a), packed(b), k)
     assert out.dtype == torch.int32
     assert np.array_equal(out.numpy(), oracle.matmul(a, b))
+    assert torch.equal(cuda_ext.xnor_matmul(packed(a), cuda_ext.prepack(packed(b), k), k), out)
 
 
 @pytest.mark.parametrize("k", [1, 511, 512, 5000])
@@ -124,16 +142,19 @@ def test_xnor_conv2d(
     w = random_signs(rng, outputs, *kernel, channels)
     window = {"stride": stride, "padding": padding, "dilation": dilation, "pad_value": pad_value}
     expected = oracle.conv2d(x, w, stride, padding, dilation, pad_value)
+    weights = cuda_ext.prepack(packed(w), channels)
     out = cuda_ext.xnor_conv2d(packed(x), packed(w), channels, **window)
     assert out.dtype == torch.int32
     assert np.array_equal(out.numpy(), expected)
+    assert torch.equal(cuda_ext.xnor_conv2d(packed(x), weights, channels, **window), out)
 
     threshold = rng.integers(-5, 6, outputs).astype(np.int32)
     direction = rng.integers(-1, 2, outputs).astype(np.int8)
-    bits = cuda_ext.xnor_conv2d_sign(
-        packed(x), packed(w), channels, torch.from_numpy(threshold), torch.from_numpy(direction), **window
-    )
-    assert torch.equal(bits, oracle.pack(oracle.threshold_bits(expected, threshold, direction)))
+    thresholds = torch.from_numpy(threshold), torch.from_numpy(direction)
+    expected_bits = oracle.pack(oracle.threshold_bits(expected, threshold, direction))
+    for filters in (packed(w), weights):
+        bits = cuda_ext.xnor_conv2d_sign(packed(x), filters, channels, *thresholds, **window)
+        assert torch.equal(bits, expected_bits)
 
 
 @pytest.mark.parametrize("pad_value", [-1, 0, 1])
@@ -157,6 +178,7 @@ def test_binary_weight_matmul(m: int, n: int, k: int, seed: int, dtype: torch.dt
     w = random_signs(rng, n, k)
     out = cuda_ext.binary_weight_matmul(x, packed(w), k)
     assert out.dtype == torch.float32
+    assert torch.equal(cuda_ext.binary_weight_matmul(x, cuda_ext.prepack(packed(w), k), k), out)
     expected = x.double().numpy() @ w.T.astype(np.float64)
     # K additions of values of magnitude |x|: the error of any order of summation
     bound = 2**-24 * k * np.abs(x.double().numpy()).sum(1, keepdims=True) + 1e-30
@@ -180,8 +202,10 @@ def test_bitplane_matmul(m: int, n: int, k: int, seed: int) -> None:
     else:
         rng = np.random.default_rng(seed)
         x, w = rng.integers(0, 256, (m, k)), random_signs(rng, n, k)
-    out = cuda_ext.bitplane_matmul(torch.from_numpy(x.astype(np.uint8)), packed(w), k)
+    values = torch.from_numpy(x.astype(np.uint8))
+    out = cuda_ext.bitplane_matmul(values, packed(w), k)
     assert out.dtype == torch.int32
+    assert torch.equal(cuda_ext.bitplane_matmul(values, cuda_ext.prepack(packed(w), k), k), out)
     assert np.array_equal(out.numpy(), oracle.matmul(x, w))
 
 
@@ -194,8 +218,10 @@ def test_int8_matmul(m: int, n: int, k: int, seed: int) -> None:
     else:
         rng = np.random.default_rng(seed)
         a, b = rng.integers(-128, 128, (m, k)), rng.integers(-128, 128, (n, k))
-    out = cuda_ext.int8_matmul(torch.from_numpy(a.astype(np.int8)), torch.from_numpy(b.astype(np.int8)))
+    left, right = torch.from_numpy(a.astype(np.int8)), torch.from_numpy(b.astype(np.int8))
+    out = cuda_ext.int8_matmul(left, right)
     assert out.dtype == torch.int32
+    assert torch.equal(cuda_ext.int8_matmul(left, cuda_ext.prepack_int8(right)), out)
     assert np.array_equal(out.numpy(), oracle.matmul(a, b))
 
 

@@ -1,0 +1,86 @@
+#include "dispatch.h"
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+namespace qbench {
+namespace {
+
+struct Path {
+  const Kernels& (*kernels)();
+  bool supported;
+};
+
+std::vector<Path> all_paths() {
+  std::vector<Path> paths;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni") &&
+                      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  paths.push_back({avx512_kernels, avx512});
+  paths.push_back({avx2_kernels, avx2});
+#endif
+  paths.push_back({scalar_kernels, true});
+  return paths;
+}
+
+const std::vector<Path>& paths() {
+  static const std::vector<Path> list = all_paths();
+  return list;
+}
+
+std::string names(bool supported_only) {
+  std::string list;
+  for (const Path& path : paths()) {
+    if (supported_only && !path.supported) continue;
+    if (!list.empty()) list += ',';
+    list += path.kernels().name;
+  }
+  return list;
+}
+
+std::atomic<const Kernels*> selected{nullptr};
+
+}  // namespace
+
+const Kernels& selected_kernels() {
+  if (const Kernels* chosen = selected.load()) return *chosen;
+  for (const Path& path : paths()) {
+    if (path.supported) {
+      selected.store(&path.kernels());
+      return path.kernels();
+    }
+  }
+  return scalar_kernels();
+}
+
+}  // namespace qbench
+
+extern "C" {
+
+const char* qbench_supported_paths() {
+  static const std::string list = qbench::names(true);
+  return list.c_str();
+}
+
+const char* qbench_built_paths() {
+  static const std::string list = qbench::names(false);
+  return list.c_str();
+}
+
+const char* qbench_selected_path() { return qbench::selected_kernels().name; }
+
+int qbench_select_path(const char* name) {
+  for (const qbench::Path& path : qbench::paths()) {
+    if (path.supported && std::string(name) == path.kernels().name) {
+      qbench::selected.store(&path.kernels());
+      return 0;
+    }
+  }
+  return -1;
+}
+}
