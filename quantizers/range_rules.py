@@ -89,7 +89,7 @@ def percentile(observer: Observer, format: NumberFormat, percentile: float = 99.
 def _quantile(edges: Tensor, counts: Tensor, percent: float) -> float:
     """The point below which `percent` % of the counts lie, values spread evenly inside their bin."""
     below = counts.cumsum(0)
-    rank = percent / 100 * int(below[-1])
+    rank = round(percent * int(below[-1]) / 100, 6)  # 99.9 % of 100,000 is 99,900, not 99,900.00000000001
     k = min(int((below < rank).sum()), counts.numel() - 1)
     before = int(below[k]) - int(counts[k])
     share = (rank - before) / max(int(counts[k]), 1)
