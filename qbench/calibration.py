@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -61,6 +63,15 @@ def input_quantizers(network: nn.Module) -> dict[str, Uniform]:
         name: layer.input_quantizer
         for name, layer in quant_layers(network)
         if isinstance(layer.input_quantizer, Uniform) and not layer.input_quantizer.is_ready
+    }
+
+
+def observer_settings(network: nn.Module) -> dict[str, Any]:
+    """What the waiting observers record, by layer name, as plain values; equal settings can share statistics."""
+    return {
+        name: [type(quantizer.observer).__qualname__]
+        + [[key, tensor.tolist()] for key, tensor in sorted(quantizer.observer.to_tensors().items())]
+        for name, quantizer in input_quantizers(network).items()
     }
 
 

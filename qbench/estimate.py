@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from qbench.calibration import calibrate_weights
 from qbench.costs import (
     HOROWITZ_45NM,
     Energy,
@@ -228,4 +229,5 @@ def estimate(
     chosen = scheme_name if isinstance(scheme_name, Scheme) else scheme(scheme_name)
     named = model(model_name)
     network = apply_scheme(named.make(model_options or {}), chosen)
+    calibrate_weights(network)  # their scales are stored, whatever their values
     return estimate_network(network, named.input_shape, weight_level=weight_level, activation_level=activation_level)

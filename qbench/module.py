@@ -54,7 +54,7 @@ class QuantModule(pl.LightningModule):
         seed: of the latent weights and the stochastic quantizers.
 
     Raises:
-        TrainingError: after an epoch whose mean loss is infinite or NaN.
+        TrainingError: after an epoch whose mean loss or a parameter is infinite or NaN.
 
     Logs: `train/loss`, `val/accuracy`, `test/accuracy` (fractions) per epoch.
     """
@@ -79,7 +79,7 @@ class QuantModule(pl.LightningModule):
             self.quantize()
         else:
             apply_scheme(model, self.scheme.training_scheme())
-        initialize(model, self.scheme, torch.Generator().manual_seed(seed))
+        initialize(model, self.scheme, seed)
         self.val_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self._losses: list[Tensor] = []
@@ -121,10 +121,13 @@ class QuantModule(pl.LightningModule):
         # Logged once an epoch: a `self.log` in every step costs as much as a small network's step.
         loss = torch.stack(self._losses).mean()
         self._losses.clear()
-        if not bool(torch.isfinite(loss)):
-            # Latent weights that are NaN still binarize to ±1: nothing later would show it.
+        # A NaN weight or threshold still binarizes to -1: the loss alone would not show it.
+        broken = [name for name, value in self.named_parameters() if not bool(value.isfinite().all())]
+        if broken or not bool(loss.isfinite()):
+            place = f"parameter {broken[0]}" if broken else "training loss"
             raise TrainingError(
-                f"the training loss became {loss.item()} in epoch {self.current_epoch + 1}; try a lower learning_rate"
+                f"{place} became infinite or NaN in epoch {self.current_epoch + 1} (loss {loss.item():.4g}); "
+                "try a lower learning_rate"
             )
         self.log("train/loss", loss, sync_dist=True)
 

@@ -13,6 +13,7 @@ from torch import nn
 import quantizers
 from qbench.errors import ConfigError, config_error
 from qbench.layers import Activation, QuantLayer, from_float, quant_layers
+from qbench.seeds import derive
 from quantizers import Quantizer, Registry
 
 
@@ -190,10 +191,10 @@ def apply_scheme(
         layer.weight_quantizer = (weight_quantizer or default_weight_quantizer(scheme))(layer)
         layer.input_quantizer = (activation_quantizer or default_activation_quantizer(scheme))(layer)
         layer.latent_evaluation = scheme.evaluation_weights == "latent"
-        for index, quantizer in enumerate((layer.weight_quantizer, layer.input_quantizer)):
+        for role, quantizer in (("weight", layer.weight_quantizer), ("input", layer.input_quantizer)):
             if quantizer is not None:
-                quantizer.layer_name = f"{name}.{('weight', 'input')[index]}"
-                quantizer.reseed(_stream(seed, position, index))
+                quantizer.layer_name = f"{name}.{role}"
+                quantizer.reseed(derive(seed, role, position))
     return model
 
 
@@ -217,11 +218,6 @@ def default_activation_quantizer(scheme: Scheme) -> QuantizerOf:
     return choose
 
 
-def _stream(seed: int, position: int, index: int) -> int:
-    """A seed of its own for each quantizer: neighbouring seeds and layers must not share a stream."""
-    return (seed * 1_000_003 + position * 2 + index + 1) % 2**63
-
-
 def _make_quantizable(model: nn.Module, scheme: Scheme) -> None:
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
@@ -232,11 +228,12 @@ def _make_quantizable(model: nn.Module, scheme: Scheme) -> None:
 
 
 @torch.no_grad()
-def initialize(model: nn.Module, scheme: Scheme, generator: torch.Generator) -> None:
-    """Draw the latent weights of quantized layers from U(-1, 1), where the scheme says so.
+def initialize(model: nn.Module, scheme: Scheme, seed: int) -> None:
+    """Draw the latent weights of quantized layers from U(-1, 1), where the scheme says so; a function of `seed`.
 
     Source: BinaryConnect's and BinaryNet's published code.
     """
+    generator = torch.Generator().manual_seed(derive(seed, "latent"))
     if scheme.initial_weights == "uniform":
         for _, layer in quant_layers(model):
             if layer.weight_quantizer is not None:
@@ -268,6 +265,7 @@ _add(
         initial_weights="uniform",
         learning_rate_scale="glorot",
         learning_rate=1e-2,
+        learning_rate_end=1e-4,
         epoch_factor=2,
         evaluation_weights="latent",
     )
@@ -281,6 +279,8 @@ _add(
         activation_function="identity",
         initial_weights="uniform",
         learning_rate_scale="glorot",
+        learning_rate=1e-2,
+        learning_rate_end=1e-4,
     )
 )
 _add(
@@ -292,6 +292,8 @@ _add(
         activation_function="identity",
         initial_weights="uniform",
         learning_rate_scale="glorot",
+        learning_rate=1e-2,
+        learning_rate_end=1e-4,
     )
 )
 for _rule, _text in (("minmax", "the whole range"), ("kl", "the range of least KL divergence")):

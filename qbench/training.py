@@ -27,6 +27,7 @@ from qbench.layers import quant_layers
 from qbench.models import Model, model
 from qbench.module import QuantModule
 from qbench.schemes import Scheme, scheme
+from qbench.seeds import derive
 from qbench.trial import TrialConfig, code_digest, digest, source_digest
 from qbench.weights import flat_state, load_state, load_tensors, save_tensors
 from quantizers import QUANTIZERS
@@ -60,7 +61,7 @@ class Parts:
 
     def build(self) -> QuantModule:
         """The module before training; a function of the configuration."""
-        torch.manual_seed(self.config.seed)
+        torch.manual_seed(derive(self.config.seed, "network"))
         return self.module(
             self.model.make(self.config.model_options),
             self.scheme,
@@ -297,15 +298,14 @@ def calibration_images(splits: Splits, count: int, seed: int) -> Examples:
     """
     if count > len(splits.train):
         raise ConfigError(f"{count} images of {len(splits.train)} training images", "calibration_images")
-    order = torch.randperm(len(splits.train), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(splits.train), generator=torch.Generator().manual_seed(derive(seed, "calibration")))
     return splits.train[order[:count]]
 
 
 def _calibrate(parts: Parts, network: nn.Module, splits: Splits, store: Path) -> None:
     """Calibrate, with one pass over the images for all schemes that observe the same way."""
     config = parts.config
-    observers = {name: repr(q.observer) for name, q in calibration.input_quantizers(network).items()}
-    key = digest(config.calibration_images, config.split_seed, observers)
+    key = digest(config.calibration_images, config.split_seed, calibration.observer_settings(network))
     path = store / f"calibration-{key}.safetensors"
     if path.exists():
         calibration.load_statistics(network, load_tensors(path))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from qbench.data.splits import Examples
+from qbench.seeds import derive
 
 
 class Batches:
@@ -49,8 +50,7 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         images, labels = self.examples.images, self.examples.labels
         if self.seed is not None:
-            # 2**32 apart: no two (seed, epoch) share an order.
-            generator = torch.Generator().manual_seed(self.seed * 2**32 + self.epoch)
+            generator = torch.Generator().manual_seed(derive(self.seed, "order", self.epoch))
             order = torch.randperm(len(labels), generator=generator).to(labels.device)
             images, labels = images[order], labels[order]
         for start in range(0, len(self) * self.batch_size, self.batch_size):

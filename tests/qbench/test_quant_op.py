@@ -1,0 +1,145 @@
+"""Packed arithmetic against integer arithmetic and torch's convolutions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qbench.costs import Operations
+from qbench.geometry import Geometry
+from qbench.quant_op import OPS, BinaryWeightOp, FloatOp, Int8Op, QuantOp, XnorOp, refusals, select_op
+from quantizers import BINARY, FLOAT32, INT8, TERNARY, UINT8, NumberFormat, Quantized
+
+LINEAR = Geometry("linear", 40, 7, (1, 1), (1, 1), (0, 0), (1, 1), 1, (40,), (7,))
+GROUPED = Geometry("conv2d", 4, 4, (3, 3), (1, 1), (1, 1), (1, 1), 2, (4, 5, 5), (4, 5, 5))
+
+
+def signs(shape: tuple[int, ...], generator: torch.Generator) -> Quantized:
+    codes = (torch.randint(0, 2, shape, generator=generator) * 2 - 1).to(torch.int8)
+    return Quantized(codes, torch.tensor(1.0), None, BINARY)
+
+
+def integers(shape: tuple[int, ...], generator: torch.Generator, scale: torch.Tensor) -> Quantized:
+    return Quantized(torch.randint(-127, 128, shape, generator=generator).to(torch.int8), scale, None, INT8)
+
+
+def reals(shape: tuple[int, ...], generator: torch.Generator) -> Quantized:
+    # Multiples of 1/8: their sums are exact in float32 in any order.
+    values = torch.randint(-8, 9, shape, generator=generator).float() / 8
+    return Quantized(values, torch.tensor(1.0), None, FLOAT32)
+
+
+@pytest.mark.parametrize(
+    ("weight", "activation", "geometry", "expected"),
+    [
+        (BINARY, BINARY, LINEAR, XnorOp),
+        (BINARY, FLOAT32, LINEAR, BinaryWeightOp),
+        (INT8, INT8, LINEAR, Int8Op),
+        (FLOAT32, FLOAT32, LINEAR, FloatOp),
+        (FLOAT32, BINARY, LINEAR, FloatOp),
+        (INT8, FLOAT32, LINEAR, FloatOp),
+        (INT8, UINT8, LINEAR, FloatOp),
+        (TERNARY, BINARY, LINEAR, FloatOp),
+        (BINARY, BINARY, GROUPED, FloatOp),
+    ],
+)
+def test_selection(weight: NumberFormat, activation: NumberFormat, geometry: Geometry, expected: type) -> None:
+    assert isinstance(select_op(weight, activation, geometry), expected)
+
+
+def test_refusals_say_why() -> None:
+    reasons = refusals(BINARY, BINARY, GROUPED)
+    assert reasons["xnor"] == "needs groups = 1, got 2"
+    assert reasons["int8"] == "needs int8 activations, got binary"
+    assert "float" not in reasons
+
+
+def test_only_the_float_op_does_not_pack() -> None:
+    assert [op.name for op in OPS if not op.packs] == ["float"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 70), st.integers(1, 9), st.integers(0, 10**6))
+def test_linear_is_exact(batch: int, k: int, outputs: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    weight_scale, input_scale = torch.rand(outputs, 1, generator=generator) + 0.5, torch.tensor(0.25)
+    cases: list[tuple[QuantOp, Quantized, Quantized]] = [
+        (XnorOp(), signs((batch, k), generator), signs((outputs, k), generator)),
+        (BinaryWeightOp(), reals((batch, k), generator), signs((outputs, k), generator)),
+        (Int8Op(), integers((batch, k), generator, input_scale), integers((outputs, k), generator, weight_scale)),
+        (FloatOp(), reals((batch, k), generator), signs((outputs, k), generator)),
+    ]
+    for op, x, weight in cases:
+        exact = x.codes.double() @ weight.codes.double().T
+        expected = exact * weight.scale.double().reshape(-1) * x.scale.double()
+        result = op.linear(x, op.pack(weight))
+        assert result.dtype == torch.float32
+        assert torch.equal(result, expected.float()), op.name
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 2),
+    st.integers(1, 40),
+    st.integers(1, 5),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(st.integers(1, 2), st.integers(1, 3)),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    st.sampled_from([-1, 0, 1]),
+    st.integers(0, 10**6),
+)
+def test_conv2d_is_exact(
+    batch: int,
+    channels: int,
+    outputs: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    pad_value: int,
+    seed: int,
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    image, filters = (batch, channels, 6, 5), (outputs, channels, *kernel)
+    scale = torch.rand(outputs, 1, 1, 1, generator=generator) + 0.5
+    one = torch.tensor(1.0)
+    cases: list[tuple[QuantOp, Quantized, Quantized]] = [
+        (XnorOp(), signs(image, generator), signs(filters, generator)),
+        (BinaryWeightOp(), reals(image, generator), signs(filters, generator)),
+        (Int8Op(), integers(image, generator, one), integers(filters, generator, scale)),
+        (FloatOp(), reals(image, generator), signs(filters, generator)),
+    ]
+    for op, x, weight in cases:
+        vertical, horizontal = padding
+        padded = F.pad(x.codes.double(), (horizontal, horizontal, vertical, vertical), value=pad_value)
+        exact = F.conv2d(padded, weight.codes.double(), None, stride, 0, dilation)
+        expected = exact * weight.scale.double().reshape(-1, 1, 1)
+        result = op.conv2d(x, op.pack(weight), stride, padding, dilation, 1, pad_value)
+        assert torch.equal(result, expected.float()), op.name
+
+
+def test_leading_dimensions_are_kept() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight = signs((5, 12), generator)
+    for op, x in ((XnorOp(), signs((2, 3, 12), generator)), (BinaryWeightOp(), reals((2, 3, 12), generator))):
+        assert op.linear(x, op.pack(weight)).shape == (2, 3, 5)
+
+
+@pytest.mark.parametrize("op", [XnorOp(), BinaryWeightOp(), Int8Op()])
+def test_groups_are_refused(op: QuantOp) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, x = signs((4, 2, 3, 3), generator), signs((1, 4, 5, 5), generator)
+    with pytest.raises(ValueError, match="groups must be 1, got 2"):
+        op.conv2d(x, op.pack(weight), groups=2)
+
+
+def test_operations_by_hand() -> None:
+    # 7 outputs of K = 40: two words each.
+    assert XnorOp().cost(LINEAR) == Operations(xnor_popcount_word=14)
+    assert BinaryWeightOp().cost(LINEAR) == Operations(fp32_add=280)
+    assert Int8Op().cost(LINEAR) == Operations(int8_mul=280, int32_add=280)
+    assert FloatOp().cost(LINEAR) == Operations(fp32_mul=280, fp32_add=280)

@@ -1,0 +1,193 @@
+"""Schemes as data, and what applying one does to a network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from qbench.errors import ConfigError
+from qbench.layers import Activation, QuantConv2d, quant_layers
+from qbench.models import model
+from qbench.schemes import SCHEMES, QuantizerSpec, Scheme, apply_scheme, glorot_scale, initialize, scheme
+from quantizers import Sign, StochasticSign, Uniform
+
+ISSUED = (
+    "fp32",
+    "binaryconnect",
+    "binaryconnect-stochastic",
+    "binarynet",
+    "binarynet-stochastic",
+    "int8-minmax",
+    "int8-kl",
+)
+
+
+@pytest.mark.parametrize("name", ISSUED)
+def test_every_scheme_applies_to_a_plain_network(name: str) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 5), nn.ReLU(), nn.Linear(5, 3))
+    apply_scheme(net, scheme(name))
+    assert len(quant_layers(net)) == 3
+    assert net(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
+
+
+def test_binarynet_replaces_the_relu_and_quantizes_every_layer() -> None:
+    net = apply_scheme(model("digits-convnet").make({}), scheme("binarynet"))
+    assert {m.function for m in net.modules() if isinstance(m, Activation)} == {"identity"}
+    layers = [layer for _, layer in quant_layers(net)]
+    assert all(isinstance(layer.weight_quantizer, Sign) for layer in layers)
+    assert layers[0].input_quantizer is None  # the pixels
+    assert all(isinstance(layer.input_quantizer, Sign) for layer in layers[1:])
+    assert all(layer.bias is None for layer in layers)
+
+
+def test_binaryconnect_keeps_real_activations() -> None:
+    net = apply_scheme(model("digits-mlp").make({}), scheme("binaryconnect"))
+    assert {m.function for m in net.modules() if isinstance(m, Activation)} == {"relu"}
+    assert all(layer.input_quantizer is None for _, layer in quant_layers(net))
+
+
+def test_first_and_last_layer_rules() -> None:
+    chosen = scheme("binarynet", first_layer="float", last_layer="float")
+    first, *middle, last = [layer for _, layer in quant_layers(apply_scheme(model("digits-convnet").make({}), chosen))]
+    for end in (first, last):
+        assert end.weight_quantizer is None
+        assert end.input_quantizer is None
+    assert all(layer.weight_quantizer is not None for layer in middle)
+
+
+def test_applying_another_scheme_replaces_everything() -> None:
+    net = apply_scheme(model("digits-mlp").make({}), scheme("binarynet"))
+    apply_scheme(net, scheme("fp32"))
+    assert {m.function for m in net.modules() if isinstance(m, Activation)} == {"relu"}
+    assert all(layer.weight_quantizer is None and layer.input_quantizer is None for _, layer in quant_layers(net))
+
+
+def test_post_training_schemes_train_what_fp32_trains() -> None:
+    ignored = {"name", "description"}
+    fp32 = scheme("fp32").model_dump(exclude=ignored)
+    for name in ("int8-minmax", "int8-kl"):
+        assert scheme(name).training_scheme().model_dump(exclude=ignored) == fp32
+    assert scheme("binarynet").training_scheme() == scheme("binarynet")
+
+
+def test_int8_schemes_differ_in_the_activations_rule_alone() -> None:
+    minmax, kl = scheme("int8-minmax").model_dump(), scheme("int8-kl").model_dump()
+    assert {key for key in kl if kl[key] != minmax[key]} == {"name", "description", "activations"}
+    net = apply_scheme(model("digits-mlp").make({}), scheme("int8-kl"))
+    layers = [layer for _, layer in quant_layers(net)]
+    assert [layer.input_quantizer.rule for layer in layers] == ["minmax", "kl", "kl", "kl"]
+    assert all(isinstance(layer.weight_quantizer, Uniform) for layer in layers)
+    assert all(layer.weight_quantizer.channel_axis == 0 for layer in layers)
+
+
+def test_learning_rate_scales_are_the_papers() -> None:
+    def scales(name: str) -> list[float]:
+        with torch.device("meta"):
+            net = model(name).make({})
+        return [round(glorot_scale(layer.weight), 2) for _, layer in quant_layers(net)]
+
+    assert scales("mnist-mlp") == [57.04, 73.90, 73.90, 52.32]
+    assert scales("cifar10-convnet") == [28.04, 39.19, 48.00, 55.43, 67.88, 78.38, 78.38, 36.95, 26.26]
+
+
+def test_latent_weights_start_uniform_in_minus_one_to_one() -> None:
+    net = apply_scheme(model("digits-mlp").make({}), scheme("binarynet"))
+    initialize(net, scheme("binarynet"), seed=0)
+    for _, layer in quant_layers(net):
+        weight = layer.weight.detach()
+        assert weight.min() >= -1
+        assert weight.max() <= 1
+        assert weight.abs().mean().item() == pytest.approx(0.5, abs=0.05)
+    again = apply_scheme(model("digits-mlp").make({}), scheme("binarynet"))
+    initialize(again, scheme("binarynet"), seed=0)
+    assert torch.equal(net.fc1.weight, again.fc1.weight)
+
+
+def test_float_weights_keep_torchs_initialization() -> None:
+    torch.manual_seed(0)
+    net = model("digits-mlp").make({})
+    before = net.fc1.weight.clone()
+    initialize(apply_scheme(net, scheme("fp32")), scheme("fp32"), seed=0)
+    assert torch.equal(net.fc1.weight, before)
+
+
+def test_every_layer_draws_from_its_own_stream() -> None:
+    net = apply_scheme(model("digits-mlp").make({}), scheme("binaryconnect-stochastic"), seed=3)
+    seeds = [layer.weight_quantizer.seed for _, layer in quant_layers(net)]
+    other = apply_scheme(model("digits-mlp").make({}), scheme("binaryconnect-stochastic"), seed=4)
+    seeds += [layer.weight_quantizer.seed for _, layer in quant_layers(other)]
+    assert len(set(seeds)) == len(seeds)
+    assert all(isinstance(layer.weight_quantizer, StochasticSign) for _, layer in quant_layers(net))
+
+
+def test_overrides_decide_instead_of_the_scheme() -> None:
+    net = apply_scheme(
+        model("digits-mlp").make({}),
+        scheme("binarynet"),
+        weight_quantizer=lambda layer: None if layer.position == 0 else Sign(clip=0.5),
+        activation_quantizer=lambda layer: None,
+    )
+    layers = [layer for _, layer in quant_layers(net)]
+    assert layers[0].weight_quantizer is None
+    assert layers[1].weight_quantizer.clip == 0.5
+    assert all(layer.input_quantizer is None for layer in layers)
+
+
+def test_quantizers_know_their_place() -> None:
+    net = apply_scheme(model("digits-mlp").make({}), scheme("int8-kl"))
+    assert net.fc2.input_quantizer.layer_name == "fc2.input"
+    assert net.fc2.weight_quantizer.layer_name == "fc2.weight"
+
+
+def test_a_scheme_is_frozen_data() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        scheme("fp32").name = "other"  # type: ignore[misc]
+    spec = Scheme.model_validate({"name": "mine", "weights": "sign", "activations": {"name": "int8"}})
+    assert spec.weights == QuantizerSpec(name="sign")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: scheme("binarynett"), "scheme: unknown scheme 'binarynett'; did you mean 'binarynet'?"),
+        (lambda: scheme("math.pi"), "scheme: 'math.pi' is float, expected a Scheme"),
+        (lambda: scheme("no.such.thing"), "cannot import"),
+        (lambda: scheme("fp32", wieghts="sign"), "scheme_options.wieghts: unknown key; did you mean 'weights'?"),
+        (lambda: scheme("fp32", first_layer="half"), "scheme_options.first_layer: input should be 'same' or 'float'"),
+        (lambda: apply_scheme(nn.Sequential(nn.ReLU()), scheme("fp32")), "has no nn.Linear or nn.Conv2d"),
+        (
+            lambda: apply_scheme(nn.Sequential(nn.Linear(1, 1)), scheme("fp32", weights="sgin")),
+            "unknown quantizer 'sgin'; did you mean 'sign'?",
+        ),
+        (
+            lambda: apply_scheme(
+                nn.Sequential(nn.Linear(1, 1)), scheme("fp32", weights={"name": "sign", "options": {"clop": 1}})
+            ),
+            "unexpected keyword argument 'clop'",
+        ),
+    ],
+)
+def test_errors_name_the_key_and_the_nearest(call: object, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        call()  # type: ignore[operator]
+    assert message in str(caught.value)
+
+
+def test_registry_lists_the_schemes() -> None:
+    assert set(ISSUED) <= set(SCHEMES.names())
+
+
+def test_conv_inside_a_users_module_is_found() -> None:
+    class Users(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.ModuleDict({"a": nn.Conv2d(1, 2, 3)})
+            self.head = nn.Linear(2, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.body["a"](x).mean((2, 3)))
+
+    net = apply_scheme(Users(), scheme("binarynet"))
+    assert [name for name, _ in quant_layers(net)] == ["body.a", "head"]
+    assert isinstance(net.body["a"], QuantConv2d)

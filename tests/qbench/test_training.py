@@ -1,0 +1,262 @@
+"""One trial from its configuration to its figures: determinism, sharing, identity, agreement."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning.loggers import CSVLogger
+
+from qbench import training
+from qbench.errors import ConfigError
+from qbench.training import check, resolve, run_trial, training_key, trial_id
+from qbench.trial import TrialConfig
+from quantizers import Uniform
+
+SMALL = {"model": "digits-mlp", "model_options": {"hidden": 24, "layers": 2}, "epochs": 2}
+
+
+def config(scheme: str = "binarynet", **fields: Any) -> TrialConfig:
+    return TrialConfig.from_mapping({"scheme": scheme, **SMALL, **fields})
+
+
+def figures(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if not key.startswith("time/") and key != "shared"}
+
+
+@pytest.mark.parametrize("scheme", ["binarynet-stochastic", "binaryconnect-stochastic", "int8-kl"])
+def test_the_same_trial_gives_the_same_bits(scheme: str, tmp_path: Path) -> None:
+    first = run_trial(config(scheme), tmp_path / "a")
+    torch.rand(7)  # another state of the global generator
+    again = run_trial(config(scheme), tmp_path / "b")
+    assert figures(first.row) == figures(again.row)
+    assert first.predictions == again.predictions
+    stored = [next((tmp_path / name).glob("trainings/*/weights.safetensors")).read_bytes() for name in "ab"]
+    assert stored[0] == stored[1]
+
+
+def test_another_seed_is_another_training(tmp_path: Path) -> None:
+    for scheme in ("fp32", "binarynet"):
+        runs = [run_trial(config(scheme, seed=seed), tmp_path) for seed in (0, 1)]
+        assert runs[0].row["training_key"] != runs[1].row["training_key"]
+        assert runs[0].predictions != runs[1].predictions
+        assert runs[0].labels == runs[1].labels  # the same test images
+
+
+def test_int8_shares_the_fp32_training_and_one_calibration_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = {"train": 0, "observe": 0}
+    train, observe = training._train, training.calibration.observe
+    monkeypatch.setattr(training, "_train", lambda *a: calls.update(train=calls["train"] + 1) or train(*a))
+    monkeypatch.setattr(
+        training.calibration, "observe", lambda *a: calls.update(observe=calls["observe"] + 1) or observe(*a)
+    )
+    rows = [run_trial(config(scheme), tmp_path).row for scheme in ("fp32", "int8-minmax", "int8-kl")]
+    assert calls == {"train": 1, "observe": 1}
+    assert len({row["training_key"] for row in rows}) == 1
+    assert len({row["trial_id"] for row in rows}) == 3
+    assert [row["shared"] for row in rows] == [False, True, True]
+    assert len({row["time/train_s"] for row in rows}) == 1
+    # A stored pass gives what a pass of its own gives.
+    alone = run_trial(config("int8-kl"), tmp_path / "alone").row
+    assert figures(alone) == figures(rows[2])
+
+
+def test_int8_figures_come_from_the_quantized_network(tmp_path: Path) -> None:
+    fp32 = run_trial(config("fp32", epochs=4), tmp_path)
+    int8 = run_trial(config("int8-minmax", epochs=4), tmp_path)
+    assert abs(fp32.row["test/accuracy"] - int8.row["test/accuracy"]) <= 0.02
+    assert int8.row["kernel/agreement"] >= 0.99
+    assert int8.row["kernel/ops"] == "int8 int8 int8"
+    assert 3 < int8.row["cost/weight_compression"] < 4
+    assert fp32.row["kernel/agreement"] is None
+
+
+@pytest.mark.parametrize("scheme", ["binarynet", "binarynet-stochastic", "binaryconnect"])
+@pytest.mark.parametrize("model", ["digits-mlp", "digits-convnet"])
+def test_packed_execution_agrees_on_every_test_image(scheme: str, model: str, tmp_path: Path) -> None:
+    options = {"hidden": 24} if model == "digits-mlp" else {"width": 6}
+    row = run_trial(config(scheme, model=model, model_options=options), tmp_path).row
+    assert row["kernel/agreement"] == 1.0
+    first, *others = row["kernel/ops"].split()
+    assert first == "binary-weight"
+    assert set(others) == {"binary-weight" if scheme == "binaryconnect" else "xnor"}
+    assert (row["filters/unique_fraction"] is None) == (model == "digits-mlp")
+
+
+def test_agreement_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong kernel shows: it is not assumed that packed execution is right."""
+    from qbench.quant_op import XnorOp
+
+    product = XnorOp.linear
+    monkeypatch.setattr(XnorOp, "linear", lambda self, x, packed: -product(self, x, packed))
+    assert run_trial(config("binarynet"), tmp_path).row["kernel/agreement"] < 0.9
+
+
+def test_agreement_is_empty_where_nothing_packed_runs(tmp_path: Path) -> None:
+    row = run_trial(config("binaryconnect-stochastic"), tmp_path).row
+    assert row["kernel/agreement"] is None
+    assert row["kernel/ops"] is None
+    assert row["cost/weight_compression"] == 1.0
+    assert row["training/epochs"] == 4  # twice the budget, and it says so
+
+
+def test_a_row_has_the_config_the_identity_and_the_figures(tmp_path: Path) -> None:
+    result = run_trial(config("binarynet", seed=3), tmp_path)
+    row = result.row
+    assert (row["scheme"], row["seed"], row["model_options.hidden"]) == ("binarynet", 3, 24)
+    expected = {
+        "test/accuracy",
+        "val/accuracy",
+        "cost/weight_bytes",
+        "cost/weight_compression",
+        "cost/energy_uj",
+        "cost/macs",
+        "filters/unique_fraction",
+        "filters/op_reduction",
+        "time/train_s",
+        "kernel/agreement",
+    }
+    assert expected <= set(row)
+    assert json.loads(json.dumps(row, allow_nan=False)) == row
+    correct = sum(p == t for p, t in zip(result.predictions, result.labels, strict=True))
+    assert row["test/accuracy"] == correct / 360
+
+
+def test_the_best_validation_epoch_is_evaluated(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    row = run_trial(config("binarynet", epochs=5), tmp_path, on_epoch=lambda e, n: seen.append((e, n))).row
+    assert seen == [(e, 5) for e in range(1, 6)]
+    logger = CSVLogger(tmp_path, name="history")
+    again = run_trial(config("binarynet", epochs=5), tmp_path / "b", logger=logger).row
+    with open(logger.experiment.metrics_file_path, newline="") as file:
+        history = [float(line["val/accuracy"]) for line in csv.DictReader(file) if line["val/accuracy"]]
+    assert len(history) == 5
+    assert row["val/accuracy"] == again["val/accuracy"] == pytest.approx(max(history), abs=1e-6)
+    assert again["training/best_epoch"] == history.index(max(history)) + 1
+
+
+def test_ids_depend_on_what_they_should() -> None:
+    base = config()
+    assert trial_id(base) == trial_id(config())
+    others = [config(seed=1), config(epochs=3), config(scheme_options={"last_layer": "float"}), config("fp32")]
+    assert len({trial_id(c) for c in [base, *others]}) == 5
+    assert trial_id(config("int8-kl", calibration_images=64)) != trial_id(config("int8-kl"))
+    assert training_key(config("int8-kl", calibration_images=64)) == training_key(config("fp32"))
+    assert training_key(config("binaryconnect")) != training_key(config("fp32"))
+
+
+def test_an_edited_plugin_is_another_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    plugin = tmp_path / "my_plugin_under_test.py"
+    source = (
+        "from qbench.module import QuantModule\nfrom quantizers import Sign\n"
+        "class Mine(QuantModule):\n    def weight_quantizer(self, layer):\n        return Sign(clip={clip})\n"
+    )
+    plugin.write_text(source.format(clip=1.0))
+    mine = config(module="my_plugin_under_test.Mine")
+    first = trial_id(mine)
+    assert first != trial_id(config())
+    plugin.write_text(source.format(clip=0.5))
+    assert trial_id(mine) != first
+    sys.modules.pop("my_plugin_under_test")
+    row = run_trial(mine, tmp_path / "run").row
+    assert row["module"] == "my_plugin_under_test.Mine"
+    assert row["kernel/agreement"] == 1.0
+
+
+def test_an_edited_quantizer_is_another_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    plugin = tmp_path / "my_quantizer_under_test.py"
+    plugin.write_text("from quantizers import Sign\nclass Mine(Sign):\n    pass\n")
+    mine = config(scheme_options={"weights": "my_quantizer_under_test.Mine"})
+    first = trial_id(mine)
+    plugin.write_text("from quantizers import Sign\nclass Mine(Sign):\n    '''Edited.'''\n")
+    assert trial_id(mine) != first
+
+
+def test_changed_code_is_another_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = trial_id(config()), training_key(config())
+    monkeypatch.setattr(training, "code_digest", lambda: "another version")
+    assert trial_id(config()) != before[0]
+    assert training_key(config()) != before[1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"scheme": "binarynett"}, "scheme: unknown scheme 'binarynett'; did you mean 'binarynet'?"),
+        ({"model": "digits-convnett"}, "model: unknown model 'digits-convnett'; did you mean 'digits-convnet'?"),
+        ({"data": "digit"}, "data: unknown data set 'digit'; did you mean 'digits'?"),
+        ({"model_options": {"hiden": 3}}, "model_options.hiden: unknown option; did you mean 'hidden'?"),
+        ({"model_options": {"hidden": "3"}}, "model_options.hidden: expected int, got '3'"),
+        ({"model_options": {"hidden": 0}}, "model_options: hidden and layers must be at least 1"),
+        ({"model": "mnist-mlp", "model_options": {}}, "model: 'mnist-mlp' takes (1, 28, 28)"),
+        ({"module": "no_such_module.Thing"}, "module: cannot import 'no_such_module'"),
+        ({"module": "math.pi"}, "module: 'math.pi' is no subclass of QuantModule"),
+        ({"scheme_options": {"weights": "sgin"}}, "unknown quantizer 'sgin'; did you mean 'sign'?"),
+        ({"device": "cuda"}, "device: no CUDA device is available"),
+    ],
+)
+def test_check_names_what_is_wrong(fields: dict[str, Any], message: str) -> None:
+    if fields.get("device") == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(ConfigError) as caught:
+        check(config(**fields))
+    assert message in str(caught.value)
+
+
+def test_check_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    check(config())
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_too_many_calibration_images(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="calibration_images: 2000 images of 1077 training images"):
+        run_trial(config("int8-kl", calibration_images=2000), tmp_path)
+
+
+def test_calibration_uses_the_named_number_of_training_images() -> None:
+    parts = resolve(config())
+    splits = parts.source.load(0)
+    chosen = training.calibration_images(splits, 50, seed=0)
+    rows = {tuple(row) for row in splits.train.images.flatten(1).tolist()}
+    assert len(chosen) == 50
+    assert all(tuple(row) in rows for row in chosen.images.flatten(1).tolist())
+    assert torch.equal(chosen.images, training.calibration_images(splits, 50, seed=0).images)
+
+
+def test_a_half_written_training_is_trained_again(tmp_path: Path) -> None:
+    first = run_trial(config(), tmp_path).row
+    store = next((tmp_path / "trainings").iterdir())
+    (store / "training.json").unlink()  # as after a kill between the two files
+    (store / "weights.safetensors").write_bytes(b"half")
+    again = run_trial(config(), tmp_path).row
+    assert not again["shared"]
+    assert figures(again) == figures(first)
+
+
+def test_threads_are_restored(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    run_trial(config(threads=1 if before != 1 else 2), tmp_path)
+    assert torch.get_num_threads() == before
+
+
+def test_post_training_weights_keep_their_full_range() -> None:
+    parts = resolve(config("int8-kl"))
+    module = parts.build()
+    module.quantize()
+    training.calibration.calibrate(module.model, parts.source.load(0).train.images[:64])
+    layer = module.model.fc1
+    assert isinstance(layer.weight_quantizer, Uniform)
+    expected = layer.weight.detach().abs().amax(1) / 127
+    torch.testing.assert_close(layer.weight_quantizer.scale, expected)
