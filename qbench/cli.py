@@ -1,0 +1,307 @@
+"""The command line: parses, calls, prints.
+
+Imports of torch, Lightning and wandb take seconds and stand inside the commands, so that `--help` does not wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from qbench.report.model import ReportModel
+    from qbench.sweep.plan import Trial
+    from qbench.sweep.sweep import Report
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help, the same in a terminal and a pipe
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    help="""Compare number formats for neural networks on the same data, budget and seeds.
+
+    \b
+    Start here:
+      qbench sweep sweeps/binary_vs_int8.yaml    seven schemes, five seeds each, on handwritten digits
+
+    Exit codes: 0 done; 1 some trials failed, the rest finished; 2 bad input, nothing written; 130 interrupted.
+    """,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"qbench {version('qbench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@contextlib.contextmanager
+def exit_codes() -> Iterator[None]:
+    """A command's body: bad input is one line and exit code 2, Ctrl-C is exit code 130."""
+    try:
+        # Loading torch takes seconds; Ctrl-C during it counts as well.
+        from qbench.errors import UserError
+
+        try:
+            yield
+        except UserError as error:
+            print(f"qbench: error: {error}", file=sys.stderr)
+            raise typer.Exit(BAD_INPUT) from None
+    except KeyboardInterrupt:
+        print("qbench: interrupted", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file: wandb's YAML format.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output; progress stays on standard error.")]
+
+
+@app.command()
+def sweep(
+    file: File,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the trials and stop; write nothing.")] = False,
+    max_runs: Annotated[
+        int | None, typer.Option(min=1, help="Run the first N trials at most.", metavar="N", show_default="all")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Worker processes.", show_default="one for each CPU")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where results go.", show_default="runs/<name of the sweep>")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the trials of a sweep file and compare their schemes.
+
+    \b
+    Example:
+      qbench sweep sweeps/binary_vs_int8.yaml
+      qbench sweep sweeps/binary_vs_int8.yaml --dry-run
+      qbench sweep my.yaml --max-runs 4 --workers 2 --output /tmp/try
+
+    Trials that are done are never run again: stop with Ctrl-C, go on with the same command. Failed trials are tried
+    again. Each trial is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise.
+    """
+    with exit_codes():
+        from qbench.sweep.config import load_sweep
+        from qbench.sweep.executor import LocalExecutor, default_workers
+        from qbench.sweep.plan import TRAINING, load_training, make_plan
+        from qbench.sweep.store import Store
+        from qbench.sweep.sweep import default_folder, pending
+        from qbench.sweep.wandb_service import WandbService, wandb_mode
+        from qbench.sweep.worker import Setup
+
+        config = load_sweep(file)
+        mode = wandb_mode()
+        plan = make_plan(config, load_training(TRAINING), max_runs)
+        folder = output or default_folder(config.name)
+        store = Store(folder)
+        if dry_run:
+            _print_trials(plan.trials, pending(plan.trials, store), folder, as_json)
+            return
+        wandb = WandbService(
+            folder.resolve(), mode, config.sweep_id, config.name, config.project, config.entity, config.description
+        )
+        setup = Setup(TRAINING, folder.resolve(), (config.folder,), None if mode == "disabled" else wandb)
+        executor = LocalExecutor(setup, workers or default_workers(plan.trials))
+        with store.opened():
+            report, model = _run(plan.trials, plan.shown, store, executor, config.metric, config.goal)
+        if as_json:
+            _print_json(_as_dict(report, model, store, name=config.name, sweep_id=config.sweep_id))
+        else:
+            _print_report(model)
+            files = "results.csv, results.json, summary.json"
+            print(f"\nResults: {folder}/ ({files}; wandb runs in wandb/: {mode})")
+        _leave(report, plan.shown, store)
+
+
+@app.command()
+def validate(file: File) -> None:
+    """Check a sweep file and every trial of it; run nothing.
+
+    \b
+    Example:
+      qbench validate sweeps/binary_vs_int8.yaml
+    """
+    with exit_codes():
+        from qbench.sweep.config import load_sweep
+        from qbench.sweep.plan import TRAINING, load_training, make_plan
+        from qbench.sweep.search import is_endless
+
+        config = load_sweep(file)
+        endless = is_endless(config)
+        plan = make_plan(config, load_training(TRAINING), 20 if endless else None)
+        trainings = len({trial.training_key for trial in plan.shown})
+        size = f"{len(plan.shown)} trials, {trainings} trainings"
+        if endless:
+            size = f"no run_cap, so --max-runs is needed; the first {len(plan.shown)} trials are fine"
+        print(f"{file}: ok: {config.method} search, {size}")
+
+
+@app.command()
+def train(
+    scheme: Annotated[str, typer.Option(help="A scheme's name, or a dotted path to a Scheme.", show_default=False)],
+    seed: Annotated[int | None, typer.Option(help="Of weights, batches, stochastic signs.", show_default="0")] = None,
+    model: Annotated[str | None, typer.Option(help="A model's name.", show_default="digits-convnet")] = None,
+    data: Annotated[str | None, typer.Option(help="A data set's name.", show_default="digits")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Training epochs.", show_default="30")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of the first epoch.", show_default="the scheme's")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="KEY=VALUE", help="Any other key of a trial, dotted; may be repeated."),
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Where the result is kept.")] = Path("runs/train"),
+    force: Annotated[bool, typer.Option("--force", help="Evaluate again although the result is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train one network under one scheme and print its figures.
+
+    \b
+    Example:
+      qbench train --scheme binarynet
+      qbench train --scheme int8-kl --seed 3 --epochs 10 --option model_options.width=16
+      qbench train --scheme binarynet --option module=my_module.MyModule    (my_module.py in this folder)
+
+    A trial that was run before is answered from DIR. Set WANDB_MODE=disabled to leave wandb out.
+    """
+    with exit_codes():
+        from qbench.sweep.executor import InProcessExecutor
+        from qbench.sweep.options import trial_config
+        from qbench.sweep.plan import TRAINING, load_training, make_importable, plan_trial
+        from qbench.sweep.store import Store
+        from qbench.sweep.wandb_service import WandbService, wandb_mode
+        from qbench.sweep.worker import Setup
+
+        mode = wandb_mode()
+        given = {"seed": seed, "model": model, "data": data, "epochs": epochs, "learning_rate": learning_rate}
+        config = trial_config({"scheme": scheme, **given}, option or [])
+        make_importable(Path.cwd())
+        training = load_training(TRAINING)
+        trial = plan_trial(config, training)
+        wandb = WandbService(output.resolve(), mode, "train", "train")
+        setup = Setup(TRAINING, output.resolve(), (), None if mode == "disabled" else wandb)
+        store = Store(output)
+        with store.opened():
+            report, summary = _run(
+                [trial], [trial], store, InProcessExecutor(setup, training), force=force, epochs=True
+            )
+        if as_json:
+            _print_json(_as_dict(report, summary, store, row=next((r.row for r in report.records.values()), None)))
+        else:
+            for record in report.records.values():
+                _print_row(record.row)
+            print(f"\nResults: {output}/ (trials/{trial.id}.json, results.csv, results.json, summary.json)")
+        _leave(report, [trial], store)
+
+
+# Further commands (`ls`, `estimate`, `doctor`) go here, each with an example in its docstring and `exit_codes()`.
+
+
+def _run(
+    trials: Any, shown: Any, store: Any, executor: Any, metric: str | None = None, goal: Any = "maximize",
+    force: bool = False, epochs: bool = False,
+) -> tuple[Report, ReportModel]:  # fmt: skip
+    from qbench.report.model import make_report
+    from qbench.report.progress import progress_on
+    from qbench.sweep.sweep import run_sweep
+
+    with progress_on(sys.stderr, epochs) as progress:
+        report = run_sweep(trials, shown, store, executor, progress, force)
+    model = make_report(list(report.records.values()), len(shown), metric, goal)
+    store.write_summary(model.as_dict())
+    return report, model
+
+
+def _leave(report: Report, trials: Any, store: Any) -> None:
+    """End with the exit code, after naming what went wrong."""
+    labels = {trial.id: trial.label for trial in trials}
+    for record in report.failed:
+        print(f"failed: {labels[record.trial_id]}: {record.error}", file=sys.stderr)
+        print(f"        traceback: {store.traceback_file(record.trial_id)}", file=sys.stderr)
+    if report.interrupted:
+        print("interrupted: what is done is kept; the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED)
+    raise typer.Exit(FAILED if report.failed else DONE)
+
+
+def _as_dict(report: Report, model: ReportModel, store: Any, **more: Any) -> dict[str, Any]:
+    failures = [
+        {"trial_id": r.trial_id, "error": r.error, "traceback": str(store.traceback_file(r.trial_id))}
+        for r in report.failed
+    ]
+    found = {"output": str(store.folder), "ran": report.ran, "interrupted": report.interrupted, "failures": failures}
+    return {**more, **found, **model.as_dict()}
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, allow_nan=False))
+
+
+def _print_report(model: ReportModel) -> None:
+    from qbench.report.terminal import draw, plain
+
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        draw(model, Console())
+    else:
+        print(plain(model))
+
+
+def _print_row(row: dict[str, Any]) -> None:
+    from qbench.sweep.figures import FIGURES, show
+
+    width = max(len(key) for key in row)
+    for key, value in row.items():
+        print(f"{key:<{width}}  {show(key, value) if key in FIGURES else '-' if value is None else value}")
+
+
+def _print_trials(trials: tuple[Trial, ...], todo: list[Trial], folder: Path, as_json: bool) -> None:
+    waiting = {trial.id for trial in todo}
+    if as_json:
+        _print_json(
+            [
+                {"trial_id": t.id, "training_key": t.training_key, "done": t.id not in waiting, **t.config.flat()}
+                for t in trials
+            ]
+        )
+        return
+    for number, trial in enumerate(trials, start=1):
+        state = "to run" if trial.id in waiting else "done"
+        print(f"{number:>4}  {trial.id}  {state:<6}  {trial.label}")
+    trainings = len({trial.training_key for trial in trials})
+    print(f"{len(trials)} trials, {trainings} trainings, {len(todo)} to run; output: {folder}/")
+
+
+def main() -> None:
+    """The `qbench` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # `×` and `µ` in a terminal without them must not end the sweep
+    app()
+
+
+if __name__ == "__main__":
+    main()

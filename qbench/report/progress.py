@@ -1,0 +1,114 @@
+"""A sweep's progress: a bar with the running trials on a terminal, lines in a file or a pipe."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from qbench.sweep.figures import show
+from qbench.sweep.plan import Trial
+from qbench.sweep.store import Record
+
+
+def _result(trial: Trial, record: Record) -> str:
+    if record.status == "failed":
+        return f"{trial.label}: FAILED: {record.error}"
+    accuracy, seconds = (record.row.get(name) for name in ("test/accuracy", "time/train_s"))
+    shared = ", training shared" if record.row.get("shared") else ""
+    return f"{trial.label}: accuracy {show('test/accuracy', accuracy)}, {show('time/train_s', seconds)}{shared}"
+
+
+def _plan(total: int, known: int) -> str:
+    if known == total:
+        return f"{total} trials, all done already: nothing to train"
+    return f"{total} trials" + (f", {known} done already" if known else "") + f", {total - known} to run"
+
+
+class LineProgress:
+    """A line for each trial that ends, and, if `epochs`, for each epoch. No escape codes."""
+
+    def __init__(self, stream: TextIO, epochs: bool = False) -> None:
+        self._stream = stream
+        self._epochs = epochs
+        self._total = self._count = 0
+
+    def __enter__(self) -> LineProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.flush()
+
+    def begin(self, total: int, known: int) -> None:
+        self._total, self._count = total, known
+        self._say(_plan(total, known))
+
+    def started(self, trial: Trial) -> None:
+        """Nothing: a line at the end says more."""
+
+    def epoch(self, trial: Trial, epoch: int, epochs: int) -> None:
+        if self._epochs:
+            self._say(f"{trial.label}: epoch {epoch}/{epochs}")
+
+    def done(self, trial: Trial, record: Record) -> None:
+        self._count += 1
+        self._say(f"[{self._count}/{self._total}] {_result(trial, record)}")
+
+    def warn(self, text: str) -> None:
+        self._say(f"warning: {text}")
+
+    def _say(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+class BarProgress:
+    """A bar for the sweep and one for each running trial; a line above them for each trial that ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console,
+            transient=True,
+        )  # fmt: skip
+        self._sweep: TaskID | None = None
+        self._trials: dict[str, TaskID] = {}
+        self._total = self._count = 0
+
+    def __enter__(self) -> BarProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, total: int, known: int) -> None:
+        self._total, self._count = total, known
+        self._progress.console.print(_plan(total, known), highlight=False)
+        if known < total:
+            self._sweep = self._progress.add_task("trials", total=total, completed=known)
+
+    def started(self, trial: Trial) -> None:
+        self._trials[trial.id] = self._progress.add_task(f"  {escape(trial.label)}", total=None)
+
+    def epoch(self, trial: Trial, epoch: int, epochs: int) -> None:
+        if trial.id in self._trials:
+            self._progress.update(self._trials[trial.id], completed=epoch, total=epochs)
+
+    def done(self, trial: Trial, record: Record) -> None:
+        if trial.id in self._trials:
+            self._progress.remove_task(self._trials.pop(trial.id))
+        self._count += 1
+        if self._sweep is not None:
+            self._progress.update(self._sweep, completed=self._count)
+        style = "red" if record.status == "failed" else ""
+        text = escape(f"[{self._count}/{self._total}] {_result(trial, record)}")
+        self._progress.console.print(text, style=style, highlight=False)
+
+    def warn(self, text: str) -> None:
+        self._progress.console.print(escape(f"warning: {text}"), style="yellow", highlight=False)
+
+
+def progress_on(stream: TextIO, epochs: bool = False) -> LineProgress | BarProgress:
+    """The progress that suits the stream; `epochs`: a line for each epoch too, where there is no bar."""
+    return BarProgress(Console(file=stream)) if stream.isatty() else LineProgress(stream, epochs)

@@ -1,0 +1,151 @@
+"""The comparison as a table for a terminal, and as plain text for a file or a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from qbench.report.model import Group, ReportModel
+from qbench.report.statistics import DRAWS
+from qbench.sweep.figures import show
+
+_MARKS = {"crossed": "", "images": " [1]", "exact": " [2]"}
+
+
+@dataclass(frozen=True)
+class _Column:
+    heading: str
+    cell: Callable[[Group], str]
+    right: bool = True
+
+
+def _figure(name: str, text: str) -> Callable[[Group], str]:
+    def cell(group: Group) -> str:
+        value = group.figures.get(name)
+        return "-" if value is None else text.format(100 * value if text.endswith("%") else value)
+
+    return cell
+
+
+def _accuracy(group: Group) -> str:
+    return "-" if group.accuracy is None else f"{100 * group.accuracy.mean:.2f} %"
+
+
+def _interval(group: Group) -> str:
+    found = group.accuracy
+    if found is None:
+        return "-"
+    return f"{100 * found.low:.2f} to {100 * found.high:.2f}{_MARKS[found.method]}"
+
+
+def _runs(group: Group) -> str:
+    return f"{group.runs}" + (f" ({group.failed} failed)" if group.failed else "")
+
+
+_COLUMNS = (
+    _Column("scheme", lambda group: group.name, right=False),
+    _Column("accuracy", _accuracy),
+    _Column("95 % interval", _interval),
+    _Column("weight bytes", _figure("cost/weight_bytes", "{:,.0f}")),
+    _Column("×", _figure("cost/weight_compression", "{:.1f}")),
+    _Column("energy µJ", _figure("cost/energy_uj", "{:.3g}")),
+    _Column("×", _figure("cost/energy_compression", "{:.1f}")),
+    _Column("unique filters", _figure("filters/unique_fraction", "{:.1f} %")),
+    _Column("kernel agrees", _figure("kernel/agreement", "{:.2f} %")),
+    _Column("training s", _figure("time/train_s", "{:.1f}")),
+    _Column("runs", _runs),
+    _Column("Pareto", lambda group: {True: "*", False: "", None: "-"}[group.pareto]),
+)
+
+
+def notes(model: ReportModel) -> list[str]:
+    """What a reader must know to read the table."""
+    methods = {group.accuracy.method for group in model.groups if group.accuracy is not None}
+    lines = []
+    if methods:
+        lines.append(
+            f"accuracy: mean over runs on the test images; interval: 95 %, bootstrap over seeds and test images "
+            f"({DRAWS:,} draws, Owen 2007)"
+        )
+    if "images" in methods:
+        lines.append("[1] one seed: the interval is over test images alone and says nothing of other seeds")
+    if "exact" in methods:
+        lines.append("[2] every prediction alike, nothing to resample: Clopper-Pearson over the test images")
+    lines.append(
+        "counted from shapes and formats: weight bytes; estimated: energy of one inference (operations and memory "
+        "accesses at Horowitz's 45 nm prices, binary ones at our own); ×: how many times less than float32"
+    )
+    lines.append("measured: accuracy, unique filters, kernel agreement (packed against fake-quantized), training time")
+    lines.append("Pareto *: no other scheme is as accurate or better with no more weight bytes and energy, by means")
+    lines += [f"other budget: {note}" for note in model.budgets]
+    seen: set[str] = set()
+    for group in model.groups:
+        if group.shares_training and group.name not in seen:
+            seen |= {group.name, *group.shares_training}
+            lines.append(f"one training per seed is shared by {', '.join((group.name, *group.shares_training))}")
+    if model.best is not None:
+        best = model.best
+        lines.append(f"best {best.metric}: {show(best.metric, best.value)} by {best.name} seed={best.seed}")
+    if model.done + model.failed < model.planned:
+        lines.append(f"incomplete: {model.planned - model.done - model.failed} of {model.planned} trials have not run")
+    return lines
+
+
+def plain(model: ReportModel) -> str:
+    """The table and its notes as lines of text, without colours, boxes or wrapping."""
+    cells = _cells(model)
+    widths = _widths(cells)
+    lines = []
+    for row in cells:
+        parts = [
+            text.rjust(width) if column.right else text.ljust(width)
+            for text, width, column in zip(row, widths, _COLUMNS, strict=True)
+        ]
+        lines.append("  ".join(parts).rstrip())
+    return "\n".join([*lines, "", *notes(model)])
+
+
+def draw(model: ReportModel, console: Console) -> None:
+    """The table and its notes on a terminal. A table too wide for it is cut into several, each with the schemes."""
+    cells = _cells(model)
+    for columns in _pack(_widths(cells), console.width):
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for index in columns:
+            column = _COLUMNS[index]
+            table.add_column(column.heading, justify="right" if column.right else "left", no_wrap=True)
+        for group, row in zip(model.groups, cells[1:], strict=True):
+            # Text, not markup: a name may hold square brackets, and [1] is a note's mark.
+            table.add_row(*(Text(row[index]) for index in columns), style="bold" if group.pareto else "")
+        console.print(table)
+    for note in notes(model):
+        console.print(Text(note, style="dim"))
+
+
+def _cells(model: ReportModel) -> list[list[str]]:
+    return [
+        [column.heading for column in _COLUMNS],
+        *([column.cell(group) for column in _COLUMNS] for group in model.groups),
+    ]
+
+
+def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
+    return [max(len(row[index]) for row in cells) for index in range(len(_COLUMNS))]
+
+
+def _pack(widths: Sequence[int], total: int) -> list[list[int]]:
+    """Columns of as many tables as the width needs; the first column is in each."""
+    gap = 3  # padding, divider, padding
+    tables = [[0]]
+    used = widths[0]
+    for index in range(1, len(widths)):
+        if used + gap + widths[index] > total and len(tables[-1]) > 1:
+            tables.append([0])
+            used = widths[0]
+        tables[-1].append(index)
+        used += gap + widths[index]
+    return tables

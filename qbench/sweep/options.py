@@ -1,0 +1,36 @@
+"""A trial's config from command-line options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qbench.errors import ConfigError
+from qbench.sweep.yaml_file import parse_yaml
+from qbench.trial import TrialConfig
+
+
+def trial_config(given: Mapping[str, Any], options: Sequence[str]) -> TrialConfig:
+    """The config of keys with values (None is not given) and of `key=value` texts, keys dotted, values YAML.
+
+    Raises:
+        ConfigError: a text without `=`, a key given twice, an unknown key or a bad value.
+    """
+    values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    for text in options:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"expected KEY=VALUE, got {text!r}", "--option")
+        *outer, last = key.split(".")
+        inner = values
+        for name in outer:
+            inner = inner.setdefault(name, {})
+            if not isinstance(inner, dict):
+                raise ConfigError("is given both as a value and with keys below it", key)
+        if last in inner:
+            raise ConfigError("is given twice", key)
+        try:
+            inner[last] = parse_yaml(value)
+        except ConfigError as error:
+            raise error.within(prefix=key) from None
+    return TrialConfig.from_mapping(values)

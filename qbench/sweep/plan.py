@@ -1,0 +1,160 @@
+"""A sweep's trials, checked one by one before anything is written."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from qbench.errors import ConfigError
+from qbench.sweep.config import SweepConfig
+from qbench.sweep.search import search_of
+from qbench.trial import TrialConfig
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
+
+TRAINING = "qbench.training"
+
+
+class Result(Protocol):
+    """What training hands back: a flat row, and the predicted and true class of each test image."""
+
+    @property
+    def row(self) -> dict[str, float | int | str | bool | None]: ...
+    @property
+    def predictions(self) -> list[int]: ...
+    @property
+    def labels(self) -> list[int]: ...
+
+
+class Training(Protocol):
+    """What a sweep needs of the floor below: the module `qbench.training`, or one with the same four functions."""
+
+    def check(self, config: TrialConfig) -> None: ...
+    def trial_id(self, config: TrialConfig) -> str: ...
+    def training_key(self, config: TrialConfig) -> str: ...
+    def run_trial(
+        self,
+        config: TrialConfig,
+        folder: Path,
+        *,
+        logger: Logger | None = None,
+        on_epoch: Callable[[int, int], None] | None = None,
+    ) -> Result: ...
+
+
+def load_training(module: str = TRAINING) -> Training:
+    """The module that trains, by name: worker processes import it by the same name."""
+    return cast(Training, importlib.import_module(module))
+
+
+def make_importable(folder: Path) -> None:
+    """Let dotted paths name modules in `folder`.
+
+    It goes last on the path: a file beside a sweep that is called `random.py` must not break the library.
+    """
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A checked trial.
+
+    Attributes:
+        id: identity of config and code; the store's key.
+        training_key: trials that share it share one training.
+        config: what is trained.
+        label: what tells it from the others of its sweep, `binarynet seed=3`.
+    """
+
+    id: str
+    training_key: str
+    config: TrialConfig
+    label: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of one sweep.
+
+    Attributes:
+        trials: to run, in order; --max-runs and run_cap have cut them.
+        shown: the trials whose results belong to the file: `trials`, and those that --max-runs leaves for later.
+    """
+
+    config: SweepConfig
+    trials: tuple[Trial, ...]
+    shown: tuple[Trial, ...]
+
+
+def make_plan(config: SweepConfig, training: Training, max_runs: int | None = None) -> Plan:
+    """Every trial of the sweep, validated.
+
+    Raises:
+        ConfigError: with the file and the key in it: a name that is not registered, an option that is unknown or
+            ill-typed, two points that are the same trial, a search without end.
+    """
+    make_importable(config.folder)
+    limits = [limit for limit in (config.run_cap, max_runs) if limit is not None]
+    planned = min(limits) if limits else None
+    file = str(config.file)
+    try:
+        points = search_of(config).points(planned if config.method == "random" else config.run_cap)
+        shown = _checked(config, training, points)
+    except ConfigError as error:
+        raise error.within(file=file) from None
+    return Plan(config, shown[:planned], shown)
+
+
+def plan_trial(config: TrialConfig, training: Training) -> Trial:
+    """One trial, validated.
+
+    Raises:
+        ConfigError: what `Training.check` refuses.
+    """
+    training.check(config)
+    return _named([config], training)[0]
+
+
+def _checked(config: SweepConfig, training: Training, points: Iterable[dict[str, Any]]) -> tuple[Trial, ...]:
+    configs = []
+    for point in points:
+        try:
+            trial = TrialConfig.from_mapping(point)
+            training.check(trial)
+        except ConfigError as error:
+            if error.key is None:
+                raise
+            raise ConfigError(error.message, config.key_of(error.key), error.file) from None
+        configs.append(trial)
+    trials = _named(configs, training)
+    first: dict[str, int] = {}
+    for number, trial_ in enumerate(trials, start=1):
+        if trial_.id in first:
+            raise ConfigError(
+                f"trials {first[trial_.id]} and {number} are the same ({trial_.label}): they would run once",
+                "parameters",
+            )
+        first[trial_.id] = number
+    return trials
+
+
+def _named(configs: list[TrialConfig], training: Training) -> tuple[Trial, ...]:
+    flats = [config.flat() for config in configs]
+    keys = list(dict.fromkeys(key for flat in flats for key in flat))
+    varying = [
+        key
+        for key in keys
+        if key not in ("scheme", "seed") and any(flat.get(key) != flats[0].get(key) for flat in flats)
+    ]
+    trials = []
+    for config, flat in zip(configs, flats, strict=True):
+        parts = [config.scheme, *(f"{key}={flat.get(key)}" for key in varying), f"seed={config.seed}"]
+        trials.append(Trial(training.trial_id(config), training.training_key(config), config, " ".join(parts)))
+    return tuple(trials)

@@ -1,0 +1,204 @@
+"""What a sweep has found, on disk: one file a trial, and the tables made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from filelock import FileLock, Timeout
+
+from qbench.errors import UserError
+
+if TYPE_CHECKING:
+    from qbench.sweep.plan import Result, Trial
+
+_FORMAT = 1
+_MARKER = "store.json"
+RESULTS_CSV, RESULTS_JSON, SUMMARY = "results.csv", "results.json", "summary.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished trial.
+
+    Attributes:
+        status: `done`, or `failed`.
+        row: config keys and figures; of a failed trial the config keys alone.
+        predictions, labels: of each test image; empty for a failed trial.
+        error: why it failed; None if it did not.
+    """
+
+    trial_id: str
+    status: Literal["done", "failed"]
+    row: dict[str, Any]
+    predictions: list[int]
+    labels: list[int]
+    error: str | None = None
+
+
+class Store:
+    """The folder of one sweep. A file is either whole or not there: it is written aside, synced, and renamed.
+
+    Layout: `trials/<trial id>.json`, `trials/<trial id>.traceback.txt` (of a failure), `trainings/` (trained weights,
+    written by training), `wandb/`, and after each run `results.csv`, `results.json`, `summary.json`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.trials = folder / "trials"
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """The folder made, proven writable, and held against a second sweep.
+
+        Raises:
+            UserError: it cannot be written, belongs to something else, or another process has it open.
+        """
+        self._check_ours()
+        try:
+            self.trials.mkdir(parents=True, exist_ok=True)
+            _write(self.folder / _MARKER, _json({"format": _FORMAT}))
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written: {error.strerror or error}") from None
+        # The kernel drops the lock with the process, so a killed sweep leaves none behind.
+        lock = FileLock(self.folder / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except OSError as error:
+            if not isinstance(error, Timeout):
+                raise UserError(f"{self.folder}: cannot be locked: {error.strerror or error}") from None
+            raise UserError(
+                f"{self.folder}: another qbench is writing here; wait for it, or choose another --output"
+            ) from None
+        for leftover in [*self.folder.glob(".*.tmp"), *self.trials.glob(".*.tmp")]:  # of a killed run
+            leftover.unlink()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _check_ours(self) -> None:
+        try:
+            marker = (self.folder / _MARKER).read_text()
+        except FileNotFoundError:
+            for name in (RESULTS_CSV, RESULTS_JSON, SUMMARY, "trials"):
+                if (self.folder / name).exists():
+                    raise UserError(
+                        f"{self.folder}: holds a {name} that qbench did not write; choose another --output"
+                    ) from None
+            return
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written: {error.strerror or error}") from None
+        try:
+            found = json.loads(marker)["format"]
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{self.folder / _MARKER}: is not a qbench store's; choose another --output") from None
+        if found != _FORMAT:
+            raise UserError(f"{self.folder}: was written by another qbench (format {found}); choose another --output")
+
+    def get(self, trial_id: str) -> Record | None:
+        """The record of a trial; None if it never finished.
+
+        Raises:
+            UserError: its file is damaged.
+        """
+        path = self.trials / f"{trial_id}.json"
+        try:
+            values = json.loads(path.read_text())
+            return Record(**{key: values[key] for key in Record.__dataclass_fields__})
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(f"{path}: is damaged; delete it to run the trial again") from None
+
+    def put_result(self, trial: Trial, result: Result) -> Record:
+        """Keep a trial's result; a figure that is not finite is kept as null, which is all that JSON has for it."""
+        # The plan's identity: the process that trained may read the sources again after an edit, but runs the old.
+        identity = {"trial_id": trial.id, "training_key": trial.training_key}
+        row = {**{key: _finite(value) for key, value in result.row.items()}, **identity}
+        record = Record(trial.id, "done", row, list(result.predictions), list(result.labels))
+        self._put(record)
+        self.traceback_file(trial.id).unlink(missing_ok=True)
+        return record
+
+    def put_failure(self, trial: Trial, error: str, traceback: str) -> Record:
+        """Keep a trial's failure: the one-line reason in its record, the traceback in a file beside it."""
+        row = {**trial.config.flat(), "trial_id": trial.id, "training_key": trial.training_key}
+        record = Record(trial.id, "failed", row, [], [], error)
+        _write(self.traceback_file(trial.id), traceback)
+        self._put(record)
+        return record
+
+    def traceback_file(self, trial_id: str) -> Path:
+        """Where a failed trial's traceback is."""
+        return self.trials / f"{trial_id}.traceback.txt"
+
+    def _put(self, record: Record) -> None:
+        _write(self.trials / f"{record.trial_id}.json", json.dumps(record.__dict__, allow_nan=False) + "\n")
+
+    def write_results(self, records: Iterable[Record]) -> None:
+        """`results.json` (a list of rows) and `results.csv` (the same; empty where a row has no value).
+
+        A row is the trial's own, with `status` and `error` added.
+        """
+        rows = [{**record.row, "status": record.status, "error": record.error} for record in records]
+        _write(self.folder / RESULTS_JSON, _json(rows))
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        table = io.StringIO(newline="")
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow([_cell(row.get(column)) for column in columns])
+        _write(self.folder / RESULTS_CSV, table.getvalue())
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """`summary.json`: the figures of the comparison."""
+        _write(self.folder / SUMMARY, _json(summary))
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    return json.dumps(value) if isinstance(value, (list, dict)) else value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())  # mkstemp makes the file its owner's alone
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,134 @@
+"""One trial run in this process, and a worker process that runs trials until it is told to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import traceback as tracebacks
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import connection, parent_process
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qbench.errors import UserError
+from qbench.sweep.plan import Result, Training, Trial, load_training, make_importable
+from qbench.sweep.wandb_service import WandbService, describe
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a process needs to run a sweep's trials.
+
+    Attributes:
+        training: the module that trains, by name.
+        folder: the sweep's.
+        importable: folders whose modules dotted paths may name.
+        wandb: None where wandb is disabled.
+    """
+
+    training: str
+    folder: Path
+    importable: tuple[Path, ...]
+    wandb: WandbService | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a trial: a row with predictions and labels, or an error with its traceback.
+
+    Attributes:
+        wandb_failure: why wandb has no (whole) run of it; the result stands all the same.
+    """
+
+    row: dict[str, float | int | str | bool | None]
+    predictions: list[int]
+    labels: list[int]
+    error: str | None = None
+    traceback: str = ""
+    wandb_failure: str | None = None
+
+
+class TrialRunner:
+    """Runs trials in this process."""
+
+    def __init__(self, setup: Setup, training: Training) -> None:
+        self._setup = setup
+        self._training = training
+        self._wandb = setup.wandb
+
+    def run(self, trial: Trial, on_epoch: Callable[[int, int], None]) -> Outcome:
+        """A trial from config to outcome. Its exceptions become the outcome's error; Ctrl-C passes."""
+        run, wandb_failure = None, None
+        if self._wandb is not None:
+            try:
+                run = self._wandb.start(trial)
+            except Exception as error:
+                # Trying again with every trial could wait for the same network time-out each time.
+                self._wandb, wandb_failure = None, describe(error)
+        row = None
+        try:
+            result = self._training.run_trial(
+                trial.config, self._setup.folder, logger=run.logger if run else None, on_epoch=on_epoch
+            )
+            row = _plain(result)
+            outcome = Outcome(row, list(result.predictions), list(result.labels))
+        except (Exception, SystemExit) as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                # Lightning turns Ctrl-C into SystemExit, and leaves the signal ignored.
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                raise KeyboardInterrupt from None
+            message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            outcome = Outcome({}, [], [], " ".join(message.split()) or type(error).__name__, tracebacks.format_exc())
+        finally:
+            if run is not None:
+                run.finish(row)
+                wandb_failure = run.failure
+        return Outcome(**{**outcome.__dict__, "wandb_failure": wandb_failure})
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    # A tensor in a row would be kept here and fail in the store, and take the whole sweep with it.
+    json.dumps([result.row, result.predictions, result.labels])
+    return dict(result.row)
+
+
+# Messages of a worker, as tuples: ("ready",), ("epoch", n, of), ("outcome", Outcome).
+
+
+def work(channel: Connection, setup: Setup, log: Path) -> None:
+    """A worker process: trials in, messages out, until the channel closes or the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to every process; the parent decides
+    _redirect_output(log)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    for folder in setup.importable:
+        make_importable(folder)
+    runner = TrialRunner(setup, load_training(setup.training))
+    channel.send(("ready",))
+    while True:
+        try:
+            trial = channel.recv()
+        except EOFError:
+            return
+        outcome = runner.run(trial, lambda epoch, epochs: channel.send(("epoch", epoch, epochs)))
+        channel.send(("outcome", outcome))
+
+
+def _redirect_output(log: Path) -> None:
+    # What libraries print would tear the progress bar; the last words of a crash are worth keeping.
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,110 @@
+import json
+
+import pytest
+
+from qbench.report.model import ReportError, make_report
+from qbench.sweep.store import Record
+
+LABELS = [1] * 20
+
+
+def record(scheme, seed, right=18, *, status="done", labels=LABELS, figures=(), **config):
+    row = {"scheme": scheme, "seed": seed, **config, "trial_id": f"{scheme}{seed}{config}"}
+    if status == "failed":
+        return Record(row["trial_id"], "failed", row, [], [], "ValueError: no")
+    row |= {
+        "training_key": f"{scheme}-{seed}",
+        "shared": False,
+        "test/accuracy": right / 20,
+        "cost/weight_bytes": 100,
+        "cost/energy_uj": 2.0,
+        "training/epochs": 30,
+        "training/learning_rate_start": 3e-3,
+        **dict(figures),
+    }
+    return Record(row["trial_id"], "done", row, [1] * right + [0] * (20 - right), labels)
+
+
+def test_seeds_are_one_group_and_figures_their_means():
+    records = [
+        record("a", 0, 18, figures={"time/train_s": 1.0, "kernel/agreement": 1.0, "kernel/ops": "xnor"}),
+        record("a", 1, 16, figures={"time/train_s": 3.0, "kernel/agreement": 0.95, "kernel/ops": "xnor"}),
+        record("b", 0, 20),
+    ]
+    report = make_report(records, planned=3)
+    first, second = report.groups
+    assert (first.name, first.seeds, first.runs) == ("a", (0, 1), 2)
+    assert first.accuracy.mean == pytest.approx(0.85)
+    assert first.figures["time/train_s"] == 2.0
+    assert first.figures["kernel/agreement"] == 0.95  # the worst: a mean would hide a fault
+    assert "kernel/ops" not in first.figures
+    assert second.figures.get("kernel/agreement") is None
+    assert (report.planned, report.done, report.failed) == (3, 3, 0)
+    json.dumps(report.as_dict(), allow_nan=False)
+
+
+def test_what_varies_besides_the_seed_separates_groups():
+    records = [record("a", seed, epochs=epochs, model="m") for epochs in (10, 20) for seed in (0, 1)]
+    assert [(group.name, group.runs) for group in make_report(records, 4).groups] == [
+        ("a epochs=10", 2),
+        ("a epochs=20", 2),
+    ]
+
+
+def test_failed_trials_are_counted_and_have_no_accuracy():
+    report = make_report([record("a", 0), record("a", 1, status="failed"), record("b", 0, status="failed")], 5)
+    assert [(group.runs, group.failed) for group in report.groups] == [(1, 1), (0, 1)]
+    assert report.groups[1].accuracy is None
+    assert report.groups[1].pareto is None
+    assert (report.done, report.failed, report.planned) == (1, 2, 5)
+
+
+def test_no_trial_at_all_is_an_empty_report():
+    assert make_report([], planned=3).groups == ()
+
+
+def test_the_front_weighs_accuracy_bytes_and_energy():
+    def costs(size, energy):
+        return {"cost/weight_bytes": size, "cost/energy_uj": energy}
+
+    records = [
+        record("best", 0, 19, figures=costs(400, 10.0)),
+        record("small", 0, 17, figures=costs(10, 1.0)),
+        record("beaten", 0, 17, figures=costs(20, 1.0)),
+        record("frugal", 0, 17, figures=costs(400, 0.5)),
+    ]
+    assert [group.pareto for group in make_report(records, 4).groups] == [True, True, False, True]
+
+
+def test_different_test_images_have_no_common_mean():
+    records = [record("a", 0), record("a", 1, labels=[1] * 19 + [2])]
+    with pytest.raises(ReportError, match="seeds 0 and 1 were tested on different images"):
+        make_report(records, 2)
+
+
+def test_another_budget_is_noted():
+    odd = {"training/epochs": 60, "training/learning_rate_start": 1e-2}
+    records = [record("a", 0), record("b", 0), record("c", 0, figures=odd)]
+    assert make_report(records, 3).budgets == (
+        "c: 60 epochs and a start rate of 0.01 (most others: 30 epochs and a start rate of 0.003)",
+    )
+    assert make_report(records[:2], 2).budgets == ()
+
+
+def test_a_budget_that_the_sweep_varies_needs_no_note():
+    records = [record("a", 0, epochs=n, figures={"training/epochs": n}) for n in (10, 10, 20)]
+    assert make_report(records, 3).budgets == ()
+
+
+def test_shared_trainings_are_named():
+    shared = {"training_key": "t"}
+    report = make_report([record("a", 0, figures=shared), record("b", 0, figures=shared), record("c", 0)], 3)
+    assert [group.shares_training for group in report.groups] == [("b",), ("a",), ()]
+
+
+@pytest.mark.parametrize(("goal", "name", "value"), [("maximize", "b", 0.95), ("minimize", "a", 0.5)])
+def test_the_best_trial_follows_metric_and_goal(goal, name, value):
+    records = [record("a", 0, 10), record("b", 3, 19), record("b", 4, status="failed")]
+    best = make_report(records, 3, "test/accuracy", goal).best
+    assert (best.name, best.value, best.metric) == (name, value, "test/accuracy")
+    assert make_report(records, 3).best is None

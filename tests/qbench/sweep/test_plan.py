@@ -1,0 +1,135 @@
+import sys
+
+import pytest
+
+from qbench.errors import ConfigError
+from qbench.sweep.config import load_sweep
+from qbench.sweep.options import trial_config
+from qbench.sweep.plan import make_plan
+
+
+def plan(fake, folder, text, max_runs=None):
+    path = folder / "s.yaml"
+    path.write_text(text)
+    return make_plan(load_sweep(path), fake, max_runs)
+
+
+GRID = "method: grid\nparameters:\n  scheme: {values: [fp32, binarynet]}\n  seed: {values: [0, 1, 2]}\n"
+
+
+def test_trials_have_identities_and_labels(fake, workplace):
+    found = plan(fake, workplace, GRID + "  epochs: {value: 3}\n")
+    assert [trial.label for trial in found.trials][:4] == [
+        "fp32 seed=0",
+        "fp32 seed=1",
+        "fp32 seed=2",
+        "binarynet seed=0",
+    ]
+    assert len({trial.id for trial in found.trials}) == 6
+    assert all(trial.config.epochs == 3 for trial in found.trials)
+    assert found.trials[0].id == fake.trial_id(found.trials[0].config)
+
+
+def test_labels_name_what_varies(fake, workplace):
+    found = plan(fake, workplace, GRID + "  epochs: {values: [1, 2]}\n  batch_size: {value: 8}\n")
+    assert found.trials[1].label == "fp32 epochs=2 seed=0"
+
+
+def test_max_runs_and_run_cap_cut_the_plan(fake, workplace):
+    found = plan(fake, workplace, GRID, max_runs=2)
+    assert [trial.label for trial in found.trials] == ["fp32 seed=0", "fp32 seed=1"]
+    assert len(found.shown) == 6  # an earlier run's results still belong to the file
+    capped = plan(fake, workplace, GRID + "run_cap: 4\n", max_runs=5)
+    assert (len(capped.trials), len(capped.shown)) == (4, 4)
+
+
+def test_max_runs_ends_a_random_search(fake, workplace):
+    text = "method: random\nparameters:\n  scheme: {value: fp32}\n  seed: {min: 0, max: 99999}\n"
+    assert len(plan(fake, workplace, text, max_runs=3).trials) == 3
+    with pytest.raises(ConfigError, match="--max-runs"):
+        plan(fake, workplace, text)
+
+
+@pytest.mark.parametrize(
+    ("extra", "key", "message"),
+    [
+        ("  learning_rate: {values: [1e-3, fast]}", "parameters.learning_rate.values", "valid number, got 'fast'"),
+        ("  epochs: {value: 1.5}", "parameters.epochs.value", "valid integer"),
+        ("  epochs: {values: [1, 0]}", "parameters.epochs.values", "greater than or equal to 1"),
+        ("  device: {value: tpu}", "parameters.device.value", "'cpu' or 'cuda'"),
+        ("  model_options: {value: 3}", "parameters.model_options.value", "valid dictionary"),
+    ],
+)
+def test_bad_values_name_their_key_in_the_file(fake, workplace, extra, key, message):
+    with pytest.raises(ConfigError) as error:
+        plan(fake, workplace, GRID + extra)
+    assert error.value.key == key
+    assert error.value.file.endswith("s.yaml")
+    assert message in error.value.message
+
+
+def test_what_training_refuses_is_said_with_file_and_key(fake, workplace):
+    with pytest.raises(ConfigError) as error:
+        plan(fake, workplace, GRID.replace("binarynet", "binarynett"))
+    assert str(error.value).endswith(
+        "s.yaml: parameters.scheme.values: unknown scheme 'binarynett'; did you mean 'binarynet'? "
+        "Known: fp32, binarynet, int8-kl"
+    ) or "did you mean 'binarynet'?" in str(error.value)
+    assert error.value.key == "parameters.scheme.values"
+
+
+def test_two_points_that_are_one_trial_are_refused(fake, workplace):
+    # 30 is what a trial without `epochs` has: different in the file, the same trial.
+    text = (
+        "method: grid\nparameters:\n  scheme: {value: fp32}\n"
+        "  model_options: {values: [{}, {width: 1}]}\n  scheme_options: {values: [{}, {a: 1}]}\n"
+    )
+    assert len(plan(fake, workplace, text).trials) == 4
+
+    class SameForAll:
+        check = staticmethod(fake.check)
+        training_key = staticmethod(fake.training_key)
+
+        @staticmethod
+        def trial_id(config):
+            return "0" * 16
+
+    with pytest.raises(ConfigError, match="trials 1 and 2 are the same"):
+        plan(SameForAll, workplace, text)
+
+
+def test_modules_beside_the_file_can_be_named_and_do_not_shadow_others(fake, workplace):
+    folder = workplace / "sweeps"
+    folder.mkdir()
+    (folder / "random.py").write_text("raise AssertionError('imported instead of the standard library')")
+    plan(fake, folder, GRID)
+    assert sys.path[-1] == str(folder.resolve())
+
+
+def test_options_become_a_config():
+    config = trial_config(
+        {"scheme": "fp32", "seed": None, "epochs": 3},
+        ["model_options.width=16", "learning_rate=1e-3", "module=null", "scheme_options.a={b: [1, 2]}"],
+    )
+    assert (config.scheme, config.seed, config.epochs, config.learning_rate) == ("fp32", 0, 3, 1e-3)
+    assert config.model_options == {"width": 16}
+    assert config.scheme_options == {"a": {"b": [1, 2]}}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["epochs"], "expected KEY=VALUE, got 'epochs'"),
+        (["=3"], "expected KEY=VALUE"),
+        (["epochs=three"], "epochs: input should be a valid integer"),
+        (["epoch=3"], "did you mean 'epochs'"),
+        (["scheme=fp32"], "scheme: is given twice"),
+        (["seed=1", "seed=2"], "seed: is given twice"),
+        (["seed=1", "seed.a=2"], "seed.a: is given both"),
+        (["seed=[1"], "seed: is not valid YAML"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ConfigError) as error:
+        trial_config({"scheme": "fp32"}, options)
+    assert message in str(error.value)

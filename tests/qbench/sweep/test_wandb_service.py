@@ -1,0 +1,199 @@
+import struct
+
+import pytest
+
+from qbench.errors import UserError
+from qbench.sweep.plan import Trial
+from qbench.sweep.wandb_service import WandbService, wandb_mode
+from qbench.sweep.worker import Setup, TrialRunner
+from qbench.trial import TrialConfig, digest
+
+
+def chunks(data):
+    """Records of a .wandb file: LevelDB's log format (blocks of 32 KiB; crc, length, type) after 7 bytes of header."""
+    assert data[:4] == b":W&B"
+    position, record = 7, b""
+    while position + 7 <= len(data):
+        if 32768 - position % 32768 < 7:
+            position += 32768 - position % 32768
+            continue
+        _, length, kind = struct.unpack_from("<IHB", data, position)
+        if kind == 0:
+            return
+        record += data[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield record
+            record = b""
+
+
+def records(folder):
+    """What wandb wrote: every record of every offline run. Ends its service, which writes behind."""
+    import wandb
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    wandb.teardown()
+    found = []
+    for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb")):
+        for chunk in chunks(path.read_bytes()):
+            record = Record()
+            record.ParseFromString(chunk)
+            found.append(record)
+    return found
+
+
+@pytest.fixture
+def online_free(workplace, monkeypatch):
+    """A real offline wandb, with what could reach outside taken away."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(workplace / "out" / "wandb" / name))
+    yield workplace
+    import wandb
+
+    wandb.teardown()
+
+
+def trial(**config):
+    made = TrialConfig(scheme="fp32", epochs=3, **config)
+    return Trial(f"trial-{made.seed}", "training", made, f"fp32 seed={made.seed}")
+
+
+def service(folder, **changes):
+    settings = {"sweep_id": "abcd1234", "sweep_name": "my sweep", "project": "quant", "notes": "why", **changes}
+    return WandbService(folder / "out", "offline", **settings)
+
+
+class LogsAnEpoch:
+    """A training that logs as Lightning does."""
+
+    def __init__(self, fake, fail=False):
+        self.fake, self.fail = fake, fail
+
+    def run_trial(self, config, folder, *, logger=None, on_epoch=None):
+        for epoch in range(3):
+            logger.log_metrics({"val/accuracy": 0.5 + epoch / 10}, step=epoch)
+        if self.fail:
+            raise ValueError("no")
+        return self.fake.run_trial(config, folder, on_epoch=on_epoch)
+
+
+def run(folder, training, made, wandb_service):
+    (folder / "out").mkdir(exist_ok=True)
+    runner = TrialRunner(Setup("fake_training", folder / "out", (), wandb_service), training)
+    return runner.run(made, lambda epoch, epochs: None)
+
+
+def test_a_trial_is_an_offline_run_with_config_history_and_summary(fake, online_free, capfd):
+    outcome = run(online_free, LogsAnEpoch(fake), trial(seed=1), service(online_free))
+    assert outcome.error is None
+    assert outcome.wandb_failure is None
+    found = records(online_free / "out")
+    (run_record,) = [record.run for record in found if record.HasField("run")]
+    assert run_record.run_group == "abcd1234"
+    assert run_record.run_id == digest("abcd1234", "trial-1")
+    assert run_record.display_name == "fp32 seed=1"
+    assert run_record.project == "quant"
+    assert run_record.notes == "why"
+    assert list(run_record.tags) == ["my sweep", "fp32", "digits-convnet", "digits"]
+    # A sweep id that the server did not make would keep it from taking the run.
+    assert run_record.sweep_id == ""
+    config = {item.key: item.value_json for item in run_record.config.update}
+    assert config["scheme"] == '"fp32"'
+    assert config["seed"] == "1"
+    assert config["sweep_id"] == '"abcd1234"'
+    history = [
+        {(item.key or item.nested_key[0]): item.value_json for item in record.history.item}
+        for record in found
+        if record.HasField("history")
+    ]
+    assert [row["val/accuracy"] for row in history] == ["0.5", "0.6", "0.7"]
+    assert [row["trainer/global_step"] for row in history] == ["0", "1", "2"]
+    summary = {
+        item.key or item.nested_key[0]: item.value_json
+        for record in found
+        if record.HasField("summary")
+        for item in record.summary.update
+    }
+    assert float(summary["test/accuracy"]) == pytest.approx(38 / 40)
+    assert float(summary["cost/weight_bytes"]) == 3200
+    assert [record.exit.exit_code for record in found if record.HasField("exit")] == [0]
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+
+
+def test_no_key_and_no_file_outside_the_output(fake, online_free):
+    run(online_free, LogsAnEpoch(fake), trial(), service(online_free))
+    home = online_free / "home"
+    assert not [path for path in home.rglob("*") if path.is_file()]
+    for path in (online_free / "out").rglob("*"):
+        if path.is_file():
+            assert b"k" * 40 not in path.read_bytes(), path
+
+
+def test_a_failed_trial_ends_its_run_as_failed(fake, online_free):
+    outcome = run(online_free, LogsAnEpoch(fake, fail=True), trial(), service(online_free))
+    assert outcome.error == "ValueError: no"
+    exits = [record.exit.exit_code for record in records(online_free / "out") if record.HasField("exit")]
+    assert exits == [1]
+
+
+def test_a_trial_run_again_replaces_its_run(fake, online_free):
+    for _ in range(2):
+        run(online_free, LogsAnEpoch(fake), trial(), service(online_free))
+    assert len(list((online_free / "out" / "wandb").glob("offline-run-*"))) == 1
+
+
+def test_the_result_is_kept_if_wandb_cannot_start(fake, online_free, monkeypatch):
+    import wandb
+
+    def refuse(**_):
+        raise wandb.errors.CommError("no room\nfor you")
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    outcome = run(online_free, fake, trial(), service(online_free))
+    assert outcome.error is None
+    assert outcome.row["scheme"] == "fp32"
+    assert outcome.wandb_failure == "CommError: no room for you"
+
+
+def test_after_a_failed_start_wandb_is_left_alone(fake, online_free, monkeypatch):
+    import wandb
+
+    calls = []
+    monkeypatch.setattr(wandb, "init", lambda **_: calls.append(1) or 1 / 0)
+    (online_free / "out").mkdir()
+    runner = TrialRunner(Setup("fake_training", online_free / "out", (), service(online_free)), fake)
+    failures = [runner.run(trial(seed=seed), lambda *_: None).wandb_failure for seed in (0, 1)]
+    assert failures == ["ZeroDivisionError: division by zero", None]
+    assert len(calls) == 1
+
+
+def test_the_result_is_kept_if_wandb_breaks_in_the_middle(fake, online_free, monkeypatch):
+    class BreaksWandb(LogsAnEpoch):
+        def run_trial(self, config, folder, *, logger=None, on_epoch=None):
+            monkeypatch.setattr(type(logger.experiment), "log", lambda *_, **__: 1 / 0)
+            return super().run_trial(config, folder, logger=logger, on_epoch=on_epoch)
+
+    outcome = run(online_free, BreaksWandb(fake), trial(), service(online_free))
+    assert outcome.error is None
+    assert outcome.row["scheme"] == "fp32"
+    assert outcome.wandb_failure == "ZeroDivisionError: division by zero"
+
+
+@pytest.mark.parametrize(
+    ("value", "mode"),
+    [(None, "offline"), ("", "offline"), ("online", "online"), ("disabled", "disabled"), ("dryrun", "offline")],
+)
+def test_the_mode_is_the_users_and_offline_by_default(monkeypatch, value, mode):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    if value is not None:
+        monkeypatch.setenv("WANDB_MODE", value)
+    assert wandb_mode() == mode
+
+
+def test_an_unknown_mode_is_refused(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "onlin")
+    with pytest.raises(UserError, match="WANDB_MODE: unknown mode 'onlin'"):
+        wandb_mode()
