@@ -169,6 +169,7 @@ class TestHistogram:
         with pytest.raises(ValueError, match="power of two"):
             HistogramObserver(bins)
 
+    @pytest.mark.usefixtures("one_thread")
     def test_a_million_values_take_a_few_milliseconds(self):
         x = torch.randn(1_000_000)
         observer = HistogramObserver()
@@ -177,7 +178,7 @@ class TestHistogram:
             start = time.perf_counter()
             observer.observe(x)
             times.append(time.perf_counter() - start)
-        assert min(times) < 0.03  # 3 ms alone on a core; room for a busy machine
+        assert min(times) < 0.03  # about 3 ms on an idle core
         assert observer.counts.sum() == 7_000_000
 
 
