@@ -154,11 +154,16 @@ class HistogramObserver(ExtremesObserver):
             raise ValueError(self._named(f"cannot merge {self.bins} bins with {other.bins}"))
 
     def to_tensors(self) -> dict[str, Tensor]:
-        return {**super().to_tensors(), "counts": self.counts.clone(), "exponents": self._exponents.clone()}
+        return {
+            **super().to_tensors(),
+            "bins": torch.tensor(self.bins),
+            "counts": self.counts.clone(),
+            "exponents": self._exponents.clone(),
+        }
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
-        result = cls(bins=tensors["counts"].shape[-1], channel_axis=axis_of(tensors["channel_axis"]))
+        result = cls(bins=int(tensors["bins"]), channel_axis=axis_of(tensors["channel_axis"]))
         result._restore(tensors)
         result.counts = tensors["counts"].cpu().clone()
         result._exponents = tensors["exponents"].cpu().clone()

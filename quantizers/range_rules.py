@@ -2,6 +2,8 @@
 
 A rule is a pure function `rule(observer, format, **options) -> Range`; `@RANGE_RULES.register("name")` adds one. For a
 signed (symmetric) format a range is [-t, t]; for an unsigned (asymmetric) one it is [low, high] and holds 0.
+
+The rules' options: `percentile` (percentile), `zero_bin` (kl), `candidates` (mse).
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from quantizers.registry import Registry
 RangeRule = Callable[..., Range]
 
 RANGE_RULES: Registry[RangeRule] = Registry("range rule")
+
+EXTREMES_RULES = frozenset({"minmax", "mean_extremes"})
+"""The rules that need no histogram: an `ExtremesObserver` will do."""
 
 
 @RANGE_RULES.register("minmax")

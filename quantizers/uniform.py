@@ -11,11 +11,12 @@ from torch import Tensor
 
 from quantizers.affine import affine_parameters
 from quantizers.base import Quantizer
+from quantizers.extremes_observer import ExtremesObserver
 from quantizers.formats import signed_integer, unsigned_integer
 from quantizers.histogram_observer import HistogramObserver
 from quantizers.observer import Observer
 from quantizers.quantized import Quantized
-from quantizers.range_rules import RANGE_RULES
+from quantizers.range_rules import EXTREMES_RULES, RANGE_RULES
 from quantizers.ranges import Range
 from quantizers.registered import register
 
@@ -98,7 +99,8 @@ class Uniform(Quantizer):
         channel_axis: one scale and zero point for each entry of this dimension (weights: 0); None for one in all.
         power_of_two: `S = 2^-fl`, rounded up so that the range stays covered (`fractional_length`).
         rule: the name of a range rule, and rule_options its keyword arguments.
-        observer: default HistogramObserver(channel_axis=channel_axis).
+        observer: default HistogramObserver(channel_axis=channel_axis), whose statistics serve every rule; per channel
+            under a rule that needs no histogram, ExtremesObserver (4096 channels are 134 MB of histograms).
 
     Attributes:
         scale: float32 [] or [C], empty before `freeze`; float32 whatever the module is cast to.
@@ -134,7 +136,7 @@ class Uniform(Quantizer):
         self.rule = rule
         self.rule_options = dict(rule_options or {})
         self._range_rule = RANGE_RULES.get(rule)
-        self.observer = observer if observer is not None else HistogramObserver(channel_axis=channel_axis)
+        self.observer = observer if observer is not None else _default_observer(rule, channel_axis)
         if self.observer.channel_axis != channel_axis:
             raise ValueError(f"the observer's channel_axis {self.observer.channel_axis} is not {channel_axis}")
         self._state = QuantizerState.PASS_THROUGH
@@ -291,6 +293,12 @@ class Uniform(Quantizer):
         axis = f", channel_axis={self.channel_axis}" if self.channel_axis is not None else ""
         power = ", power_of_two=True" if self.power_of_two else ""
         return f"{self.format}, rule={self.rule!r}{axis}{power}, state={self._state.name}"
+
+
+def _default_observer(rule: str, channel_axis: int | None) -> Observer:
+    if channel_axis is not None and rule in EXTREMES_RULES:
+        return ExtremesObserver(channel_axis)
+    return HistogramObserver(channel_axis=channel_axis)
 
 
 @register("uint8")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from quantizers import (
     INT8,
+    RANGE_RULES,
     ExtremesObserver,
     HistogramObserver,
     QuantizerState,
@@ -261,6 +262,15 @@ class TestStates:
         assert second.scale.item() * 127 == pytest.approx(
             x.abs().quantile(0.99).item(), abs=x.abs().max().item() / 1024
         )
+
+    def test_default_observers(self):
+        for rule in RANGE_RULES.names():
+            assert type(make("int8", rule=rule).observer) is HistogramObserver
+        assert type(make("int8", channel_axis=0, rule="kl").observer) is HistogramObserver
+        for rule in ("minmax", "mean_extremes"):
+            assert type(make("int8", channel_axis=0, rule=rule).observer) is ExtremesObserver
+        chosen = HistogramObserver(64, channel_axis=0)
+        assert make("int8", channel_axis=0, observer=chosen).observer is chosen
 
     def test_wrong_number_of_channels(self):
         quantizer = calibrated(torch.ones(3, 2), "int8", channel_axis=0)
