@@ -9,6 +9,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -216,7 +217,80 @@ def train(
         _leave(report, [trial], store)
 
 
-# Further commands (`ls`, `estimate`, `doctor`) go here, each with an example in its docstring and `exit_codes()`.
+@app.command()
+def estimate(
+    model: Annotated[str, typer.Option(help="A model's name.", show_default=False)],
+    scheme: Annotated[str, typer.Option(help="A scheme's name, or a dotted path to a Scheme.", show_default=False)],
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="KEY=VALUE", help="Of the model, e.g. width=64; may be repeated."),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="Where the weights lie: '8 KB', '32 KB', '1 MB' or 'DRAM'.",
+            show_default="the smallest that holds the float32 weights",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print memory, operations and energy of a network under a scheme; nothing is trained.
+
+    \b
+    Example:
+      qbench estimate --model cifar10-convnet --scheme binarynet
+      qbench estimate --model digits-convnet --scheme int8-kl --option width=64 --json
+    """
+    with exit_codes():
+        from qbench.estimate import estimate as estimate_costs
+        from qbench.report.estimate import estimate_text, filters_text
+        from qbench.sweep.options import parse_options
+        from qbench.sweep.plan import make_importable
+
+        make_importable(Path.cwd())
+        found = estimate_costs(model, scheme, model_options=parse_options(option or []), weight_level=memory)
+        if as_json:
+            _print_json({"model": model, "scheme": scheme, **found.to_dict()})
+            return
+        print(estimate_text(found, model, scheme))
+        if found.filters is not None:
+            print("\n" + filters_text(found.filters))
+
+
+class Kind(StrEnum):
+    """What `qbench ls` lists."""
+
+    quantizers = "quantizers"
+    schemes = "schemes"
+    models = "models"
+    data = "data"
+    backends = "backends"
+
+
+@app.command("ls")
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="What to list.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """List what there is to choose from.
+
+    \b
+    Example:
+      qbench ls schemes
+      qbench ls backends --json
+    """
+    with exit_codes():
+        from qbench.report.columns import aligned
+        from qbench.report.listing import listing, listing_lines
+
+        if as_json:
+            _print_json(listing(kind.value))
+        else:
+            print("\n".join(aligned(listing_lines(kind.value), left=2)))
+
+
+# Further commands go here, each with an example in its docstring and `exit_codes()`.
 
 
 def _run(

@@ -22,6 +22,7 @@ from qbench.costs import (
     Operations,
     TrainingMemory,
 )
+from qbench.errors import ConfigError
 from qbench.filters import NetworkRepetition, filter_repetition, network_repetition
 from qbench.geometry import Geometry
 from qbench.layers import QuantLayer
@@ -143,21 +144,38 @@ def network_filters(network: nn.Module, input_shape: tuple[int, ...]) -> Network
     )
 
 
+_FILTERS = (
+    "unique_fraction",
+    "unique_fraction_signed",
+    "random_fraction",
+    "op_reduction",
+    "random_op_reduction",
+    "op_reduction_with_additions",
+)
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """A network's costs under a scheme beside its float32 costs, both priced at the same memory levels."""
+    """A network's costs under a scheme beside its float32 costs, both priced at the same memory levels.
+
+    Attributes:
+        cost, energy: under the scheme.
+        reference, reference_energy: of the same network in float32.
+        filters: the repetition of its 2-D filters, of the weights it has now; None without binary convolutions.
+    """
 
     cost: NetworkCost
     reference: NetworkCost
     energy: Energy
     reference_energy: Energy
+    filters: NetworkRepetition | None
 
     @property
     def weight_compression(self) -> float:
         """float32 bytes over bytes, everything stored at inference counted."""
         return self.reference.stored_bytes / self.cost.stored_bytes
 
-    def figures(self) -> dict[str, float | int | str]:
+    def figures(self) -> dict[str, float | int | str | None]:
         """The figures of a result row."""
         microjoules = self.energy.total * 1e-6
         cost = self.cost
@@ -174,6 +192,7 @@ class Estimate:
             "cost/energy_compression": self.reference_energy.total.mid / self.energy.total.mid,
             "cost/weight_level": self.energy.weight_level,
             "cost/activation_level": self.energy.activation_level,
+            **{f"filters/{key}": None if self.filters is None else getattr(self.filters, key) for key in _FILTERS},
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -184,6 +203,7 @@ class Estimate:
             "reference": self.reference.to_dict(),
             "energy_pj": asdict(self.energy),
             "reference_energy_pj": asdict(self.reference_energy),
+            "filters": None if self.filters is None else asdict(self.filters),
         }
 
 
@@ -199,7 +219,13 @@ def estimate_network(
 
     The memory levels are the smallest that hold the *float32* network's weights and its peak activations, and serve
     both: a smaller format is not also given a cheaper memory. Name a level to price at that one.
+
+    Raises:
+        ConfigError: an unknown memory level.
     """
+    for level in (weight_level, activation_level):
+        if level is not None and level not in table.access:
+            raise ConfigError(f"unknown level {level!r}. Known: {', '.join(table.access)}", "memory")
     cost = network_cost(network, input_shape)
     reference_network = apply_scheme(copy.deepcopy(network), scheme("fp32"))
     reference = network_cost(reference_network, input_shape)
@@ -210,6 +236,7 @@ def estimate_network(
         reference,
         cost.energy(weight_level, activation_level, table),
         reference.energy(weight_level, activation_level, table),
+        network_filters(network, input_shape),
     )
 
 

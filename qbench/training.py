@@ -22,7 +22,7 @@ from qbench import calibration
 from qbench.data import Examples, Source, Splits, TensorDataModule, source
 from qbench.data.datamodule import EVALUATION_BATCH
 from qbench.errors import ConfigError
-from qbench.estimate import estimate_network, network_filters, trace
+from qbench.estimate import estimate_network, trace
 from qbench.layers import quant_layers
 from qbench.models import Model, model
 from qbench.module import QuantModule
@@ -341,7 +341,6 @@ def _evaluate(parts: Parts, module: QuantModule, splits: Splits, trained: Traine
     predictions = predict(network, test.images)
     validation = predict(network, splits.validation.images)
     packed = packed_predictions(network, test.images)
-    filters = network_filters(network, parts.model.input_shape)
     figures: dict[str, Any] = {
         "test/accuracy": _share(predictions == test.labels),
         "val/accuracy": _share(validation == splits.validation.labels),
@@ -353,7 +352,6 @@ def _evaluate(parts: Parts, module: QuantModule, splits: Splits, trained: Traine
         "training/learning_rate_start": module.learning_rate,
         "training/learning_rate_end": module.learning_rate_end,
         **estimate_network(network, parts.model.input_shape).figures(),
-        **{f"filters/{key}": None if filters is None else getattr(filters, key) for key in _FILTER_FIGURES},
     }
     identity = {
         "trial_id": trial_id(parts.config),
@@ -361,16 +359,6 @@ def _evaluate(parts: Parts, module: QuantModule, splits: Splits, trained: Traine
         "shared": trained.shared,
     }
     return TrialResult(parts.config.flat() | identity | figures, predictions.tolist(), test.labels.tolist())
-
-
-_FILTER_FIGURES = (
-    "unique_fraction",
-    "unique_fraction_signed",
-    "random_fraction",
-    "op_reduction",
-    "random_op_reduction",
-    "op_reduction_with_additions",
-)
 
 
 def _share(equal: Tensor) -> float:

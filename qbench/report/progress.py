@@ -22,9 +22,10 @@ def _result(trial: Trial, record: Record) -> str:
 
 
 def _plan(total: int, known: int) -> str:
+    trials = "1 trial" if total == 1 else f"{total} trials"
     if known == total:
-        return f"{total} trials, all done already: nothing to train"
-    return f"{total} trials" + (f", {known} done already" if known else "") + f", {total - known} to run"
+        return f"{trials}, {'all ' if total > 1 else ''}done already: nothing to train"
+    return trials + (f", {known} done already" if known else "") + f", {total - known} to run"
 
 
 class LineProgress:

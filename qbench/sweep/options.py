@@ -1,4 +1,4 @@
-"""A trial's config from command-line options."""
+"""Configuration from command-line options."""
 
 from __future__ import annotations
 
@@ -11,12 +11,21 @@ from qbench.trial import TrialConfig
 
 
 def trial_config(given: Mapping[str, Any], options: Sequence[str]) -> TrialConfig:
-    """The config of keys with values (None is not given) and of `key=value` texts, keys dotted, values YAML.
+    """The config of keys with values (None is not given) and of `key=value` texts (see `parse_options`).
 
     Raises:
-        ConfigError: a text without `=`, a key given twice, an unknown key or a bad value.
+        ConfigError: as `parse_options`, and for an unknown key or a bad value.
     """
-    values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    return TrialConfig.from_mapping(parse_options(options, given))
+
+
+def parse_options(options: Sequence[str], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Nested values of `key=value` texts, keys dotted, values YAML, added to those `given` (None is not given).
+
+    Raises:
+        ConfigError: a text without `=`, a key given twice, a value that is no YAML.
+    """
+    values: dict[str, Any] = {key: value for key, value in (given or {}).items() if value is not None}
     for text in options:
         key, equals, value = text.partition("=")
         if not equals or not key:
@@ -33,4 +42,4 @@ def trial_config(given: Mapping[str, Any], options: Sequence[str]) -> TrialConfi
             inner[last] = parse_yaml(value)
         except ConfigError as error:
             raise error.within(prefix=key) from None
-    return TrialConfig.from_mapping(values)
+    return values

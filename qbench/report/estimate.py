@@ -1,0 +1,176 @@
+"""A network's estimated costs as text."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from qbench.costs import HOROWITZ_45NM, Energy, Interval
+from qbench.estimate import Estimate
+from qbench.filters import NetworkRepetition
+from qbench.report.columns import aligned
+
+_HEADINGS = (
+    "layer",
+    "op",
+    "weights in",
+    "inputs in",
+    "weights",
+    "MACs",
+    "weight B",
+    "scale B",
+    "norm, bias B",
+    "input B",
+    "output B",
+)
+
+
+def estimate_text(found: Estimate, model: str, scheme: str) -> str:
+    """The layers as a table, the totals, the energy with its conventions, and the training's memory."""
+    rows = [_HEADINGS] + [
+        (
+            layer.name,
+            layer.op,
+            layer.weight_format,
+            layer.input_format,
+            *(
+                f"{value:,}"
+                for value in (
+                    layer.weights,
+                    layer.macs,
+                    layer.weight_bytes,
+                    layer.scale_bytes,
+                    layer.other_bytes,
+                    layer.input_bytes,
+                    layer.output_bytes,
+                )
+            ),
+        )
+        for layer in found.cost.layers
+    ]
+    return "\n".join(
+        [
+            f"{model} under {scheme}: estimated from shapes and formats, one inference of one example",
+            "",
+            *aligned(rows, left=4),
+            "",
+            *_totals(found),
+            "",
+            *_energy(found),
+            "",
+            *_training(found),
+        ]
+    )
+
+
+def _totals(found: Estimate) -> list[str]:
+    cost, reference = found.cost, found.reference
+    operations = ", ".join(f"{count:,} {kind}" for kind, count in asdict(cost.operations).items() if count)
+    return aligned(
+        [
+            ("weights", f"{cost.total('weights'):,}, {_size(cost.total('weight_bytes'))} at their width"),
+            ("MACs", f"{cost.total('macs'):,}"),
+            ("operations", operations),
+            (
+                "stored",
+                f"{_size(cost.stored_bytes)}: weights, scales, biases, normalization; float32 "
+                f"{_size(reference.stored_bytes)}, {found.weight_compression:.2f} times as much",
+            ),
+            (
+                "peak activations",
+                f"{_size(cost.peak_activation_bytes)}: one layer's input and output; float32 "
+                f"{_size(reference.peak_activation_bytes)}",
+            ),
+        ],
+        left=2,
+    )
+
+
+def _energy(found: Estimate) -> list[str]:
+    energy = found.energy
+    return [
+        *aligned(
+            [
+                ("energy", _picojoules(energy.total)),
+                ("  arithmetic", _picojoules(energy.arithmetic)),
+                (f"  weights from {energy.weight_level}", _picojoules(energy.weight_traffic)),
+                (f"  activations in {energy.activation_level}", _picojoules(energy.activation_traffic)),
+                ("float32 energy", f"{_picojoules(found.reference_energy.total)}, {_ratio(found)}"),
+            ],
+            left=2,
+        ),
+        *conventions(energy),
+    ]
+
+
+def _ratio(found: Estimate) -> str:
+    times = found.reference_energy.total.mid / found.energy.total.mid
+    return f"{times:.1f} times as much"
+
+
+def conventions(energy: Energy) -> list[str]:
+    """What an energy figure counts and leaves out."""
+    word = HOROWITZ_45NM.operations["xnor_popcount_word"]
+    return [
+        f"Prices: {HOROWITZ_45NM.source}, {word.low:g} to {word.high:g} pJ for 32 binary products.",
+        f"Every stored byte is read once from {energy.weight_level}, every layer's input and output once from and to "
+        f"{energy.activation_level}:",
+        "the smallest memories that hold the float32 network's (unless named), the same for every scheme.",
+        "Activations are moved as the next layer reads them: pooled, normalized and quantized on the way.",
+        "Control, clock and leakage are not counted.",
+    ]
+
+
+def _training(found: Estimate) -> list[str]:
+    training = found.cost.training
+    return aligned(
+        [
+            ("training", f"{_size(training.total)} in float32"),
+            ("  latent weights and other parameters", _size(training.parameters)),
+            ("  gradients", _size(training.gradients)),
+            ("  optimizer (Adam, two moments)", _size(training.optimizer)),
+            ("  activations kept, for each image of a batch", _size(training.activations)),
+        ],
+        left=2,
+    )
+
+
+def filters_text(filters: NetworkRepetition) -> str:
+    """The expected repetition of untrained binary filters, by layer."""
+    rows = [("layer", "filters", "input maps", "bound 2^(k·k)", "unique if random", "with inverses apart")]
+    rows += [
+        (
+            name,
+            f"{layer.filters}",
+            f"{layer.input_maps}",
+            f"{layer.bound}",
+            f"{100 * layer.random_fraction:.1f} %",
+            f"{100 * layer.random_fraction_signed:.1f} %",
+        )
+        for name, layer in filters.layers
+    ]
+    return "\n".join(
+        [
+            "2-D filters per input map, a filter and its inverse counted once; a trained network has fewer unique ones "
+            "than random weights:",
+            "",
+            *aligned(rows, left=1),
+            "",
+            f"random weights: {100 * filters.random_fraction:.1f} % unique, {filters.random_op_reduction:.2f} times "
+            "fewer XNOR-popcount operations",
+        ]
+    )
+
+
+def _size(count: int) -> str:
+    if count < 1024:
+        return f"{count:,} B"
+    if count < 1024**2:
+        return f"{count:,} B ({count / 1024:.2f} KiB)"
+    return f"{count:,} B ({count / 1024**2:.4g} MiB)"
+
+
+def _picojoules(energy: Interval) -> str:
+    low, high = (
+        f"{value:,.0f}" if value >= 1000 else f"{value:.4g}" for value in (energy.low / 1e6, energy.high / 1e6)
+    )
+    return f"{low} µJ" if low == high else f"{low} to {high} µJ"

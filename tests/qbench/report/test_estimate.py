@@ -1,0 +1,68 @@
+"""`qbench estimate` and `qbench ls` as a user sees them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from qbench.cli import app
+from qbench.report.listing import KINDS
+
+run = CliRunner()
+
+
+def estimated(*arguments: str) -> str:
+    done = run.invoke(app, ["estimate", *arguments])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_the_cifar10_net_at_one_bit() -> None:
+    text = estimated("--model", "cifar10-convnet", "--scheme", "binarynet")
+    assert "14,022,016, 1,752,832 B (1.672 MiB)" in text
+    assert "3,538,944" in text  # MACs of the first layer
+    assert "random weights: 61.8 % unique, 1.67 times" in text
+    assert "estimated" in text
+    assert "weights from DRAM" in text
+
+
+def test_json_carries_the_figures() -> None:
+    found = json.loads(estimated("--model", "mnist-mlp", "--scheme", "fp32", "-o", "hidden=16", "--json"))
+    assert found["cost"]["weights"] == 784 * 16 + 2 * 16 * 16 + 160
+    assert found["figures"]["cost/weight_compression"] == 1.0
+    assert found["filters"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "cifar10-convnett", "--scheme", "fp32"], "did you mean 'cifar10-convnet'?"),
+        (["--model", "digits-mlp", "--scheme", "binarynett"], "did you mean 'binarynet'?"),
+        (["--model", "digits-mlp", "--scheme", "fp32", "-o", "hiden=3"], "did you mean 'hidden'?"),
+        (["--model", "digits-mlp", "--scheme", "fp32", "-o", "hidden"], "expected KEY=VALUE, got 'hidden'"),
+        (["--model", "digits-mlp", "--scheme", "fp32", "--memory", "3 MB"], "unknown level '3 MB'"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], message: str) -> None:
+    done = run.invoke(app, ["estimate", *arguments])
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ls(kind: str) -> None:
+    plain, as_json = run.invoke(app, ["ls", kind]), run.invoke(app, ["ls", kind, "--json"])
+    assert plain.exit_code == as_json.exit_code == 0
+    names = [item["name"] for item in json.loads(as_json.stdout)]
+    assert names
+    assert [line.split()[0] for line in plain.stdout.splitlines()] == names
+    expected = {"schemes": "binarynet", "models": "digits-convnet", "data": "digits", "quantizers": "sign"}
+    assert expected.get(kind, "cpu") in names
+
+
+def test_ls_of_something_else() -> None:
+    assert run.invoke(app, ["ls", "schema"]).exit_code == 2
