@@ -1,4 +1,6 @@
 // xnor_matmul and xnor_matmul_sign on CUDA. Not run on a GPU yet.
+#include "tensor_map.h"
+#include "wgmma_tile.cuh"
 #include "xnor_dispatch.h"
 
 namespace cuda_ext {
@@ -9,13 +11,23 @@ PackedRows packed_rows(const Tensor& bits, int64_t k) {
 }
 
 template <class Sink>
+void launch_wgmma(const Context& context, const Tensor& a_bits, const Tensor& b_bits, const PackedRows& a,
+                  const PackedRows& b, const Sink& sink, const Counts& counts) {
+  const int64_t words = static_cast<int64_t>(a.step_count) * kStepWords;
+  const TileOrder order{ceil_div(sink.rows, kWgmmaM), ceil_div(sink.covered(), kWgmmaN)};
+  launch(context, wgmma_tile_kernel<Sink>, whole_grid(order.count()), kWgmmaThreads, wgmma_shared_bytes(),
+         tensor_map(a_bits, words, kWgmmaM), tensor_map(b_bits, words, kWgmmaN), a, b, sink, counts, order);
+}
+
+template <class Sink>
 void multiply(const Context& context, const Tensor& a_bits, const Tensor& b_bits, int64_t k, const Sink& sink) {
   const Tensor a_aligned = aligned_16(a_bits), b_aligned = aligned_16(b_bits);
   const PackedRows a = packed_rows(a_aligned, k), b = packed_rows(b_aligned, k);
   const XnorKernel kernel = choose_xnor_kernel(context, mma_tile_kernel<64, 64, PackedRows, Sink>);
   if (kernel == XnorKernel::popc) return launch_popc(context, a, b, sink);
   const CountedOperands counted = count_operands(context, a_aligned, a.rows, b_aligned, b.rows, a.step_count, 0);
-  launch_mma(context, a, b, sink, counted.counts);
+  if (kernel == XnorKernel::mma) return launch_mma(context, a, b, sink, counted.counts);
+  launch_wgmma(context, a_aligned, b_aligned, a, b, sink, counted.counts);
 }
 
 void check_operands(const Tensor& a_bits, const Tensor& b_bits, int64_t k) {

@@ -27,7 +27,7 @@
 #define __shared__ static
 #define __forceinline__ inline
 #define __launch_bounds__(...)
-#define __align__(n) alignas(n)
+#define __align__(n) __attribute__((aligned(n)))
 #define __grid_constant__
 #define CUDA_EXT_DYNAMIC_SHARED(name) unsigned char* name = emulator::block().shared
 
@@ -95,6 +95,8 @@ struct Warp {
   uint32_t values[32];
   const void* rows[32];
   uint32_t a[32][4], b[32][2];
+  bool left[16][256], right[256][8];
+  uint64_t assembled = 0;  // the meeting after which left and right were put together
 };
 
 struct Block {
@@ -106,6 +108,7 @@ struct Block {
   ucontext_t scheduler;
   int current = 0;
   unsigned block_index = 0, grid = 1;
+  uint64_t serial = 0;  // no two blocks of a process have the same
   const std::function<void()>* kernel = nullptr;
   uint64_t progress = 0;  // meetings opened and threads ended: none of either in a whole round is a deadlock
 };
@@ -159,7 +162,9 @@ inline void launch(unsigned grid, int threads, size_t shared_bytes, Order order,
     b.warps.resize(threads / 32);
     for (Warp& w : b.warps) w.meeting.size = 32;
     b.everyone.size = threads;
+    static uint64_t blocks = 0;
     b.block_index = index;
+    b.serial = ++blocks;
     b.grid = grid;
     b.kernel = &kernel;
     b.shared_bytes = shared_bytes;
@@ -327,24 +332,24 @@ inline void multiply_bits(int32_t (&sum)[4], const uint32_t (&a)[4], uint32_t b0
         w.b[lane][0] = b0, w.b[lane][1] = b1;
       },
       [](auto& w, int lane) {
-        static bool left[16][256], right[256][8];
-        for (int l = 0; l < 32; ++l) {
+        for (int l = 0; l < 32 && w.assembled != w.meeting.generation; ++l) {
           const int group = l >> 2, member = l % 4;
           for (int i = 0; i < 128; ++i) {
             const int row = (i < 32 || (i >= 64 && i < 96)) ? group : group + 8;
             const int column = i < 64 ? member * 32 + (i & 0x1f) : member * 32 + (i & 0x1f) + 128;
-            left[row][column] = w.a[l][i / 32] >> (i % 32) & 1;
+            w.left[row][column] = w.a[l][i / 32] >> (i % 32) & 1;
           }
           for (int i = 0; i < 64; ++i) {
             const int row = i < 32 ? member * 32 + (i & 0x1f) : member * 32 + (i & 0x1f) + 128;
-            right[row][group] = w.b[l][i / 32] >> (i % 32) & 1;
+            w.right[row][group] = w.b[l][i / 32] >> (i % 32) & 1;
           }
         }
+        w.assembled = w.meeting.generation;
         Four out;
         for (int i = 0; i < 4; ++i) {
           const int row = i < 2 ? lane >> 2 : (lane >> 2) + 8, column = (lane % 4) * 2 + (i & 1);
           out.value[i] = 0;
-          for (int bit = 0; bit < 256; ++bit) out.value[i] += left[row][bit] && right[bit][column];
+          for (int bit = 0; bit < 256; ++bit) out.value[i] += w.left[row][bit] && w.right[bit][column];
         }
         return out;
       });
