@@ -80,11 +80,11 @@ class ExtremesObserver(Observer):
 
     def _check_mergeable(self, other: Observer) -> None:
         if type(other) is not type(self):
-            raise ValueError(self._named(f"cannot merge {type(self).__name__} with {type(other).__name__}"))
+            raise ValueError(self.named(f"cannot merge {type(self).__name__} with {type(other).__name__}"))
         if other.channel_axis != self.channel_axis:
-            raise ValueError(self._named(f"cannot merge channel axes {self.channel_axis} and {other.channel_axis}"))
+            raise ValueError(self.named(f"cannot merge channel axes {self.channel_axis} and {other.channel_axis}"))
         if not self.is_empty and not other.is_empty and self.channels != other.channels:
-            raise ValueError(self._named(f"cannot merge {self.channels} channels with {other.channels}"))
+            raise ValueError(self.named(f"cannot merge {self.channels} channels with {other.channels}"))
 
     def to_tensors(self) -> dict[str, Tensor]:
         return {

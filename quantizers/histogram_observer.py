@@ -151,7 +151,7 @@ class HistogramObserver(ExtremesObserver):
     def _check_mergeable(self, other: ExtremesObserver) -> None:  # type: ignore[override]
         super()._check_mergeable(other)
         if isinstance(other, HistogramObserver) and other.bins != self.bins:
-            raise ValueError(self._named(f"cannot merge {self.bins} bins with {other.bins}"))
+            raise ValueError(self.named(f"cannot merge {self.bins} bins with {other.bins}"))
 
     def to_tensors(self) -> dict[str, Tensor]:
         return {

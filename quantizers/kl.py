@@ -31,6 +31,7 @@ class KLThreshold:
             infinite where Q is 0 and P is not.
         levels: of the quantized half axis.
         clips_nothing: True where no count lies beyond the chosen bins: the result is min-max.
+        degenerate: clips_nothing although more than one bin is filled, so that there was something to choose.
     """
 
     threshold: float
@@ -38,6 +39,7 @@ class KLThreshold:
     divergence: Tensor
     levels: int
     clips_nothing: bool
+    degenerate: bool
 
 
 def kl_divergence(counts: Tensor, bins: int, levels: int) -> float:
@@ -120,6 +122,20 @@ def kl_threshold(
 
     Source: Migacz, 8-bit inference with TensorRT (GTC 2017, s7310).
     """
+    result = choose_threshold(counts, bin_width, levels, zero_bin, observed_max)
+    if result.degenerate:
+        warnings.warn(
+            f"the KL rule clips nothing (it keeps {result.bins} of {len(counts)} bins): the result is min-max",
+            DegenerateKLWarning,
+            stacklevel=2,
+        )
+    return result
+
+
+def choose_threshold(
+    counts: Tensor, bin_width: float, levels: int, zero_bin: ZeroBin, observed_max: float | None
+) -> KLThreshold:
+    """`kl_threshold` without its warning, for a caller that warns once for many channels."""
     counts = _as_counts(counts)
     if levels < 1:
         raise ValueError(f"levels must be positive, got {levels}")
@@ -143,13 +159,8 @@ def kl_threshold(
     if observed_max is not None:
         threshold = min(threshold, observed_max)
     clips_nothing = int(counts[bins:].sum()) == 0
-    if clips_nothing and int((counts > 0).sum()) > 1:
-        warnings.warn(
-            f"the KL rule clips nothing (it keeps {bins} of {counts.numel()} bins): the result is min-max",
-            DegenerateKLWarning,
-            stacklevel=2,
-        )
-    return KLThreshold(threshold, bins, divergence, levels, clips_nothing)
+    degenerate = clips_nothing and int((counts > 0).sum()) > 1
+    return KLThreshold(threshold, bins, divergence, levels, clips_nothing, degenerate)
 
 
 def _divergences(counts: Tensor, levels: int) -> Tensor:

@@ -37,7 +37,7 @@ class MovingAverageObserver(Observer):
             self.maximum = self.maximum + self.momentum * (high - self.maximum)
 
     def merge(self, other: Self) -> Self:
-        raise TypeError(self._named("a moving average depends on the order of batches and cannot be merged"))
+        raise TypeError(self.named("a moving average depends on the order of batches and cannot be merged"))
 
     def to_tensors(self) -> dict[str, Tensor]:
         return {

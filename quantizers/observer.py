@@ -45,13 +45,13 @@ class Observer(ABC):
             return
         rows = self._rows(x.detach())
         if self.channels not in (0, rows.shape[0]):
-            raise ValueError(self._named(f"{rows.shape[0]} channels after batches of {self.channels}"))
+            raise ValueError(self.named(f"{rows.shape[0]} channels after batches of {self.channels}"))
         # The reduction over everything is 15 times faster than the one along a dimension.
         low, high = torch.aminmax(rows) if rows.shape[0] == 1 else torch.aminmax(rows, dim=1)
         # Adding 0.0 turns -0.0 into 0.0: which of the two a reduction returns depends on the order of elements.
         low, high = (end.reshape(-1).cpu().double() + 0.0 for end in (low, high))
         if not bool(torch.isfinite(low).all() and torch.isfinite(high).all()):
-            raise ValueError(self._named("NaN or infinity among the observed values"))
+            raise ValueError(self.named("NaN or infinity among the observed values"))
         self._record(rows, low, high)
 
     @abstractmethod
@@ -100,7 +100,7 @@ class Observer(ABC):
     def require_values(self) -> None:
         """Raise a ValueError where nothing has been observed: an empty stream has no range."""
         if self.is_empty:
-            raise ValueError(self._named("no values observed: calibrate with at least one batch that is not empty"))
+            raise ValueError(self.named("no values observed: calibrate with at least one batch that is not empty"))
 
     def _rows(self, x: Tensor) -> Tensor:
         """`x` as floating-point [C, elements per channel]."""
@@ -112,7 +112,8 @@ class Observer(ABC):
             return x.reshape(1, -1)
         return x.movedim(self.channel_axis, 0).reshape(x.shape[self.channel_axis], -1)
 
-    def _named(self, message: str) -> str:
+    def named(self, message: str) -> str:
+        """`message` beginning with the owner, if there is one."""
         return f"{self.owner}: {message}" if self.owner else message
 
 

@@ -9,6 +9,7 @@ The rules' options: `percentile` (percentile), `zero_bin` (kl), `candidates` (ms
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -18,7 +19,7 @@ from quantizers.affine import affine_parameters, is_symmetric
 from quantizers.extremes_observer import ExtremesObserver
 from quantizers.formats import NumberFormat
 from quantizers.histogram_observer import HistogramObserver
-from quantizers.kl import ZeroBin, kl_threshold
+from quantizers.kl import DegenerateKLWarning, ZeroBin, choose_threshold
 from quantizers.observer import Observer
 from quantizers.ranges import Range
 from quantizers.registry import Registry
@@ -113,10 +114,14 @@ def kl(observer: Observer, format: NumberFormat, zero_bin: ZeroBin = "copy") -> 
     Raises:
         ValueError: nothing observed, an observer without a histogram, or no more bins in use than levels.
 
+    Warns:
+        DegenerateKLWarning: nothing is clipped (once for all channels, beginning with the observer's owner).
+
     Source: Migacz, 8-bit inference with TensorRT (GTC 2017, s7310).
     """
     histogram = _histogram(observer, "kl")
     low, high = torch.zeros(2, histogram.channels, dtype=torch.float64)
+    degenerate = 0
     for channel in range(histogram.channels):
         minimum, maximum = float(histogram.minimum[channel]), float(histogram.maximum[channel])
         largest = max(-minimum, maximum)
@@ -125,8 +130,13 @@ def kl(observer: Observer, format: NumberFormat, zero_bin: ZeroBin = "copy") -> 
         one_sided = not is_symmetric(format) and minimum >= 0
         levels = 2**format.bits if one_sided else 2 ** (format.bits - 1)
         counts, width = histogram.magnitudes(channel)
-        threshold = kl_threshold(counts, width, levels, zero_bin, observed_max=largest).threshold
-        low[channel], high[channel] = max(minimum, -threshold), min(maximum, threshold)
+        result = choose_threshold(counts, width, levels, zero_bin, observed_max=largest)
+        degenerate += result.degenerate
+        low[channel], high[channel] = max(minimum, -result.threshold), min(maximum, result.threshold)
+    if degenerate:
+        share = f" in {degenerate} of {histogram.channels} channels" if histogram.channels > 1 else ""
+        message = histogram.named(f"the KL rule clips nothing{share}: the result is min-max")
+        warnings.warn(message, DegenerateKLWarning, stacklevel=2)
     return Range.covering(low, high, format)
 
 

@@ -185,11 +185,13 @@ class Uniform(Quantizer):
         Raises:
             ValueError: nothing observed, or statistics the rule cannot work with; the message begins with `layer_name`.
         """
-        self.observer.owner = ""
+        self.observer.owner = self.layer_name  # warnings of the rule name it
         try:
             found = self._range_rule(self.observer, self.format, **self.rule_options)
             self.set_range(found)
         except ValueError as error:
+            if self.layer_name and str(error).startswith(self.layer_name):
+                raise
             raise ValueError(self._named(str(error))) from error
 
     @torch.no_grad()

@@ -144,6 +144,16 @@ class TestKL:
         with pytest.warns(DegenerateKLWarning):
             assert ends("kl", observe([0.5, 3.0]), INT8) == [(-3.0, 3.0)]
 
+    def test_degenerate_channels_warn_once_with_the_name_of_the_layer(self):
+        quantizer = make("int8", rule="kl", channel_axis=0)
+        quantizer.layer_name = "conv1.weight"
+        quantizer.observe(torch.tensor([[0.5, 3.0], [1.0, 1.0], [0.1, 9.0]]))
+        with pytest.warns(DegenerateKLWarning) as caught:
+            quantizer.freeze()
+        assert [str(w.message) for w in caught] == [
+            "conv1.weight: the KL rule clips nothing in 2 of 3 channels: the result is min-max"
+        ]
+
     def test_too_few_bins_for_the_levels(self):
         observer = observe(heavy_tailed(1000), bins=128)
         with pytest.raises(ValueError, match="min-max in disguise"):

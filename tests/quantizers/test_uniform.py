@@ -238,6 +238,16 @@ class TestStates:
         with pytest.raises(ValueError, match=r"fc1\.input: no values observed"):
             quantizer.freeze()
 
+    def test_errors_of_the_rule_name_the_layer_once(self):
+        quantizer = make("int8", rule="kl", observer=HistogramObserver(bins=64))
+        quantizer.layer_name = "fc1.input"
+        quantizer.observe(torch.ones(3))
+        with pytest.raises(ValueError, match=r"^fc1\.input: the KL rule needs more bins"):
+            quantizer.freeze()
+        quantizer.observer.reset()
+        with pytest.raises(ValueError, match=r"^fc1\.input: no values observed"):
+            quantizer.freeze()
+
     @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
     def test_bad_values_name_the_layer_and_record_nothing(self, bad):
         quantizer = make("int8", rule="kl")
