@@ -83,4 +83,9 @@ int qbench_select_path(const char* name) {
   }
   return -1;
 }
+
+long long qbench_run_peak(long long steps) {
+  const qbench::Kernels& kernels = qbench::selected_kernels();
+  return kernels.peak ? kernels.peak(steps) : 0;
+}
 }

@@ -16,4 +16,6 @@ const char* qbench_built_paths();
 const char* qbench_selected_path();
 // 0, or -1 for a path that this processor cannot run (the selection is then unchanged).
 int qbench_select_path(const char* name);
+// Runs the selected path's peak loop; the binary operations done, 0 where the path has none.
+long long qbench_run_peak(long long steps);
 }

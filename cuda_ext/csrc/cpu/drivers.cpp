@@ -118,12 +118,6 @@ class Blocks {
   int64_t held_ = -1;
 };
 
-// 64 int32 columns of one row -> their two words (the second only where the row has it)
-void store_signs(const Kernels& kernels, const Compiled& compiled, const int32_t* sums, int64_t block, int64_t valid,
-                 uint32_t* row) {
-  kernels.compare_i32(sums, valid, compiled.from(block * kColumns), row + block * 2);
-}
-
 void clear_tails(uint32_t* out, int64_t rows, int64_t channels) {
   const int64_t used = used_words(channels), all = row_words(channels);
   for (int64_t r = 0; r < rows; r++) std::memset(out + r * all + used, 0, sizeof(uint32_t) * size_t(all - used));
@@ -179,23 +173,24 @@ void xnor_matmul(const Machine& on, const uint32_t* a, int64_t lda, int64_t m, c
                             ? std::max<int64_t>(kRowChunk, ceil_div(m, 4))
                             : std::max<int64_t>(8, ceil_div(ceil_div(m, 4 * on.threads), 4) * 4);
   const int64_t row_chunks = ceil_div(m, chunk);
+  alignas(64) int32_t base[kColumns];
+  std::fill_n(base, kColumns, int32_t(k));
+  const int32_t* bases[kRowChunk];
+  std::fill_n(bases, kRowChunk, base);
   on.parallel(column_blocks * row_chunks, 1, [&](int64_t begin, int64_t end) {
     Blocks blocks(kernels, b);
-    Scratch<int32_t> tile(thresholds ? kRowChunk * kColumns : 0);
     for (int64_t task = begin; task < end; task++) {
       const int64_t block = task / row_chunks, valid = blocks.valid(block);
       const int64_t first = task % row_chunks * chunk, last = std::min(m, first + chunk);
       const uint32_t* columns = blocks.get(block);
-      if (!thresholds) {
-        kernels.xnor(a + first * lda, lda, last - first, columns, words, int32_t(k),
-                     sums + first * b.n + block * kColumns, b.n, valid, stream);
-        continue;
-      }
       for (int64_t r = first; r < last; r += kRowChunk) {
         const int64_t rows = std::min(kRowChunk, last - r);
-        kernels.xnor(a + r * lda, lda, rows, columns, words, int32_t(k), tile.get(), kColumns, valid, false);
-        for (int64_t i = 0; i < rows; i++) {
-          store_signs(kernels, *compiled, tile.get() + i * kColumns, block, valid, bits + (r + i) * row_words(b.n));
+        if (thresholds) {
+          kernels.xnor_sign(a + r * lda, lda, rows, columns, words, bases, compiled->from(block * kColumns),
+                            bits + r * row_words(b.n) + block * 2, row_words(b.n), valid);
+        } else {
+          kernels.xnor(a + r * lda, lda, rows, columns, words, bases, sums + r * b.n + block * kColumns, b.n, valid,
+                       stream);
         }
       }
     }
@@ -204,6 +199,72 @@ void xnor_matmul(const Machine& on, const uint32_t* a, int64_t lda, int64_t m, c
 #endif
   });
 }
+
+namespace {
+
+// The positions of one direction by which taps fall inside the image: `of[position]` numbers the class, and
+// `inside[class][tap]` says which.
+struct Classes {
+  std::vector<int64_t> of;
+  std::vector<std::vector<bool>> inside;
+
+  Classes(int64_t out, int64_t size, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
+    for (int64_t o = 0; o < out; o++) {
+      std::vector<bool> taps(static_cast<size_t>(kernel));
+      for (int64_t i = 0; i < kernel; i++) {
+        const int64_t at = o * stride - pad + i * dilation;
+        taps[size_t(i)] = at >= 0 && at < size;
+      }
+      // neighbours mostly share their class: look from the end
+      auto same = std::find(inside.rbegin(), inside.rend(), taps);
+      if (same == inside.rend()) {
+        of.push_back(int64_t(inside.size()));
+        inside.push_back(std::move(taps));
+      } else {
+        of.push_back(int64_t(inside.rend() - same) - 1);
+      }
+    }
+  }
+};
+
+// Copies the bits that one output pixel sees: kernel_h·kernel_w runs of `words` words (W at compile time, 0: not known).
+template <int64_t W>
+void gather(const uint32_t* image, const Window& v, int64_t in_words, int64_t words, int64_t top, int64_t left,
+            const uint32_t* outside, uint32_t* to) {
+  const int64_t run = W ? W : words;
+  const int64_t step = v.dilation_w * in_words;
+  const bool all_columns = left >= 0 && left + (v.kernel_w - 1) * v.dilation_w < v.width;
+  for (int64_t ky = 0; ky < v.kernel_h; ky++) {
+    const int64_t y = top + ky * v.dilation_h;
+    const bool row = y >= 0 && y < v.height;
+    if (row && all_columns) {
+      const uint32_t* from = image + (y * v.width + left) * in_words;
+      for (int64_t kx = 0; kx < v.kernel_w; kx++, to += run, from += step) std::memcpy(to, from, size_t(4 * run));
+      continue;
+    }
+    for (int64_t kx = 0; kx < v.kernel_w; kx++, to += run) {
+      const int64_t x = left + kx * v.dilation_w;
+      const bool inside = row && x >= 0 && x < v.width;
+      std::memcpy(to, inside ? image + (y * v.width + x) * in_words : outside, size_t(4 * run));
+    }
+  }
+}
+
+using Gather = void (*)(const uint32_t*, const Window&, int64_t, int64_t, int64_t, int64_t, const uint32_t*, uint32_t*);
+
+// Run lengths that the compiler turns into one move each.
+Gather gather_of(int64_t words) {
+  switch (words) {
+    case 1: return gather<1>;
+    case 2: return gather<2>;
+    case 4: return gather<4>;
+    case 8: return gather<8>;
+    case 16: return gather<16>;
+    default: return gather<0>;
+  }
+}
+
+}  // namespace
 
 void xnor_conv2d(const Machine& on, const uint32_t* x, int64_t batch, int64_t channels, const Window& v,
                  const Weights& w, const Thresholds* thresholds, void* out) {
@@ -220,80 +281,86 @@ void xnor_conv2d(const Machine& on, const uint32_t* x, int64_t batch, int64_t ch
     clear_tails(bits, pixels, w.n);
   }
 
-  // What a tap outside the image reads: the bits of +1, or those of -1. Pad value 0 reads -1 too, and the sum of that
-  // tap's weights, which the -1 took away, is given back below.
+  // What a tap outside the image reads: the bits of +1, or those of -1. Pad value 0 reads -1 too, and `base` gives back
+  // what that -1 took away; it depends on which taps are outside, hence on the class of the pixel's row and column.
   std::vector<uint32_t> outside(size_t(words), 0);
   if (v.pad_value > 0) {
     for (int64_t c = 0; c < channels; c++) outside[size_t(c / 32)] |= uint32_t(1) << (c % 32);
   }
-  const int64_t column_blocks = ceil_div(w.n, kColumns);
-  std::vector<int32_t> tap_sums;  // [taps][column_blocks · 64]
-  if (v.pad_value == 0 && (v.pad_h > 0 || v.pad_w > 0)) {
-    // as convolutions of a pixel of -1: k - 2·popcount(0 ^ w) = -Σ w
-    tap_sums.resize(size_t(w.taps * column_blocks * kColumns));
+  const int64_t column_blocks = ceil_div(w.n, kColumns), columns = column_blocks * kColumns;
+  const Classes rows(v.out_h, v.height, v.kernel_h, v.stride_h, v.pad_h, v.dilation_h);
+  const Classes places(v.out_w, v.width, v.kernel_w, v.stride_w, v.pad_w, v.dilation_w);
+  const bool zeros = v.pad_value == 0;
+  const int64_t across = zeros ? int64_t(places.inside.size()) : 1;
+  const int64_t classes = zeros ? int64_t(rows.inside.size()) * across : 1;
+  // base[class][column]: at most as many numbers as one image of the int32 result
+  std::vector<int32_t> base(size_t(classes * columns), k);
+  if (zeros && (v.pad_h > 0 || v.pad_w > 0)) {
     on.parallel(column_blocks, 1, [&](int64_t begin, int64_t end) {
       Blocks blocks(kernels, w);
-      const std::vector<uint32_t> minus(size_t(words), 0);
+      const std::vector<uint32_t> minus(static_cast<size_t>(words), 0);
+      const std::vector<int32_t> none(static_cast<size_t>(kColumns), static_cast<int32_t>(channels));
+      const int32_t* bases[1] = {none.data()};
+      int32_t sums_of_tap[kColumns] = {};
       for (int64_t b = begin; b < end; b++) {
         for (int64_t t = 0; t < w.taps; t++) {
-          int32_t* to = tap_sums.data() + (t * column_blocks + b) * kColumns;
-          kernels.xnor(minus.data(), words, 1, blocks.get(b) + t * words * kColumns, words, int32_t(channels), to,
-                       kColumns, blocks.valid(b), false);
+          // what a pixel of -1 adds to the columns: channels - 2·popcount(0 ^ w) = -Σ w
+          kernels.xnor(minus.data(), words, 1, blocks.get(b) + t * words * kColumns, words, bases, sums_of_tap, kColumns,
+                       blocks.valid(b), false);
+          for (int64_t c = 0; c < classes; c++) {
+            const bool inside = rows.inside[size_t(c / across)][size_t(t / v.kernel_w)] &&
+                                places.inside[size_t(c % across)][size_t(t % v.kernel_w)];
+            if (inside) continue;
+            for (int64_t n = 0; n < kColumns; n++) base[size_t(c * columns + b * kColumns + n)] -= sums_of_tap[n];
+          }
         }
       }
     });
   }
 
+  bool stream = false;
+  if (const int64_t bytes = pixels * w.n * int64_t(sizeof(int32_t)); !thresholds && bytes >= kStreamBytes) {
+    ask_for_large_pages(out, bytes);
+    stream = w.n % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+  }
   // Few pixels: cut the columns as well. The gathered bits of a pixel are kh·kw·words words, no image of floats.
+  const Gather gather_pixel = gather_of(words);
   const int64_t pixel_chunks = ceil_div(pixels, kPixels);
-  const int64_t column_groups = std::min(column_blocks, ceil_div(4 * on.threads, pixel_chunks));
+  const int64_t column_groups = std::min(column_blocks, ceil_div(2 * on.threads, pixel_chunks));
   on.parallel(pixel_chunks * column_groups, 1, [&](int64_t begin, int64_t end) {
     Blocks blocks(kernels, w);
     Scratch<uint32_t> gathered(kPixels * row);
-    Scratch<int32_t> tile(thresholds ? kPixels * kColumns : 0);
-    std::vector<std::pair<int32_t, int32_t>> missing;  // (pixel of the chunk, tap)
+    const int32_t* pixel_base[kPixels];
     for (int64_t task = begin; task < end; task++) {
       const int64_t first = task / column_groups * kPixels, count = std::min(kPixels, pixels - first);
       const int64_t group = task % column_groups;
-      missing.clear();
+      int64_t ox = first % v.out_w, oy = first / v.out_w % v.out_h, image = first / (v.out_w * v.out_h);
       for (int64_t i = 0; i < count; i++) {
-        const int64_t image = (first + i) / (v.out_h * v.out_w), place = (first + i) % (v.out_h * v.out_w);
-        const int64_t top = place / v.out_w * v.stride_h - v.pad_h, left = place % v.out_w * v.stride_w - v.pad_w;
-        uint32_t* to = gathered.get() + i * row;
-        for (int64_t ky = 0, tap = 0; ky < v.kernel_h; ky++) {
-          const int64_t y = top + ky * v.dilation_h;
-          for (int64_t kx = 0; kx < v.kernel_w; kx++, tap++, to += words) {
-            const int64_t z = left + kx * v.dilation_w;
-            const bool inside = y >= 0 && y < v.height && z >= 0 && z < v.width;
-            const uint32_t* from = inside ? x + ((image * v.height + y) * v.width + z) * in_words : outside.data();
-            switch (words) {  // sizes the compiler can turn into one move
-              case 2: std::memcpy(to, from, 8); break;
-              case 4: std::memcpy(to, from, 16); break;
-              case 8: std::memcpy(to, from, 32); break;
-              case 16: std::memcpy(to, from, 64); break;
-              default: std::memcpy(to, from, sizeof(uint32_t) * size_t(words));
-            }
-            if (!inside && v.pad_value == 0) missing.emplace_back(int32_t(i), int32_t(tap));
-          }
+        gather_pixel(x + image * v.height * v.width * in_words, v, in_words, words, oy * v.stride_h - v.pad_h,
+                     ox * v.stride_w - v.pad_w, outside.data(), gathered.get() + i * row);
+        const int64_t c = zeros ? rows.of[size_t(oy)] * across + places.of[size_t(ox)] : 0;
+        pixel_base[i] = base.data() + c * columns;
+        if (++ox == v.out_w) {
+          ox = 0;
+          if (++oy == v.out_h) oy = 0, image++;
         }
       }
       const int64_t from = group * column_blocks / column_groups, until = (group + 1) * column_blocks / column_groups;
+      for (int64_t i = 0; i < count; i++) pixel_base[i] += from * kColumns;
       for (int64_t b = from; b < until; b++) {
-        const int64_t valid = blocks.valid(b);
-        int32_t* to = thresholds ? tile.get() : sums + first * w.n + b * kColumns;
-        const int64_t ldo = thresholds ? kColumns : w.n;
-        kernels.xnor(gathered.get(), row, count, blocks.get(b), row, k, to, ldo, valid, false);
-        for (const auto& [pixel, tap] : missing) {
-          // the tap counted -Σw: take it off
-          const int32_t* wrong = tap_sums.data() + (tap * column_blocks + b) * kColumns;
-          for (int64_t n = 0; n < valid; n++) to[pixel * ldo + n] -= wrong[n];
+        if (thresholds) {
+          kernels.xnor_sign(gathered.get(), row, count, blocks.get(b), row, pixel_base, compiled->from(b * kColumns),
+                            bits + first * out_words + b * 2, out_words, blocks.valid(b));
+        } else {
+          kernels.xnor(gathered.get(), row, count, blocks.get(b), row, pixel_base, sums + first * w.n + b * kColumns,
+                       w.n, blocks.valid(b), stream);
         }
-        if (!thresholds) continue;
-        for (int64_t i = 0; i < count; i++) {
-          store_signs(kernels, *compiled, to + i * kColumns, b, valid, bits + (first + i) * out_words);
-        }
+        for (int64_t i = 0; i < count; i++) pixel_base[i] += kColumns;
       }
     }
+#if defined(__x86_64__)
+    if (stream) __builtin_ia32_sfence();
+#endif
   });
 }
 

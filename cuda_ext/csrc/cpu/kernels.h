@@ -36,9 +36,13 @@ struct Kernels {
 
   // Arrange `valid` rows, `stride` words apart, of `words` words as a block; missing rows are zero.
   void (*arrange)(const uint32_t* rows, int64_t stride, int64_t valid, int64_t words, uint32_t* block);
-  // out[m][n] = k - 2·popcount(a[m] ^ column n), n < valid; `stream`: write past the cache.
-  void (*xnor)(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words, int32_t k, int32_t* out,
-               int64_t ldo, int64_t valid, bool stream);
+  // out[m][n] = base[m][n] - 2·popcount(a[m] ^ column n), n < valid. `base` is k, but for a convolution's border, where
+  // it makes up for the taps outside the image. `stream`: write past the cache.
+  void (*xnor)(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words,
+               const int32_t* const* base, int32_t* out, int64_t ldo, int64_t valid, bool stream);
+  // The same, compared and packed: 64 columns are two words, of which ⌈valid/32⌉ are written.
+  void (*xnor_sign)(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words,
+                    const int32_t* const* base, const Comparison& c, uint32_t* out, int64_t ldo, int64_t valid);
   // out[n] = k - 2·popcount(a ^ b[n]) on the plain layout, for one row: no arrangement to pay for.
   void (*xnor_row)(const uint32_t* a, const uint32_t* b, int64_t n, int64_t row_words, int32_t k, int32_t* out);
 
@@ -57,6 +61,10 @@ struct Kernels {
   void (*int8_arrange)(const int8_t* rows, int64_t stride, int64_t valid, int64_t k, uint32_t* block, int32_t* sums);
   void (*int8)(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t dwords, const int32_t* sums,
                int32_t* out, int64_t ldo, int64_t valid);
+
+  // The path's own limit, for benchmarks: the instructions of the direct kernel on registers alone, without a load.
+  // Returns the binary operations done (one multiply-add counts two). Null where the path has no such loop.
+  int64_t (*peak)(int64_t steps);
 };
 
 const Kernels& scalar_kernels();

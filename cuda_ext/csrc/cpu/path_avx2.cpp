@@ -104,8 +104,8 @@ constexpr Tables kTables;
 
 // The row's nibble picks a constant table, the columns' nibbles index it: no xor, and no arithmetic on the counts.
 template <int MR>
-inline void xnor_tile(const uint8_t* a, int64_t lda, const uint8_t* block, int64_t bytes, int32_t k, int32_t* out,
-                      int64_t ldo, int64_t valid) {
+inline void xnor_tile(const uint8_t* a, int64_t lda, const uint8_t* block, int64_t bytes, const int32_t* const* base,
+                      int32_t* out, int64_t ldo, int64_t valid) {
   uint32_t total[MR][kColumns] = {};
   const __m256i nibble = _mm256_set1_epi8(15);
   for (int64_t start = 0; start < bytes; start += 31) {  // a byte adds at most 8: 31 of them fit a uint8
@@ -133,19 +133,21 @@ inline void xnor_tile(const uint8_t* a, int64_t lda, const uint8_t* block, int64
     }
   }
   for (int r = 0; r < MR; r++) {
-    for (int64_t n = 0; n < valid; n++) out[r * ldo + n] = k - 2 * int32_t(total[r][n]);
+    for (int64_t n = 0; n < valid; n++) out[r * ldo + n] = base[r][n] - 2 * int32_t(total[r][n]);
   }
 }
 
-void xnor(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words, int32_t k, int32_t* out,
-          int64_t ldo, int64_t valid, bool) {
+void xnor(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words, const int32_t* const* base,
+          int32_t* out, int64_t ldo, int64_t valid, bool) {
   const uint8_t* rows = reinterpret_cast<const uint8_t*>(a);
   const uint8_t* columns = reinterpret_cast<const uint8_t*>(block);
   int64_t r = 0;
   for (; r + 4 <= m; r += 4) {
-    xnor_tile<4>(rows + r * 4 * lda, 4 * lda, columns, 4 * words, k, out + r * ldo, ldo, valid);
+    xnor_tile<4>(rows + r * 4 * lda, 4 * lda, columns, 4 * words, base + r, out + r * ldo, ldo, valid);
   }
-  for (; r < m; r++) xnor_tile<1>(rows + r * 4 * lda, 4 * lda, columns, 4 * words, k, out + r * ldo, ldo, valid);
+  for (; r < m; r++) {
+    xnor_tile<1>(rows + r * 4 * lda, 4 * lda, columns, 4 * words, base + r, out + r * ldo, ldo, valid);
+  }
 }
 
 void xnor_row(const uint32_t* a, const uint32_t* b, int64_t n, int64_t row_words, int32_t k, int32_t* out) {
@@ -273,15 +275,29 @@ void int8(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int6
   for (; r < m; r++) int8_tile<1>(a + r * lda, lda, block, dwords, out + r * ldo, ldo, valid);
 }
 
+#define QBENCH_STEP(sum, x) "vpshufb %%ymm14, %%ymm15, %%ymm" #x "\n vpaddb %%ymm" #x ", %%ymm" #sum ", %%ymm" #sum "\n"
+
+// Seven independent chains of look-up and addition in registers: 32 columns × 4 k each.
+int64_t peak(int64_t steps) {
+  for (int64_t i = 0; i < steps; i++) {
+    asm volatile(QBENCH_STEP(0, 7) QBENCH_STEP(1, 8) QBENCH_STEP(2, 9) QBENCH_STEP(3, 10) QBENCH_STEP(4, 11)
+                     QBENCH_STEP(5, 12) QBENCH_STEP(6, 13)::
+                         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+                           "xmm11", "xmm12", "xmm13");
+  }
+  return steps * 7 * 2 * 128;
+}
+#undef QBENCH_STEP
+
 }  // namespace
 
 const Kernels& avx2_kernels() {
   using R = Rows<Avx2>;
   static const Kernels table_of_kernels = {
       "avx2",         R::pack_f32,    R::pack_f64, R::pack_16, R::pack_random, R::unpack,
-      R::compare_i32, R::compare_f32, arrange,     xnor,       xnor_row,       kTable,
+      R::compare_i32, R::compare_f32, arrange,     xnor,       R::xnor_sign<xnor>, xnor_row, kTable,
       table<float>,   table<int32_t>, real<Float>, real<Int>,  2,              Int16Pairs<Avx2>::row,
-      Int16Pairs<Avx2>::arrange,      int8,
+      Int16Pairs<Avx2>::arrange,      int8,        peak,
   };
   return table_of_kernels;
 }

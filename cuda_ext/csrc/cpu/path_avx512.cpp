@@ -106,60 +106,115 @@ void arrange(const uint32_t* rows, int64_t stride, int64_t valid, int64_t words,
   }
 }
 
-template <int MR, int NR>
-inline void xnor_tile(const uint32_t* a, int64_t lda, const uint32_t* block, int64_t words, int32_t k, int32_t* out,
-                      int64_t ldo, __mmask16 last, bool stream) {
+// A tile's loops are unrolled before anything else is done to them: its sums have to become registers.
+#define QBENCH_UNROLL _Pragma("GCC unroll 8")
+
+// sum += x. As assembly, because g++ keeps the tile's sums of one step beside those of the next and copies all of them
+// at every step otherwise, which costs a tenth of the speed.
+inline void accumulate(__m512i& sum, __m512i x) { asm("vpaddd %1, %0, %0" : "+v"(sum) : "v"(x)); }
+inline void accumulate(__m512& sum, __m512 x) { asm("vaddps %1, %0, %0" : "+v"(sum) : "v"(x)); }
+
+// What a tile's sums become: int32, or the bits of a comparison.
+struct Integers {
+  int32_t* out;
+  int64_t ldo;
+  __mmask16 last;
+  bool stream;
+
+  Integers rows_from(int64_t r) const { return {out + r * ldo, ldo, last, stream}; }
+
+  template <int NR>
+  void store(int r, const __m512i* values) const {
+    int32_t* row = out + r * ldo;
+    if (stream) {
+      QBENCH_UNROLL for (int c = 0; c < NR; c++) {
+        _mm512_stream_si512(reinterpret_cast<__m512i*>(row + 16 * c), values[c]);
+      }
+      return;
+    }
+    QBENCH_UNROLL for (int c = 0; c < NR - 1; c++) _mm512_storeu_si512(row + 16 * c, values[c]);
+    _mm512_mask_storeu_epi32(row + 16 * (NR - 1), last, values[NR - 1]);
+  }
+};
+
+struct Bits {
+  const Comparison& c;
+  uint32_t* out;
+  int64_t ldo;
+
+  Bits rows_from(int64_t r) const { return {c, out + r * ldo, ldo}; }
+
+  template <int NR>
+  void store(int r, const __m512i* values) const {
+    uint32_t words[2] = {0, 0};
+    QBENCH_UNROLL for (int i = 0; i < NR; i++) {
+      const __m512i v = _mm512_xor_si512(values[i], _mm512_loadu_si512(c.flip + 16 * i));
+      const uint32_t mask = _mm512_cmpge_epi32_mask(v, _mm512_loadu_si512(c.threshold + 16 * i));
+      words[i / 2] |= mask << (16 * (i % 2));
+    }
+    out[r * ldo] = (words[0] & c.keep[0]) | c.set[0];
+    if (NR > 2) out[r * ldo + 1] = (words[1] & c.keep[1]) | c.set[1];
+  }
+};
+
+template <int MR, int NR, class Sink>
+inline void xnor_tile(const uint32_t* a, int64_t lda, const uint32_t* block, int64_t words, const int32_t* const* base,
+                      const Sink& sink) {
   __m512i acc[MR][NR];
-  for (int r = 0; r < MR; r++) {
-    for (int c = 0; c < NR; c++) acc[r][c] = _mm512_setzero_si512();
+  QBENCH_UNROLL for (int r = 0; r < MR; r++) {
+    QBENCH_UNROLL for (int c = 0; c < NR; c++) acc[r][c] = _mm512_setzero_si512();
   }
   for (int64_t w = 0; w < words; w++) {
     __m512i b[NR];
-    for (int c = 0; c < NR; c++) b[c] = _mm512_loadu_si512(block + w * kColumns + 16 * c);
-    for (int r = 0; r < MR; r++) {
+    QBENCH_UNROLL for (int c = 0; c < NR; c++) b[c] = _mm512_loadu_si512(block + w * kColumns + 16 * c);
+    QBENCH_UNROLL for (int r = 0; r < MR; r++) {
       const __m512i x = _mm512_set1_epi32(int32_t(a[r * lda + w]));
-      for (int c = 0; c < NR; c++) {
-        acc[r][c] = _mm512_add_epi32(acc[r][c], _mm512_popcnt_epi32(_mm512_xor_si512(x, b[c])));
+      QBENCH_UNROLL for (int c = 0; c < NR; c++) {
+        accumulate(acc[r][c], _mm512_popcnt_epi32(_mm512_xor_si512(x, b[c])));
       }
     }
   }
-  const __m512i base = _mm512_set1_epi32(k);
-  for (int r = 0; r < MR; r++) {
-    for (int c = 0; c < NR; c++) {
-      const __m512i v = _mm512_sub_epi32(base, _mm512_slli_epi32(acc[r][c], 1));
-      int32_t* to = out + r * ldo + 16 * c;
-      if (stream) {
-        _mm512_stream_si512(reinterpret_cast<__m512i*>(to), v);
-      } else {
-        _mm512_mask_storeu_epi32(to, c == NR - 1 ? last : __mmask16(0xffff), v);
-      }
+  QBENCH_UNROLL for (int r = 0; r < MR; r++) {
+    QBENCH_UNROLL for (int c = 0; c < NR; c++) {
+      acc[r][c] = _mm512_sub_epi32(_mm512_loadu_si512(base[r] + 16 * c), _mm512_slli_epi32(acc[r][c], 1));
     }
+    sink.template store<NR>(r, acc[r]);
   }
 }
 
-template <int NR>
-void xnor_columns(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words, int32_t k,
-                  int32_t* out, int64_t ldo, __mmask16 last, bool stream) {
+template <int NR, class Sink>
+void xnor_columns(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words,
+                  const int32_t* const* base, const Sink& sink) {
   int64_t r = 0;
-  for (; r + 4 <= m; r += 4) xnor_tile<4, NR>(a + r * lda, lda, block, words, k, out + r * ldo, ldo, last, stream);
+  for (; r + 4 <= m; r += 4) xnor_tile<4, NR>(a + r * lda, lda, block, words, base + r, sink.rows_from(r));
   a += r * lda;
-  out += r * ldo;
+  base += r;
   switch (m - r) {
-    case 3: return xnor_tile<3, NR>(a, lda, block, words, k, out, ldo, last, stream);
-    case 2: return xnor_tile<2, NR>(a, lda, block, words, k, out, ldo, last, stream);
-    case 1: return xnor_tile<1, NR>(a, lda, block, words, k, out, ldo, last, stream);
+    case 3: return xnor_tile<3, NR>(a, lda, block, words, base, sink.rows_from(r));
+    case 2: return xnor_tile<2, NR>(a, lda, block, words, base, sink.rows_from(r));
+    case 1: return xnor_tile<1, NR>(a, lda, block, words, base, sink.rows_from(r));
   }
 }
 
-void xnor(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words, int32_t k, int32_t* out,
-          int64_t ldo, int64_t valid, bool stream) {
-  const __mmask16 last = lanes((valid - 1) % 16 + 1);
+template <class Sink>
+void xnor_into(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words,
+               const int32_t* const* base, int64_t valid, const Sink& sink) {
   switch ((valid + 15) / 16) {
-    case 1: return xnor_columns<1>(a, lda, m, block, words, k, out, ldo, last, stream);
-    case 2: return xnor_columns<2>(a, lda, m, block, words, k, out, ldo, last, stream);
-    case 3: return xnor_columns<3>(a, lda, m, block, words, k, out, ldo, last, stream);
-    case 4: return xnor_columns<4>(a, lda, m, block, words, k, out, ldo, last, stream);
+    case 1: return xnor_columns<1>(a, lda, m, block, words, base, sink);
+    case 2: return xnor_columns<2>(a, lda, m, block, words, base, sink);
+    case 3: return xnor_columns<3>(a, lda, m, block, words, base, sink);
+    case 4: return xnor_columns<4>(a, lda, m, block, words, base, sink);
   }
+}
+
+void xnor(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words, const int32_t* const* base,
+          int32_t* out, int64_t ldo, int64_t valid, bool stream) {
+  xnor_into(a, lda, m, block, words, base, valid, Integers{out, ldo, lanes((valid - 1) % 16 + 1), stream});
+}
+
+void xnor_sign(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words,
+               const int32_t* const* base, const Comparison& c, uint32_t* out, int64_t ldo, int64_t valid) {
+  xnor_into(a, lda, m, block, words, base, valid, Bits{c, out, ldo});
 }
 
 // Sums over the lanes of four registers -> four int32
@@ -239,7 +294,6 @@ struct Float {
   static V load(__mmask16 m, const float* p) { return _mm512_maskz_loadu_ps(m, p); }
   static void store(float* p, __mmask16 m, V v) { _mm512_mask_storeu_ps(p, m, v); }
   static V look_up(__m512i index, V table) { return _mm512_permutexvar_ps(index, table); }
-  static V add(V a, V b) { return _mm512_add_ps(a, b); }
 };
 
 struct Int {
@@ -250,32 +304,31 @@ struct Int {
   static V load(__mmask16 m, const int32_t* p) { return _mm512_maskz_loadu_epi32(m, p); }
   static void store(int32_t* p, __mmask16 m, V v) { _mm512_mask_storeu_epi32(p, m, v); }
   static V look_up(__m512i index, V table) { return _mm512_permutexvar_epi32(index, table); }
-  static V add(V a, V b) { return _mm512_add_epi32(a, b); }
 };
 
 template <class N, int MR, int NR>
 inline void real_tile(const typename N::T* table, int64_t ldt, const uint32_t* block, int64_t words,
                       typename N::T* out, int64_t ldo, __mmask16 last, bool first) {
   typename N::V acc[MR][NR];
-  for (int r = 0; r < MR; r++) {
-    for (int c = 0; c < NR; c++) {
+  QBENCH_UNROLL for (int r = 0; r < MR; r++) {
+    QBENCH_UNROLL for (int c = 0; c < NR; c++) {
       acc[r][c] = first ? N::zero() : N::load(c == NR - 1 ? last : __mmask16(0xffff), out + r * ldo + 16 * c);
     }
   }
   for (int64_t w = 0; w < words; w++) {
     __m512i b[NR];
-    for (int c = 0; c < NR; c++) b[c] = _mm512_loadu_si512(block + w * kColumns + 16 * c);
-    for (int g = 0; g < 8; g++) {
-      for (int r = 0; r < MR; r++) {
+    QBENCH_UNROLL for (int c = 0; c < NR; c++) b[c] = _mm512_loadu_si512(block + w * kColumns + 16 * c);
+    QBENCH_UNROLL for (int g = 0; g < 8; g++) {
+      QBENCH_UNROLL for (int r = 0; r < MR; r++) {
         const typename N::V t = N::load(table + r * ldt + w * kTable + 16 * g);
         // vpermps reads the low four bits of an index and ignores the rest
-        for (int c = 0; c < NR; c++) acc[r][c] = N::add(acc[r][c], N::look_up(b[c], t));
+        QBENCH_UNROLL for (int c = 0; c < NR; c++) accumulate(acc[r][c], N::look_up(b[c], t));
       }
-      for (int c = 0; c < NR; c++) b[c] = _mm512_srli_epi32(b[c], 4);
+      QBENCH_UNROLL for (int c = 0; c < NR; c++) b[c] = _mm512_srli_epi32(b[c], 4);
     }
   }
-  for (int r = 0; r < MR; r++) {
-    for (int c = 0; c < NR; c++) N::store(out + r * ldo + 16 * c, c == NR - 1 ? last : __mmask16(0xffff), acc[r][c]);
+  QBENCH_UNROLL for (int r = 0; r < MR; r++) {
+    QBENCH_UNROLL for (int c = 0; c < NR; c++) N::store(out + r * ldo + 16 * c, c == NR - 1 ? last : __mmask16(0xffff), acc[r][c]);
   }
 }
 
@@ -352,24 +405,28 @@ void int8_arrange(const int8_t* rows, int64_t stride, int64_t valid, int64_t k, 
   }
 }
 
+inline void multiply_accumulate(__m512i& sum, __m512i unsigned_bytes, __m512i signed_bytes) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(unsigned_bytes), "v"(signed_bytes));
+}
+
 template <int MR, int NR>
 inline void int8_tile(const uint32_t* a, int64_t lda, const uint32_t* block, int64_t dwords, const int32_t* sums,
                       int32_t* out, int64_t ldo, __mmask16 last) {
   __m512i acc[MR][NR];
-  for (int r = 0; r < MR; r++) {
-    for (int c = 0; c < NR; c++) acc[r][c] = _mm512_setzero_si512();
+  QBENCH_UNROLL for (int r = 0; r < MR; r++) {
+    QBENCH_UNROLL for (int c = 0; c < NR; c++) acc[r][c] = _mm512_setzero_si512();
   }
   for (int64_t i = 0; i < dwords; i++) {
     __m512i b[NR];
-    for (int c = 0; c < NR; c++) b[c] = _mm512_loadu_si512(block + i * kColumns + 16 * c);
-    for (int r = 0; r < MR; r++) {
+    QBENCH_UNROLL for (int c = 0; c < NR; c++) b[c] = _mm512_loadu_si512(block + i * kColumns + 16 * c);
+    QBENCH_UNROLL for (int r = 0; r < MR; r++) {
       const __m512i x = _mm512_set1_epi32(int32_t(a[r * lda + i]));
-      for (int c = 0; c < NR; c++) acc[r][c] = _mm512_dpbusd_epi32(acc[r][c], x, b[c]);
+      QBENCH_UNROLL for (int c = 0; c < NR; c++) multiply_accumulate(acc[r][c], x, b[c]);
     }
   }
-  for (int c = 0; c < NR; c++) {
+  QBENCH_UNROLL for (int c = 0; c < NR; c++) {
     const __m512i s = _mm512_loadu_si512(sums + 16 * c);
-    for (int r = 0; r < MR; r++) {
+    QBENCH_UNROLL for (int r = 0; r < MR; r++) {
       _mm512_mask_storeu_epi32(out + r * ldo + 16 * c, c == NR - 1 ? last : __mmask16(0xffff),
                                _mm512_sub_epi32(acc[r][c], s));
     }
@@ -403,15 +460,32 @@ void int8(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int6
   }
 }
 
+#define QBENCH_STEP(sum, x) \
+  "vpxord %%zmm30, %%zmm31, %%zmm" #x "\n vpopcntd %%zmm" #x ", %%zmm" #x "\n vpaddd %%zmm" #x ", %%zmm" #sum ", %%zmm" #sum "\n"
+
+// Twelve independent chains in registers, and nothing else.
+int64_t peak(int64_t steps) {
+  for (int64_t i = 0; i < steps; i++) {
+    asm volatile(QBENCH_STEP(0, 16) QBENCH_STEP(1, 17) QBENCH_STEP(2, 18) QBENCH_STEP(3, 19) QBENCH_STEP(4, 20)
+                     QBENCH_STEP(5, 21) QBENCH_STEP(6, 22) QBENCH_STEP(7, 23) QBENCH_STEP(8, 24) QBENCH_STEP(9, 25)
+                         QBENCH_STEP(10, 26) QBENCH_STEP(11, 27)::
+                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+                               "xmm11", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24",
+                               "xmm25", "xmm26", "xmm27");
+  }
+  return steps * 12 * 2 * 512;
+}
+#undef QBENCH_STEP
+
 }  // namespace
 
 const Kernels& avx512_kernels() {
   using R = Rows<Avx512>;
   static const Kernels table_of_kernels = {
       "avx512",       R::pack_f32,    R::pack_f64, R::pack_16, R::pack_random, R::unpack,
-      R::compare_i32, R::compare_f32, arrange,     xnor,       xnor_row,       kTable,
+      R::compare_i32, R::compare_f32, arrange,     xnor,       xnor_sign,      xnor_row,    kTable,
       table_f32,      table_i32,      real<Float>, real<Int>,  4,              int8_row,
-      int8_arrange,   int8,
+      int8_arrange,   int8,        peak,
   };
   return table_of_kernels;
 }

@@ -63,15 +63,15 @@ void arrange(const uint32_t* rows, int64_t stride, int64_t valid, int64_t words,
   }
 }
 
-void xnor(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words, int32_t k, int32_t* out,
-          int64_t ldo, int64_t valid, bool) {
+void xnor(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words, const int32_t* const* base,
+          int32_t* out, int64_t ldo, int64_t valid, bool) {
   for (int64_t r = 0; r < m; r++) {
     uint32_t pops[kColumns] = {};
     for (int64_t w = 0; w < words; w++) {
       const uint32_t x = a[r * lda + w];
       for (int64_t n = 0; n < kColumns; n++) pops[n] += popcount(x ^ block[w * kColumns + n]);
     }
-    for (int64_t n = 0; n < valid; n++) out[r * ldo + n] = k - 2 * int32_t(pops[n]);
+    for (int64_t n = 0; n < valid; n++) out[r * ldo + n] = base[r][n] - 2 * int32_t(pops[n]);
   }
 }
 
@@ -125,9 +125,9 @@ const Kernels& scalar_kernels() {
   using R = Rows<Scalar>;
   static const Kernels table_of_kernels = {
       "scalar",       R::pack_f32,    R::pack_f64,    R::pack_16, R::pack_random, R::unpack,
-      R::compare_i32, R::compare_f32, arrange,        xnor,       xnor_row,       32,
+      R::compare_i32, R::compare_f32, arrange,        xnor,       R::xnor_sign<xnor>, xnor_row, 32,
       table<float>,   table<int32_t>, real<float>,    real<int32_t>,
-      2,              Int16Pairs<Scalar>::row,        Int16Pairs<Scalar>::arrange, int8,
+      2,              Int16Pairs<Scalar>::row,        Int16Pairs<Scalar>::arrange, int8, nullptr,
   };
   return table_of_kernels;
 }

@@ -75,6 +75,20 @@ struct Rows {
     compare<float, P::at_least_f32>(x, channels, c, out);
   }
 
+  // xnor_sign out of the path's xnor and its comparison
+  template <void (*xnor)(const uint32_t*, int64_t, int64_t, const uint32_t*, int64_t, const int32_t* const*, int32_t*,
+                         int64_t, int64_t, bool)>
+  static void xnor_sign(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words,
+                        const int32_t* const* base, const Comparison& c, uint32_t* out, int64_t ldo, int64_t valid) {
+    constexpr int64_t kRows = 16;
+    int32_t sums[kRows * kColumns];
+    for (int64_t r = 0; r < m; r += kRows) {
+      const int64_t rows = m - r < kRows ? m - r : kRows;
+      xnor(a + r * lda, lda, rows, block, words, base + r, sums, kColumns, valid, false);
+      for (int64_t i = 0; i < rows; i++) compare_i32(sums + i * kColumns, valid, c, out + (r + i) * ldo);
+    }
+  }
+
   static constexpr int64_t kLanes = 16;
 
   // 4·kLanes numbers of the stream, beginning with block `block`
