@@ -35,10 +35,13 @@ class _LearnedStep(torch.autograd.Function):
         minimum, maximum, gradient_scale = ctx.bounds
         grad = grads[0]
         ratio = x.to(torch.promote_types(x.dtype, step.dtype)) / step
-        inside = (ratio > minimum) & (ratio < maximum)
-        slope = torch.where(inside, torch.round(ratio) - ratio, ratio.clamp(minimum, maximum))
+        # Masks as numbers, and both branches at once: torch.where and products with bool are slow on the CPU.
+        inside = torch.gt(ratio, minimum, out=torch.empty_like(ratio))
+        inside *= torch.lt(ratio, maximum, out=torch.empty_like(ratio))
+        clamped = ratio.clamp(minimum, maximum)
+        slope = torch.round(clamped) - clamped * inside  # at the ends, which are whole, round(clamped) = clamped
         grad_step = (grad * slope * gradient_scale).sum_to_size(step.shape).to(step.dtype)
-        return grad * inside, grad_step, None, None, None
+        return (grad * inside).to(grad.dtype), grad_step, None, None, None
 
 
 def learned_step_quantize(x: Tensor, step: Tensor, minimum: float, maximum: float, gradient_scale: float) -> Tensor:

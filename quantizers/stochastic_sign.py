@@ -23,8 +23,7 @@ def stochastic_sign(x: Tensor, generator: torch.Generator) -> Tensor:
     `x >= 1` is always +1 and `x <= -1` always -1: the uniform draw u lies in [0, 1) and +1 needs u < σ(x).
     """
     u = torch.rand(x.shape, generator=generator, device=x.device, dtype=torch.float32)
-    one = torch.ones((), dtype=x.dtype, device=x.device)
-    return torch.where(u < hard_sigmoid(x), one, -one)
+    return torch.lt(u, hard_sigmoid(x.detach()), out=torch.empty_like(x)).mul_(2).sub_(1)
 
 
 class _StochasticSignSTE(torch.autograd.Function):
