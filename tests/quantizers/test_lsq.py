@@ -35,7 +35,7 @@ def trained(x, **options):
     exponent=st.integers(-6, 2),
     bits=st.integers(2, 8),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_values_and_gradients_are_the_papers(ks, exponent, bits):
     qn, qp = 2 ** (bits - 1), 2 ** (bits - 1) - 1
     x = torch.tensor([k / 1024 for k in ks], requires_grad=True)

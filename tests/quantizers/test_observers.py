@@ -68,7 +68,7 @@ class TestExactSum:
 
 class TestHistogram:
     @given(batches=BATCHES, bins=st.sampled_from([2, 8, 64]))
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     def test_counts_equal_the_definition(self, batches, bins):
         values = [v for batch in batches for v in batch]
         observer = seen(batches, HistogramObserver(bins))
@@ -83,14 +83,12 @@ class TestHistogram:
         assert observer.maximum.item() == max(values)
 
     @given(batches=BATCHES, order=st.randoms(use_true_random=False))
-    @settings(deadline=None)
     def test_order_of_batches_does_not_matter(self, batches, order):
         shuffled = list(batches)
         order.shuffle(shuffled)
         assert_same(seen(batches, HistogramObserver(16)), seen(shuffled, HistogramObserver(16)))
 
     @given(a=BATCHES, b=BATCHES, c=BATCHES, kind=st.sampled_from([HistogramObserver, ExtremesObserver]))
-    @settings(deadline=None)
     def test_merge_is_having_seen_both_and_associative_and_commutative(self, a, b, c, kind):
         def make():
             return kind(16) if kind is HistogramObserver else kind()
@@ -184,7 +182,7 @@ class TestHistogram:
 
 class TestPerChannel:
     @given(st.integers(0, 10_000))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_each_channel_is_an_observer_of_its_own(self, seed):
         rng = np.random.default_rng(seed)
         batches = [

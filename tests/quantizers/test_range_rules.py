@@ -226,7 +226,7 @@ class TestMSE:
         bits=st.integers(2, 8),
         name=st.sampled_from(["int8", "uint8"]),
     )
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_never_worse_than_min_max(self, seed, size, kind, bits, name):
         rng = np.random.default_rng(seed)
         values = {

@@ -16,7 +16,7 @@ def error(x, step, codes):
 
 
 @given(st.lists(st.integers(-64, 64).map(lambda k: k / 8), min_size=1, max_size=5).filter(any))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_step_and_codes_do_better(x):
     best = min(
         error(x, max(sum(v * z for v, z in zip(x, codes, strict=True)) / sum(z * z for z in codes), 0.0), codes)
@@ -30,7 +30,7 @@ def test_no_step_and_codes_do_better(x):
 
 
 @given(st.integers(0, 10_000), st.integers(2, 200))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_step_is_a_fixed_point_of_hwang_and_sungs_iteration(seed, n):
     x = torch.randn(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     step = ternary_step(x)

@@ -117,7 +117,7 @@ class TestHandComputed:
 
 class TestProperties:
     @given(values=st.lists(SUBNORMAL_TOO, min_size=2, max_size=30), options=OPTIONS)
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     def test_error_inside_the_range_is_at_most_half_a_step(self, values, options):
         x = torch.tensor(values).reshape(2, -1) if len(values) % 2 == 0 else torch.tensor(values).reshape(1, -1)
         quantizer = calibrated(x, **options)
@@ -129,7 +129,7 @@ class TestProperties:
         assert (error <= scale * (0.5 + 255 * 2.0**-23)).all()
 
     @given(values=st.lists(SUBNORMAL_TOO, min_size=1, max_size=30), options=OPTIONS)
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     def test_zero_is_exact_and_quantization_idempotent(self, values, options):
         x = torch.tensor([values])
         quantizer = calibrated(x, **options)
@@ -140,7 +140,7 @@ class TestProperties:
         assert torch.equal(quantizer.quantize(codes.dequantize()).codes, codes.codes)
 
     @given(values=st.lists(SUBNORMAL_TOO, min_size=1, max_size=30), options=OPTIONS, beyond=FINITE)
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     def test_forward_is_the_dequantization_of_the_codes_bit_for_bit(self, values, options, beyond):
         quantizer = calibrated(torch.tensor([values]), **options)
         x = torch.tensor([[*values, beyond, -0.0, math.inf, -math.inf]])
