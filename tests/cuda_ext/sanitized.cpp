@@ -1,0 +1,239 @@
+// Every kernel of every path this machine has, on buffers of exactly the right size, compared with plain loops; built
+// with -fsanitize=address,undefined by test_sanitizers.py. A read past a buffer aborts it.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "common/layout.h"
+#include "cpu/dispatch.h"
+#include "cpu/drivers.h"
+
+using namespace qbench;
+
+namespace {
+
+std::mt19937 generator(1);
+int64_t below(int64_t n) { return int64_t(generator() % uint64_t(n)); }
+
+// Threads are torch's concern: here the ranges run one after the other, cut in three so that tasks begin in the middle.
+void serial(int64_t n, int64_t grain, const Body& body) {
+  if (n <= 0) return;
+  const int64_t step = std::max(grain, (n + 2) / 3);
+  for (int64_t i = 0; i < n; i += step) body(i, std::min(n, i + step));
+}
+
+std::vector<int> random_signs(int64_t count) {
+  std::vector<int> signs(static_cast<size_t>(count));
+  for (int& s : signs) s = generator() & 1 ? 1 : -1;
+  return signs;
+}
+
+std::vector<uint32_t> pack(const std::vector<int>& signs, int64_t rows, int64_t k) {
+  std::vector<uint32_t> out(static_cast<size_t>(rows * row_words(k)));
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t i = 0; i < k; i++) {
+      if (signs[size_t(r * k + i)] > 0) out[size_t(r * row_words(k) + i / 32)] |= uint32_t(1) << (i % 32);
+    }
+  }
+  return out;
+}
+
+#define EXPECT(condition)                                                                  \
+  if (!(condition)) {                                                                      \
+    std::printf("%s: line %d: %s\n", on.kernels.name, __LINE__, #condition);               \
+    std::exit(1);                                                                          \
+  }
+
+struct Random {
+  std::vector<int32_t> threshold;
+  std::vector<int8_t> direction;
+  explicit Random(int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+      threshold.push_back(int32_t(below(9)) - 4);
+      direction.push_back(int8_t(below(3) - 1));
+    }
+  }
+  bool bit(int64_t n, int64_t x) const {
+    const int64_t t = threshold[size_t(n)];
+    return direction[size_t(n)] > 0 ? x >= t : direction[size_t(n)] < 0 ? x <= t : t >= 0;
+  }
+};
+
+void expect_bits(const Machine& on, const std::vector<int64_t>& sums, const Random& t, int64_t rows, int64_t n,
+                 const std::vector<uint32_t>& bits) {
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t c = 0; c < row_words(n) * 32; c++) {
+      const bool got = bits[size_t(r * row_words(n) + c / 32)] >> (c % 32) & 1;
+      EXPECT(got == (c < n && t.bit(c, sums[size_t(r * n + c)])));
+    }
+  }
+}
+
+void matmul(const Machine& on, int64_t m, int64_t n, int64_t k) {
+  const auto a = random_signs(m * k), b = random_signs(n * k);
+  const auto pa = pack(a, m, k), pb = pack(b, n, k);
+  std::vector<int64_t> expected(static_cast<size_t>(m * n));
+  for (int64_t r = 0; r < m; r++) {
+    for (int64_t c = 0; c < n; c++) {
+      for (int64_t i = 0; i < k; i++) expected[size_t(r * n + c)] += a[size_t(r * k + i)] * b[size_t(c * k + i)];
+    }
+  }
+  Weights plain{pb.data(), nullptr, n, 1, row_words(k), used_words(k)};
+  std::vector<uint32_t> blocks(static_cast<size_t>(prepacked_size(n, 1, used_words(k))));
+  prepack(on, plain, blocks.data());
+  Weights arranged{nullptr, blocks.data(), n, 1, 0, used_words(k)};
+  const Random t(n);
+  const Thresholds thresholds{t.threshold.data(), t.direction.data()};
+
+  std::vector<float> x(static_cast<size_t>(m * k));
+  std::vector<uint8_t> bytes(static_cast<size_t>(m * k));
+  for (float& v : x) v = float(below(17)) - 8;
+  for (uint8_t& v : bytes) v = uint8_t(below(256));
+
+  for (const Weights& w : {plain, arranged}) {
+    std::vector<int32_t> out(static_cast<size_t>(m * n));
+    xnor_matmul(on, pa.data(), row_words(k), m, w, k, nullptr, out.data());
+    for (size_t i = 0; i < out.size(); i++) EXPECT(out[i] == expected[i]);
+    std::vector<uint32_t> bits(static_cast<size_t>(m * row_words(n)), 0xdeadbeef);
+    xnor_matmul(on, pa.data(), row_words(k), m, w, k, &thresholds, bits.data());
+    expect_bits(on, expected, t, m, n, bits);
+
+    std::vector<float> real(static_cast<size_t>(m * n));
+    real_matmul(on, x.data(), Real::kFloat32, m, k, w, real.data());
+    std::vector<int32_t> planes(static_cast<size_t>(m * n));
+    real_matmul(on, bytes.data(), Real::kUint8, m, k, w, planes.data());
+    for (int64_t r = 0; r < m; r++) {
+      for (int64_t c = 0; c < n; c++) {
+        int64_t sum = 0, plane = 0;
+        for (int64_t i = 0; i < k; i++) {
+          sum += int64_t(x[size_t(r * k + i)]) * b[size_t(c * k + i)];
+          plane += int64_t(bytes[size_t(r * k + i)]) * b[size_t(c * k + i)];
+        }
+        EXPECT(real[size_t(r * n + c)] == float(sum));  // small integers: exact in any order
+        EXPECT(planes[size_t(r * n + c)] == plane);
+      }
+    }
+  }
+}
+
+void int8(const Machine& on, int64_t m, int64_t n, int64_t k) {
+  std::vector<int8_t> a(static_cast<size_t>(m * k)), b(static_cast<size_t>(n * k));
+  for (int8_t& v : a) v = int8_t(below(256));
+  for (int8_t& v : b) v = int8_t(below(256));
+  a[0] = b[0] = -128;
+  std::vector<uint32_t> blocks(static_cast<size_t>(int8_prepacked_size(on.kernels, n, k)));
+  int8_prepack(on, b.data(), n, k, blocks.data());
+  for (const bool plain : {true, false}) {
+    std::vector<int32_t> out(static_cast<size_t>(m * n));
+    int8_matmul(on, a.data(), m, k, plain ? b.data() : nullptr, plain ? nullptr : blocks.data(), n, out.data());
+    for (int64_t r = 0; r < m; r++) {
+      for (int64_t c = 0; c < n; c++) {
+        int64_t sum = 0;
+        for (int64_t i = 0; i < k; i++) sum += int64_t(a[size_t(r * k + i)]) * b[size_t(c * k + i)];
+        EXPECT(out[size_t(r * n + c)] == sum);
+      }
+    }
+  }
+}
+
+void convolution(const Machine& on) {
+  const int64_t batch = 1 + below(2), channels = 1 + below(140), n = 1 + below(140);
+  Window v{};
+  v.kernel_h = 1 + below(3), v.kernel_w = 1 + below(3);
+  v.stride_h = 1 + below(2), v.stride_w = 1 + below(3);
+  v.dilation_h = 1 + below(2), v.dilation_w = 1 + below(2);
+  v.pad_h = below(3), v.pad_w = below(3);
+  v.height = v.dilation_h * (v.kernel_h - 1) + 1 + below(6);
+  v.width = v.dilation_w * (v.kernel_w - 1) + 1 + below(6);
+  v.out_h = (v.height + 2 * v.pad_h - v.dilation_h * (v.kernel_h - 1) - 1) / v.stride_h + 1;
+  v.out_w = (v.width + 2 * v.pad_w - v.dilation_w * (v.kernel_w - 1) - 1) / v.stride_w + 1;
+  v.pad_value = int32_t(below(3)) - 1;
+  const int64_t taps = v.kernel_h * v.kernel_w, pixels = batch * v.out_h * v.out_w;
+  const auto x = random_signs(batch * v.height * v.width * channels), w = random_signs(n * taps * channels);
+  const auto px = pack(x, batch * v.height * v.width, channels), pw = pack(w, n * taps, channels);
+  std::vector<int64_t> expected(static_cast<size_t>(pixels * n));
+  for (int64_t p = 0; p < pixels; p++) {
+    const int64_t image = p / (v.out_h * v.out_w), oy = p / v.out_w % v.out_h, ox = p % v.out_w;
+    for (int64_t c = 0; c < n; c++) {
+      for (int64_t t = 0; t < taps; t++) {
+        const int64_t y = oy * v.stride_h - v.pad_h + t / v.kernel_w * v.dilation_h;
+        const int64_t z = ox * v.stride_w - v.pad_w + t % v.kernel_w * v.dilation_w;
+        const bool inside = y >= 0 && y < v.height && z >= 0 && z < v.width;
+        for (int64_t i = 0; i < channels; i++) {
+          const int pixel = inside ? x[size_t(((image * v.height + y) * v.width + z) * channels + i)] : v.pad_value;
+          expected[size_t(p * n + c)] += pixel * w[size_t((c * taps + t) * channels + i)];
+        }
+      }
+    }
+  }
+  const Weights plain{pw.data(), nullptr, n, taps, row_words(channels), used_words(channels)};
+  std::vector<uint32_t> blocks(static_cast<size_t>(prepacked_size(n, taps, used_words(channels))));
+  prepack(on, plain, blocks.data());
+  const Random t(n);
+  const Thresholds thresholds{t.threshold.data(), t.direction.data()};
+  for (const Weights& weights : {plain, Weights{nullptr, blocks.data(), n, taps, 0, used_words(channels)}}) {
+    std::vector<int32_t> out(static_cast<size_t>(pixels * n));
+    xnor_conv2d(on, px.data(), batch, channels, v, weights, nullptr, out.data());
+    for (size_t i = 0; i < out.size(); i++) EXPECT(out[i] == expected[i]);
+    std::vector<uint32_t> bits(static_cast<size_t>(pixels * row_words(n)), 0xdeadbeef);
+    xnor_conv2d(on, px.data(), batch, channels, v, weights, &thresholds, bits.data());
+    expect_bits(on, expected, t, pixels, n, bits);
+  }
+}
+
+template <class T>
+void packing(const Machine& on, Float type, int64_t rows, int64_t k, T plus, T minus) {
+  const auto signs = random_signs(rows * k);
+  std::vector<T> x(static_cast<size_t>(rows * k));
+  for (size_t i = 0; i < x.size(); i++) x[i] = signs[i] > 0 ? plus : minus;
+  const auto expected = pack(signs, rows, k);
+  std::vector<uint32_t> bits(expected.size(), 0xdeadbeef);
+  pack_signs(on, x.data(), type, rows, k, bits.data());
+  EXPECT(bits == expected);
+  // ±1 are certain: the random signs are the signs
+  std::fill(bits.begin(), bits.end(), 0xdeadbeef);
+  pack_random(on, x.data(), type, rows, k, 3, 4, bits.data());
+  EXPECT(bits == expected);
+  std::vector<float> back(static_cast<size_t>(rows * k));
+  unpack_signs(on, bits.data(), rows, k, back.data());
+  for (size_t i = 0; i < back.size(); i++) EXPECT(back[i] == float(signs[i]));
+}
+
+void comparing(const Machine& on, int64_t rows, int64_t channels) {
+  const Random t(channels);
+  std::vector<int32_t> x(static_cast<size_t>(rows * channels));
+  for (int32_t& v : x) v = int32_t(below(9)) - 4;
+  const std::vector<float> fx(x.begin(), x.end()), ft(t.threshold.begin(), t.threshold.end());
+  const std::vector<int64_t> sums(x.begin(), x.end());
+  for (const bool integers : {true, false}) {
+    std::vector<uint32_t> bits(static_cast<size_t>(rows * row_words(channels)), 0xdeadbeef);
+    const void* values = integers ? static_cast<const void*>(x.data()) : fx.data();
+    const void* threshold = integers ? static_cast<const void*>(t.threshold.data()) : ft.data();
+    threshold_pack(on, values, integers, rows, channels, threshold, t.direction.data(), bits.data());
+    expect_bits(on, sums, t, rows, channels, bits);
+  }
+}
+
+}  // namespace
+
+int main() {
+  std::string paths = qbench_supported_paths();
+  paths += ',';
+  for (size_t start = 0, end; (end = paths.find(',', start)) != std::string::npos; start = end + 1) {
+    if (qbench_select_path(paths.substr(start, end - start).c_str())) return 2;
+    const Machine on{selected_kernels(), serial, 2};
+    for (int i = 0; i < 12; i++) {
+      matmul(on, 1 + below(i < 4 ? 4 : 20), 1 + below(200), 1 + below(1200));
+      int8(on, 1 + below(20), 1 + below(140), 1 + below(300));
+      convolution(on);
+      packing<float>(on, Float::kFloat32, 1 + below(5), 1 + below(1100), 1.0f, -1.0f);
+      packing<double>(on, Float::kFloat64, 1 + below(5), 1 + below(1100), 1.0, -1.0);
+      packing<uint16_t>(on, Float::kFloat16, 1 + below(5), 1 + below(1100), 0x3c00, 0xbc00);
+      packing<uint16_t>(on, Float::kBFloat16, 1 + below(5), 1 + below(1100), 0x3f80, 0xbf80);
+      comparing(on, 1 + below(5), 1 + below(1100));
+    }
+    std::printf("%s ok\n", on.kernels.name);
+  }
+}
