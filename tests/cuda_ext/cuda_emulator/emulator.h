@@ -58,7 +58,7 @@ struct Index {
 
 namespace emulator {
 
-constexpr size_t kStack = 256 * 1024;
+constexpr size_t kStack = 32 * 1024;
 
 [[noreturn]] inline void fail(const std::string& what) {
   std::fprintf(stderr, "emulator: %s\n", what.c_str());

@@ -49,6 +49,21 @@ inline int64_t sign_at(const Buffer<uint32_t>& bits, int64_t row, int64_t k, int
   return bits[row * words(k) + i / 32] >> (i % 32) & 1 ? 1 : -1;
 }
 
+inline std::vector<int8_t> signs_of(const Buffer<uint32_t>& bits, int64_t rows, int64_t k) {
+  std::vector<int8_t> signs(rows * k);
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t i = 0; i < k; ++i) signs[row * k + i] = static_cast<int8_t>(sign_at(bits, row, k, i));
+  }
+  return signs;
+}
+
+// Σ left[i]·right[i] over `count` elements.
+inline int64_t dot(const int8_t* left, const int8_t* right, int64_t count) {
+  int64_t sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += left[i] * right[i];
+  return sum;
+}
+
 inline bool threshold_bit(int64_t value, int64_t threshold, int direction) {
   return direction > 0 ? value >= threshold : direction < 0 ? value <= threshold : threshold >= 0;
 }

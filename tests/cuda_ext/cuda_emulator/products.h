@@ -28,14 +28,9 @@ void check_matrix(int64_t m, int64_t n, int64_t k, int ones, Launch launch) {
   const int steps = static_cast<int>(words(k) / 16);
   const cuda_ext::PackedRows a{a_bits.data, m, steps, static_cast<int32_t>(k)};
   const cuda_ext::PackedRows b{b_bits.data, n, steps, static_cast<int32_t>(k)};
+  const std::vector<int8_t> a_signs = signs_of(a_bits, m, k), b_signs = signs_of(b_bits, n, k);
   std::vector<int64_t> expected(m * n);
-  for (int64_t row = 0; row < m; ++row) {
-    for (int64_t column = 0; column < n; ++column) {
-      for (int64_t i = 0; i < k; ++i) {
-        expected[row * n + column] += sign_at(a_bits, row, k, i) * sign_at(b_bits, column, k, i);
-      }
-    }
-  }
+  for (int64_t i = 0; i < m * n; ++i) expected[i] = dot(&a_signs[i / n * k], &b_signs[i % n * k], k);
   Buffer<int32_t> out(m * n, 0x5eadbeef);
   launch(a, b, cuda_ext::Int32Sink{out.data, m, n}, m, n, steps, int64_t{0});
   for (int64_t i = 0; i < m * n; ++i) expect(out[i], expected[i], "product " + where + " element " + std::to_string(i));
@@ -69,6 +64,8 @@ void check_convolution(const Convolution& c, Launch launch) {
   const cuda_ext::ImageRows<kPad> a{x.data, rows, window, c.channels, pixel_steps, nullptr};
   const cuda_ext::PackedRows b{w.data, c.filters, static_cast<int>(taps) * pixel_steps,
                                static_cast<int32_t>(taps * c.channels)};
+  const std::vector<int8_t> x_signs = signs_of(x, pixels, c.channels), w_signs = signs_of(w, c.filters * taps, c.channels);
+  const std::vector<int8_t> pad(c.channels, static_cast<int8_t>(kPad));
   std::vector<int64_t> expected(rows * c.filters);
   for (int64_t image = 0, at = 0; image < c.batch; ++image) {
     for (int64_t oy = 0; oy < out_h; ++oy) {
@@ -79,11 +76,9 @@ void check_convolution(const Convolution& c, Launch launch) {
               const int64_t y = oy * c.stride[0] + i * c.dilation[0] - c.padding[0];
               const int64_t z = ox * c.stride[1] + j * c.dilation[1] - c.padding[1];
               const bool inside = y >= 0 && y < c.height && z >= 0 && z < c.width;
-              for (int64_t channel = 0; channel < c.channels; ++channel) {
-                const int64_t value =
-                    inside ? sign_at(x, (image * c.height + y) * c.width + z, c.channels, channel) : kPad;
-                expected[at] += value * sign_at(w, o * taps + i * c.kernel[1] + j, c.channels, channel);
-              }
+              const int64_t pixel = (image * c.height + y) * c.width + z;
+              expected[at] += dot(inside ? &x_signs[pixel * c.channels] : pad.data(),
+                                  &w_signs[(o * taps + i * c.kernel[1] + j) * c.channels], c.channels);
             }
           }
         }

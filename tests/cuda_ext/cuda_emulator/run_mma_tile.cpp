@@ -33,16 +33,37 @@ auto launcher(Order order) {
   };
 }
 
+// What ldmatrix reads at once, 8 rows at one chunk, lies in 8 different groups of 4 banks; so does what 8 neighbouring
+// threads copy, 2 rows of 4 chunks. And no two chunks share a place.
+void check_swizzle() {
+  for (int first = 0; first < 128; first += 8) {
+    for (int chunk = 0; chunk < kStepChunks; ++chunk) {
+      int groups = 0;
+      for (int row = first; row < first + 8; ++row) groups |= 1 << (swizzled_offset(row, chunk) / 16 % 8);
+      expect(groups, 0xff, "bank groups that ldmatrix reads");
+    }
+  }
+  for (int row = 0; row < 128; row += 2) {
+    int groups = 0;
+    for (int i = 0; i < 8; ++i) groups |= 1 << (swizzled_offset(row + i / 4, i % 4) / 16 % 8);
+    expect(groups, 0xff, "bank groups that a copy writes");
+  }
+  std::vector<int> seen(128 * kStepChunks);
+  for (int row = 0; row < 128; ++row) {
+    for (int chunk = 0; chunk < kStepChunks; ++chunk) ++seen.at(swizzled_offset(row, chunk) / 16);
+  }
+  for (int count : seen) expect(count, 1, "chunks at a place");
+}
+
 }  // namespace
 
 int main(int, char** arguments) {
   const Order order = order_of(arguments[1]);
-  const int64_t shapes[][3] = {{1, 1, 1},      {3, 5, 33},    {64, 64, 512}, {65, 70, 513},
-                               {20, 130, 1537}, {130, 2, 31}, {10, 600, 40}, {17, 9, 3000}};
-  for (const auto& [m, n, k] : shapes) {
-    check_matrix(m, n, k, 4, launcher<64, 64>(order));
-    check_matrix(m, n, k, 7, launcher<128, 128>(order));
-  }
+  check_swizzle();
+  const int64_t small[][3] = {{1, 1, 1}, {64, 64, 512}, {65, 70, 513}, {130, 2, 31}, {10, 520, 40}, {17, 9, 3000}};
+  for (const auto& [m, n, k] : small) check_matrix(m, n, k, 4, launcher<64, 64>(order));
+  const int64_t large[][3] = {{3, 5, 33}, {129, 70, 513}, {20, 130, 1537}};
+  for (const auto& [m, n, k] : large) check_matrix(m, n, k, 7, launcher<128, 128>(order));
   check_matrix(9, 9, 700, 8, launcher<64, 64>(order));
   check_matrix(9, 9, 700, 0, launcher<128, 128>(order));
   check_convolutions(launcher<128, 64>(order));
