@@ -1,0 +1,59 @@
+"""The README's examples, run as they are printed."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+QBENCH = [sys.executable, "-m", "qbench.cli"]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_quantizer_example_runs_in_a_sweep(tmp_path: Path) -> None:
+    (example, _), (sweep,) = blocks("python"), blocks("yaml")
+    assert len([line for line in example.splitlines() if line.strip()]) <= 15
+    (tmp_path / "scaled_sign.py").write_text(example)
+    short = sweep + "  epochs: {value: 2}\n  model: {value: digits-mlp}\n"
+    (tmp_path / "scaled.yaml").write_text(short)
+    done = subprocess.run(
+        [*QBENCH, "sweep", "scaled.yaml"], capture_output=True, text=True, timeout=280, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / "runs" / "scaled" / "results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["module"] for row in rows] == ["", "", "scaled_sign.ScaledModule", "scaled_sign.ScaledModule"]
+    # The scales are stored, so the two modules differ in bytes, and each has its own line in the table.
+    assert len({row["cost/weight_bytes"] for row in rows}) == 2
+    assert "ScaledModule" in done.stdout
+
+
+def test_the_library_example_runs(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(blocks("python")[1].replace("max_epochs=5", "max_epochs=1"))
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "test/accuracy" in done.stdout
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"^qbench (\w+)", README, flags=re.MULTILINE))))
+def test_every_command_named_has_help_with_an_example(command: str) -> None:
+    done = subprocess.run([*QBENCH, command, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"qbench {command}" in done.stdout
+
+
+def test_every_file_linked_exists() -> None:
+    links = re.findall(r"\]\(([^)#]+)", README)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
