@@ -88,6 +88,8 @@ def _load_cpu(forced: str) -> None:
     for name in ("qbench_supported_paths", "qbench_built_paths", "qbench_selected_path"):
         getattr(library, name).restype = ctypes.c_char_p
     library.qbench_select_path.argtypes = [ctypes.c_char_p]
+    library.qbench_run_peak.argtypes = [ctypes.c_longlong]
+    library.qbench_run_peak.restype = ctypes.c_longlong
     supported = tuple(library.qbench_supported_paths().decode().split(","))
     built = tuple(library.qbench_built_paths().decode().split(","))
     if forced and library.qbench_select_path(forced.encode()):
@@ -138,3 +140,11 @@ def use_path(name: str) -> Iterator[None]:
     finally:
         _cpu_library.qbench_select_path(before.encode())
         cpu_path = before
+
+
+def run_peak(steps: int) -> int:
+    """Run the selected path's inner instructions on registers alone; the binary operations done (a multiply-add is 2).
+
+    Time it to know the limit of one core for the direct kernel. 0 where the path has no such loop.
+    """
+    return 0 if _cpu_library is None else int(_cpu_library.qbench_run_peak(steps))

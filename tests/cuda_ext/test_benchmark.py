@@ -1,0 +1,62 @@
+"""The benchmark's bookkeeping, on cases small enough for a test; the speeds themselves are not tested."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cuda_ext
+from cuda_ext import benchmark
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_interleaved_rounds_take_turns() -> None:
+    order: list[str] = []
+    now = iter(range(1000))
+    times = benchmark.interleave(
+        {"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3, clock=lambda: float(next(now))
+    )
+    assert order == ["a", "a", "b", "b", "a", "b", "a", "b", "a", "b"]
+    assert times == {"a": [1.0, 1.0, 1.0], "b": [1.0, 1.0, 1.0]}
+
+
+def test_quartiles() -> None:
+    assert benchmark.quartiles([3.0, 1.0, 2.0, 5.0, 4.0]) == (2.0, 3.0, 4.0)
+    assert benchmark.quartiles([7.0]) == (7.0, 7.0, 7.0)
+
+
+def test_rows_of_a_case() -> None:
+    contestants = {k: v for k, v in benchmark.matmul(3, 70, 5).items() if "bf16" not in k}
+    rows = {r.name: r for r in benchmark.compare("tiny", contestants, 2.0 * 3 * 70 * 5, 1, peak=100.0)}
+    assert rows[benchmark.BASELINE].ratio == 1.0
+    assert rows["xnor plain"].share_of_peak is not None
+    assert rows["xnor plain"].gops == pytest.approx(2 * 3 * 70 * 5 / rows["xnor plain"].seconds / 1e9)
+    assert rows[benchmark.BASELINE].share_of_peak is None
+    assert rows[benchmark.BASELINE].weight_bytes == 4 * 70 * 5
+    assert rows["xnor plain"].weight_bytes == 4 * 5 * cuda_ext.packed_words(70)
+    json.dumps([benchmark.as_row(r) for r in rows.values()])
+
+
+def test_the_packed_network_scores_as_the_float_network() -> None:
+    # made only if every score is equal
+    assert set(benchmark.mlp(7, inputs=50, hidden=80, outputs=3)) == {benchmark.BASELINE, "packed"}
+
+
+def test_an_unknown_case_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"case: expected one of square-8192, .*mlp-BATCH, got 'conv-x'"):
+        next(benchmark.cases(["conv-x"]))
+
+
+def test_the_script(tmp_path: Path) -> None:
+    target = tmp_path / "rows.json"
+    script = [sys.executable, str(ROOT / "benchmarks" / "kernels.py")]
+    result = subprocess.run(
+        [*script, "mlp-last-1", "--rounds", "1", "--json", str(target)], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    rows = json.loads(target.read_text())["rows"]
+    assert {"torch fp32", "xnor plain", "int8"} <= {r["name"] for r in rows}
+    assert all(r["seconds"] > 0 for r in rows)
