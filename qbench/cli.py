@@ -131,8 +131,8 @@ def sweep(
             _print_json(_as_dict(report, model, store, name=config.name, sweep_id=config.sweep_id))
         else:
             _print_report(model)
-            files = "results.csv, results.json, summary.json"
-            print(f"\nResults: {folder}/ ({files}; wandb runs in wandb/: {mode})")
+            runs = "" if mode == "disabled" else f"; wandb runs in wandb/, {mode}"
+            print(f"\nResults: {folder}/ (results.csv, results.json, summary.json{runs})")
         _leave(report, plan.shown, store)
 
 
@@ -174,7 +174,9 @@ def train(
         typer.Option("--option", "-o", metavar="KEY=VALUE", help="Any other key of a trial, dotted; may be repeated."),
     ] = None,
     output: Annotated[Path, typer.Option(metavar="DIR", help="Where the result is kept.")] = Path("runs/train"),
-    force: Annotated[bool, typer.Option("--force", help="Evaluate again although the result is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run again although the result is there; stored weights are used.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train one network under one scheme and print its figures.
@@ -213,7 +215,7 @@ def train(
         else:
             for record in report.records.values():
                 _print_row(record.row)
-            print(f"\nResults: {output}/ (trials/{trial.id}.json, results.csv, results.json, summary.json)")
+                print(f"\nResults: {output}/ (trials/{trial.id}.json, results.csv, results.json, summary.json)")
         _leave(report, [trial], store)
 
 

@@ -122,6 +122,7 @@ def draw(model: ReportModel, console: Console) -> None:
             # Text, not markup: a name may hold square brackets, and [1] is a note's mark.
             table.add_row(*(Text(row[index]) for index in columns), style="bold" if group.pareto else "")
         console.print(table)
+        console.print()
     for note in notes(model):
         console.print(Text(note, style="dim"))
 

@@ -150,4 +150,4 @@ class TrialRun:
 
 def describe(error: BaseException) -> str:
     """An exception of wandb in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300].rstrip('.')}"
