@@ -210,7 +210,7 @@ def test_tensors_that_begin_off_16_bytes(kernel: str) -> None:
         memory = torch.zeros(t.numel() + 1, dtype=torch.int32, device="cuda")
         moved.append(memory[1:].view(t.shape).copy_(t))
     assert moved[0].data_ptr() % 16 == 4
-    assert torch.equal(cuda_ext.xnor_matmul(*moved, 700).cpu(), reference.xnor_matmul(a, b, 700))
+    assert torch.equal(cuda_ext.xnor_matmul(moved[0], moved[1], 700).cpu(), reference.xnor_matmul(a, b, 700))
 
 
 def test_another_stream_and_a_graph(kernel: str) -> None:

@@ -15,7 +15,17 @@ import pytest
 EMULATOR = Path(__file__).parent / "cuda_emulator"
 KERNELS = Path(__file__).parents[2] / "cuda_ext" / "csrc" / "cuda"
 PROGRAMS = ("packing", "word_tile", "binary_weight", "mma_tile", "wgmma_tile")
-FLAGS = ("-std=c++20", "-O2", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
+# -Wno-clobbered: g++ takes the fibers' swapcontext for a longjmp
+FLAGS = (
+    "-std=c++20",
+    "-O2",
+    "-fno-strict-aliasing",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wno-unknown-pragmas",
+    "-Wno-clobbered",
+)
 SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 Build = Callable[[str], Path]

@@ -1,0 +1,315 @@
+"""Checks and times the CUDA kernels on a machine with an NVIDIA GPU: `python benchmarks/cuda_check.py [--json FILE]`.
+
+Stages, each a process of its own with ten minutes: `build` compiles and loads the library; `tests` runs
+tests/cuda_ext/test_cuda_device.py; `sanitize` runs every operation under compute-sanitizer (memory, races) where it is
+installed; `time` prints a table. `--stage NAME` runs one of them, or `exercise`, what the sanitizer watches.
+
+Method of the table: random operands; the contestants of a case take turns, round after round; a figure is the median
+over the rounds, with its quartiles, of the time between two CUDA events around enough calls to last MIN_SECONDS, after
+a warm-up. 1 multiply-add counts 2 operations. Ratios are to the case's first contestant in the same round.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = ("build", "tests", "sanitize", "time")
+STAGE_SECONDS = 600
+KERNELS = ("popc", "mma", "wgmma")
+ROUNDS = 9
+MIN_SECONDS = 0.005
+
+# M, N, K
+PRODUCTS = {
+    "square-8192": (8192, 8192, 8192),
+    "square-4096": (4096, 4096, 4096),
+    "tall-1024": (1024, 4096, 4096),
+    "mlp-first-100": (100, 4096, 784),
+    "mlp-hidden-100": (100, 4096, 4096),
+    "mlp-hidden-1": (1, 4096, 4096),
+    "mlp-last-1": (1, 10, 4096),
+}
+# batch, channels, size, filters: 3×3, zero padding, BinaryNet's CIFAR-10 network
+CONVOLUTIONS = {
+    "conv-128-32": (50, 128, 32, 128),
+    "conv-256-16": (50, 256, 16, 256),
+    "conv-512-8": (50, 512, 8, 512),
+    "conv-512-8-single": (1, 512, 8, 512),
+}
+
+
+@contextmanager
+def xnor_kernel(name: str) -> Iterator[None]:
+    """Forces a kernel of the binary product; the library reads the variable at every call."""
+    before = os.environ.get("CUDA_EXT_XNOR_KERNEL")
+    os.environ["CUDA_EXT_XNOR_KERNEL"] = name
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["CUDA_EXT_XNOR_KERNEL"]
+        else:
+            os.environ["CUDA_EXT_XNOR_KERNEL"] = before
+
+
+def runnable() -> tuple[str, ...]:
+    """The kernels that this GPU has instructions for."""
+    capability = torch.cuda.get_device_capability()
+    has_mma = (8, 0) <= capability < (10, 0)
+    return tuple(k for k in KERNELS if k == "popc" or (has_mma and (k == "mma" or capability == (9, 0))))
+
+
+def build() -> None:
+    started = time.perf_counter()
+    import cuda_ext
+
+    backend = cuda_ext.backends()["cuda"]
+    print(f"{torch.cuda.get_device_name()}, compute capability {torch.cuda.get_device_capability()}, torch", end=" ")
+    print(f"{torch.__version__}, CUDA {torch.version.cuda}; kernels that it can run: {', '.join(runnable())}")
+    if not backend.available:
+        sys.exit(f"the CUDA library does not serve: {backend.reason}")
+    print(f"{backend.compiler}\n{backend.library}, compiled or found in {time.perf_counter() - started:.0f} s")
+
+
+def tests() -> None:
+    # not the project's pytest options: they want plug-ins that a GPU machine may lack
+    options = ["-q", "-ra", "-o", "addopts=", "--import-mode=importlib", "-p", "no:cacheprovider"]
+    target = ROOT / "tests" / "cuda_ext" / "test_cuda_device.py"
+    sys.exit(subprocess.run([sys.executable, "-m", "pytest", *options, str(target)], cwd=ROOT).returncode)
+
+
+def exercise() -> None:
+    """Every operation and kernel once, small and with tails, compared with its reference."""
+    import cuda_ext
+    from cuda_ext import reference
+
+    generator = torch.Generator().manual_seed(0)
+    failures = []
+
+    def compare(name: str, out: Tensor, expected: Tensor) -> None:
+        if not torch.equal(out.cpu(), expected):
+            failures.append(name)
+
+    m, n, k = 70, 150, 1100
+    x = torch.randn(m, k, generator=generator)
+    a, b = reference.pack_signs(x), reference.pack_signs(torch.randn(n, k, generator=generator))
+    threshold = torch.randint(-5, 6, (n,), generator=generator, dtype=torch.int32)
+    direction = torch.randint(-1, 2, (n,), generator=generator).to(torch.int8)
+    key = torch.tensor([11, 22])
+    product = reference.xnor_matmul(a, b, k)
+    signs = reference.sign_threshold_pack(product, threshold, direction)
+    on = [t.cuda() for t in (a, b, threshold, direction)]
+    compare("pack_signs", cuda_ext.pack_signs(x.cuda()), a)
+    drawn = reference.pack_signs_stochastic(x, key)
+    compare("pack_signs_stochastic", cuda_ext.pack_signs_stochastic(x.cuda(), key.cuda()), drawn)
+    compare("unpack_signs", cuda_ext.unpack_signs(on[0], k), reference.unpack_signs(a, k))
+    compare("sign_threshold_pack", cuda_ext.sign_threshold_pack(product.cuda(), on[2], on[3]), signs)
+    pixels = torch.randint(0, 256, (m, k), generator=generator).to(torch.uint8)
+    planes = reference.bitplane_matmul(pixels, b, k)
+    compare("bitplane_matmul", cuda_ext.bitplane_matmul(pixels.cuda(), on[1], k), planes)
+    left = torch.randint(-128, 128, (m, k), generator=generator).to(torch.int8)
+    right = torch.randint(-128, 128, (n, k), generator=generator).to(torch.int8)
+    compare("int8_matmul", cuda_ext.int8_matmul(left.cuda(), right.cuda()), reference.int8_matmul(left, right))
+    whole = torch.randint(-50, 51, (m, k), generator=generator).to(torch.float32)
+    real = reference.binary_weight_matmul(whole, b, k)
+    compare("binary_weight_matmul", cuda_ext.binary_weight_matmul(whole.cuda(), on[1], k), real)
+    image = reference.pack_signs(torch.randn(2, 6, 5, 130, generator=generator))
+    filters = reference.pack_signs(torch.randn(n, 3, 3, 130, generator=generator))
+    for kernel in runnable():
+        with xnor_kernel(kernel):
+            compare(f"xnor_matmul {kernel}", cuda_ext.xnor_matmul(on[0], on[1], k), product)
+            compare(f"xnor_matmul_sign {kernel}", cuda_ext.xnor_matmul_sign(on[0], on[1], k, on[2], on[3]), signs)
+            for pad_value in (-1, 0, 1) if kernel != "wgmma" else ():
+                out = cuda_ext.xnor_conv2d(image.cuda(), filters.cuda(), 130, padding=1, pad_value=pad_value)
+                expected = reference.xnor_conv2d(image, filters, 130, [1, 1], [1, 1], [1, 1], pad_value)
+                compare(f"xnor_conv2d {kernel} pad {pad_value}", out, expected)
+    torch.cuda.synchronize()
+    if failures:
+        sys.exit(f"differ from the references: {', '.join(failures)}")
+    print("every operation equals its reference")
+
+
+def sanitize() -> None:
+    tool = shutil.which("compute-sanitizer")
+    if tool is None:
+        print("not run: compute-sanitizer is not on the PATH")
+        return
+    # Without torch's caching, so that the end of a tensor is the end of its memory.
+    environment = {**os.environ, "PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
+    command = [sys.executable, __file__, "--stage", "exercise"]
+    codes = []
+    for kind in ("memcheck", "racecheck", "synccheck"):
+        print(f"compute-sanitizer --tool {kind}", flush=True)
+        codes.append(
+            subprocess.run([tool, "--tool", kind, "--error-exitcode", "9", *command], env=environment).returncode
+        )
+    sys.exit(max(codes))
+
+
+def seconds_of(call: Callable[[], object], repeats: int) -> float:
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start.record()
+    for _ in range(repeats):
+        call()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end) / 1000 / repeats
+
+
+def compete(case: str, work: float, unit: str, contestants: dict[str, Callable[[], object]]) -> list[dict[str, object]]:
+    """Prints and returns the rows of one case; the first contestant is what the ratios are to."""
+    repeats = {}
+    for name, call in contestants.items():
+        seconds_of(call, 3)
+        repeats[name] = max(1, min(2000, round(MIN_SECONDS / max(seconds_of(call, 3), 1e-7))))
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(ROUNDS):
+        for name, call in contestants.items():
+            times[name].append(seconds_of(call, repeats[name]))
+    rows: list[dict[str, object]] = []
+    base = next(iter(times.values()))
+    for name, measured in times.items():
+        low, middle, high = statistics.quantiles(measured, n=4)
+        ratio = statistics.median(b / t for b, t in zip(base, measured, strict=True))
+        row = {"case": case, "contestant": name, "seconds": middle, "quartiles": [low, high]}
+        rows.append({**row, unit: work / middle, "ratio": ratio})
+        spread = f"[{low * 1e6:.1f}, {high * 1e6:.1f}]"
+        print(f"{case:20} {name:26} {middle * 1e6:11.1f} µs {spread:>24} {work / middle:9.1f} {unit} {ratio:8.2f}×")
+    return rows
+
+
+def forced(kernel: str, operation: Callable[..., Tensor], *arguments: object, **keywords: object) -> Tensor:
+    with xnor_kernel(kernel):
+        return operation(*arguments, **keywords)
+
+
+def time_products() -> Iterator[list[dict[str, object]]]:
+    import cuda_ext
+
+    def pack_and_multiply(x: Tensor, b: Tensor, k: int, threshold: Tensor, direction: Tensor) -> Tensor:
+        return cuda_ext.xnor_matmul_sign(cuda_ext.pack_signs(x), b, k, threshold, direction)
+
+    for case, (m, n, k) in PRODUCTS.items():
+        x, y = torch.randn(m, k, device="cuda"), torch.randn(n, k, device="cuda")
+        a, b = cuda_ext.pack_signs(x), cuda_ext.pack_signs(y)
+        threshold = torch.zeros(n, dtype=torch.int32, device="cuda")
+        direction = torch.ones(n, dtype=torch.int8, device="cuda")
+        contestants: dict[str, Callable[[], object]] = {
+            "torch fp32": partial(torch.matmul, x, y.T),
+            "torch bf16": partial(torch.matmul, x.bfloat16(), y.bfloat16().T),
+        }
+        if m > 16 and n % 8 == 0 and k % 8 == 0:  # what torch._int_mm takes
+            left, right = (x > 0).to(torch.int8) * 2 - 1, (y > 0).to(torch.int8) * 2 - 1
+            contestants["torch int8"] = partial(torch._int_mm, left, right.T)
+            contestants["int8_matmul"] = partial(cuda_ext.int8_matmul, left, right)
+        for kernel in runnable():
+            sign = (b, k, threshold, direction)
+            contestants[f"{kernel} int32"] = partial(forced, kernel, cuda_ext.xnor_matmul, a, b, k)
+            contestants[f"{kernel} bits"] = partial(forced, kernel, cuda_ext.xnor_matmul_sign, a, *sign)
+            contestants[f"{kernel} bits, packing x"] = partial(forced, kernel, pack_and_multiply, x, *sign)
+        contestants["binary_weight_matmul"] = partial(cuda_ext.binary_weight_matmul, x, b, k)
+        yield compete(case, 2.0 * m * n * k / 1e12, "TOPS", contestants)
+
+
+def time_convolutions() -> Iterator[list[dict[str, object]]]:
+    import cuda_ext
+
+    for case, (batch, channels, size, filters) in CONVOLUTIONS.items():
+        x = torch.randn(batch, channels, size, size, device="cuda")
+        w = torch.randn(filters, channels, 3, 3, device="cuda")
+        operands = [cuda_ext.pack_signs(t.permute(0, 2, 3, 1)) for t in (x, w)]
+        contestants: dict[str, Callable[[], object]] = {
+            "torch fp32": partial(torch.nn.functional.conv2d, x, w, padding=1)
+        }
+        for kernel in runnable():
+            if kernel != "wgmma":  # which is not written for convolutions
+                call = partial(forced, kernel, cuda_ext.xnor_conv2d, *operands, channels, padding=1)
+                contestants[f"{kernel} int32"] = call
+        work = 2.0 * batch * size * size * filters * channels * 9 / 1e12
+        yield compete(case, work, "TOPS", contestants)
+
+
+def time_packing() -> Iterator[list[dict[str, object]]]:
+    import cuda_ext
+
+    x = torch.randn(16384, 16384, device="cuda")
+    copy = torch.empty_like(x)
+    key = torch.tensor([1, 2], device="cuda")
+    read = x.numel() * 4 / 1e9
+    # Bytes moved: a copy writes as much as it reads, packing a 32nd of it.
+    yield compete("copy, 1 GiB", 2 * read, "GB/s", {"copy_": partial(copy.copy_, x)})
+    packing: dict[str, Callable[[], object]] = {
+        "pack_signs": partial(cuda_ext.pack_signs, x),
+        "pack_signs_stochastic": partial(cuda_ext.pack_signs_stochastic, x, key),
+    }
+    yield compete("packing, 1 GiB", read * 33 / 32, "GB/s", packing)
+
+
+def measure(path: Path | None) -> None:
+    torch.manual_seed(0)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    heading = f"{'case':20} {'contestant':26} {'median':>14} {'quartiles, µs':>24} {'rate':>14} {'ratio':>9}"
+    print(heading + "\n" + "-" * len(heading))
+    rows = list(itertools.chain.from_iterable((*time_packing(), *time_products(), *time_convolutions())))
+    if path is not None:
+        device = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__, "cuda": torch.version.cuda}
+        path.write_text(json.dumps({**device, "rows": rows}, indent=1) + "\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Check and time the CUDA kernels on this machine's GPU.")
+    parser.add_argument("--stage", choices=(*STAGES, "exercise"), help="run one stage, in this process")
+    parser.add_argument("--json", type=Path, help="write the timings here, too")
+    options = parser.parse_args()
+    if not torch.cuda.is_available():
+        print("not run: torch finds no CUDA device here", file=sys.stderr)
+        return 2
+    sys.path.insert(0, str(ROOT))
+    if options.stage is not None:
+        stages: dict[str, Callable[[], None]] = {
+            "build": build,
+            "tests": tests,
+            "sanitize": sanitize,
+            "exercise": exercise,
+            "time": partial(measure, options.json),
+        }
+        stages[options.stage]()
+        return 0
+
+    # One cache for all stages: the tests would otherwise build in theirs.
+    environment = {"QBENCH_CACHE": str(Path.home() / ".cache" / "qbench"), **os.environ}
+    results = {}
+    for stage in STAGES:
+        print(f"== {stage}", flush=True)
+        command = [sys.executable, __file__, "--stage", stage]
+        command += ["--json", str(options.json.resolve())] if options.json and stage == "time" else []
+        try:
+            code = subprocess.run(command, env=environment, timeout=STAGE_SECONDS).returncode
+            results[stage] = "passed" if code == 0 else f"FAILED with {code}"
+        except subprocess.TimeoutExpired:
+            results[stage] = f"FAILED: more than {STAGE_SECONDS} s"
+        if stage == "build" and results[stage] != "passed":
+            break
+    print("== summary")
+    for stage in STAGES:
+        print(f"{stage:10} {results.get(stage, 'not run')}")
+    return 0 if all(results.get(stage) == "passed" for stage in STAGES) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
