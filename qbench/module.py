@@ -50,7 +50,7 @@ class QuantModule(pl.LightningModule):
         model: maps [B, ...] to scores [B, classes]; quantized in place.
         scheme: a `Scheme` or a registered scheme's name.
         classes: of the data.
-        learning_rate, learning_rate_end: None takes the scheme's.
+        learning_rate, learning_rate_end: None takes the scheme's start, and its end relative to the start.
         seed: of the latent weights and the stochastic quantizers.
 
     Raises:
@@ -73,7 +73,8 @@ class QuantModule(pl.LightningModule):
         self.scheme = named_scheme(scheme) if isinstance(scheme, str) else scheme
         self.seed = seed
         self.learning_rate = learning_rate or self.scheme.learning_rate
-        self.learning_rate_end = learning_rate_end or self.scheme.learning_rate_end
+        decay = self.scheme.learning_rate_end / self.scheme.learning_rate
+        self.learning_rate_end = learning_rate_end or self.learning_rate * decay
         self.model = model
         if self.scheme.stage == "training":
             self.quantize()

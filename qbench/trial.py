@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import sys
@@ -93,10 +94,12 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@functools.cache
 def code_digest() -> str:
     """Identity of the code that produces figures: the version and the sources of the three packages.
 
-    The command line and the reports do not change a figure and are left out.
+    The command line and the reports do not change a figure and are left out. Read once a process: sources edited
+    later are not the code that it runs.
     """
     hashed = hashlib.sha256(qbench.__version__.encode())
     for package in (quantizers, cuda_ext, qbench):

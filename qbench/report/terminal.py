@@ -43,6 +43,12 @@ def _interval(group: Group) -> str:
     return f"{100 * found.low:.2f} to {100 * found.high:.2f}{_MARKS[found.method]}"
 
 
+def _spread(group: Group) -> float:
+    """Half the distance between the low and the high energy, over their middle."""
+    low, mid, high = (group.figures.get(f"cost/energy_uj{end}") for end in ("_low", "", "_high"))
+    return 0.0 if low is None or high is None or not mid else (high - low) / 2 / mid
+
+
 def _runs(group: Group) -> str:
     return f"{group.runs}" + (f" ({group.failed} failed)" if group.failed else "")
 
@@ -81,6 +87,17 @@ def notes(model: ReportModel) -> list[str]:
         "accesses at Horowitz's 45 nm prices, binary ones at our own); ×: how many times less than float32"
     )
     lines.append("measured: accuracy, unique filters, kernel agreement (packed against fake-quantized), training time")
+    random = sorted({value for group in model.groups if (value := group.figures.get("filters/random_fraction"))})
+    if random:
+        shares = " and ".join(f"{100 * value:.1f} %" for value in random)
+        lines.append(
+            f"unique filters: per input map, a filter and its inverse counted once; random weights would have {shares}"
+        )
+    spread = max((_spread(group) for group in model.groups), default=0.0)
+    if spread:
+        lines.append(
+            f"energy: the middle of a low and a high estimate, at most {100 * spread:.0f} % away (results.csv has both)"
+        )
     lines.append("Pareto *: no other scheme is as accurate or better with no more weight bytes and energy, by means")
     lines += [f"other budget: {note}" for note in model.budgets]
     seen: set[str] = set()

@@ -16,7 +16,7 @@ from qbench.errors import TrainingError
 from qbench.layers import QuantLayer, quant_layers
 from qbench.models import model
 from qbench.module import QuantModule, squared_hinge
-from qbench.schemes import glorot_scale
+from qbench.schemes import glorot_scale, scheme
 from quantizers import Quantizer, Sign
 
 # Lightning's advice on loaders and folders that these small runs do not need.
@@ -44,8 +44,8 @@ def loader(count: int = 64) -> DataLoader:
     return DataLoader(TensorDataset(train.images[:count], train.labels[:count]), batch_size=32)
 
 
-def small(scheme: str = "binarynet", **options: Any) -> QuantModule:
-    return QuantModule(model("digits-mlp").make({"hidden": 16}), scheme, **options)
+def small(name: str = "binarynet", **options: Any) -> QuantModule:
+    return QuantModule(model("digits-mlp").make({"hidden": 16}), name, **options)
 
 
 def test_squared_hinge_by_hand() -> None:
@@ -101,6 +101,13 @@ def test_learning_rate_decays_exponentially_per_epoch(tmp_path: Path) -> None:
 
     trainer(tmp_path, max_epochs=4, callbacks=[Watch()]).fit(module, loader())
     assert rates == pytest.approx([1e-2, 1e-2 * 100**-0.25, 1e-2 * 100**-0.5, 1e-2 * 100**-0.75])
+
+
+def test_another_start_rate_keeps_the_schemes_decay() -> None:
+    chosen = scheme("binarynet")
+    ratio = chosen.learning_rate_end / chosen.learning_rate
+    assert small(learning_rate=0.5).learning_rate_end == pytest.approx(0.5 * ratio)
+    assert small(learning_rate=0.5, learning_rate_end=0.1).learning_rate_end == 0.1
 
 
 def test_only_quantized_layers_are_scaled() -> None:

@@ -55,6 +55,22 @@ def test_plain_text_holds_every_figure_in_aligned_columns():
     assert fp32.count(" - ") == 2  # no unique filters, no kernel agreement: never a number
 
 
+def test_the_random_baseline_stands_beside_the_unique_filters():
+    found = report()
+    assert "random weights would have" not in plain(found)  # nobody measured it here
+    for group in found.groups:
+        group.figures["filters/random_fraction"] = None if group.name == "fp32" else 0.914
+    assert "random weights would have 91.4 %" in plain(found)
+
+
+def test_the_energys_spread_is_said():
+    found = report()
+    for group in found.groups:
+        mid = group.figures["cost/energy_uj"]
+        group.figures |= {"cost/energy_uj_low": 0.75 * mid, "cost/energy_uj_high": 1.25 * mid}
+    assert "a low and a high estimate, at most 25 % away" in plain(found)
+
+
 def test_plain_text_has_no_escapes_boxes_or_wrapping():
     text = plain(report(name="scheme_options.weights=" + "x" * 200))
     assert "\x1b" not in text
