@@ -67,7 +67,7 @@ def test_the_energys_spread_is_said():
     found = report()
     for group in found.groups:
         mid = group.figures["cost/energy_uj"]
-        group.figures |= {"cost/energy_uj_low": 0.75 * mid, "cost/energy_uj_high": 1.25 * mid}
+        group.figures.update({"cost/energy_uj_low": 0.75 * mid, "cost/energy_uj_high": 1.25 * mid})
     assert "a low and a high estimate, at most 25 % away" in plain(found)
 
 
