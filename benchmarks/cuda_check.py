@@ -29,7 +29,9 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("build", "tests", "sanitize", "time")
 STAGE_SECONDS = 600
-KERNELS = ("popc", "mma", "wgmma")
+KERNELS = ("rows", "popc", "mma", "wgmma")
+# What the kernel for few rows takes.
+FEW = 8
 ROUNDS = 9
 MIN_SECONDS = 0.005
 
@@ -66,11 +68,15 @@ def xnor_kernel(name: str) -> Iterator[None]:
             os.environ["CUDA_EXT_XNOR_KERNEL"] = before
 
 
-def runnable() -> tuple[str, ...]:
-    """The kernels that this GPU has instructions for."""
+def runnable(rows: int = 1) -> tuple[str, ...]:
+    """The kernels that this GPU has instructions for, and that take so many rows."""
     capability = torch.cuda.get_device_capability()
-    has_mma = (8, 0) <= capability < (10, 0)
-    return tuple(k for k in KERNELS if k == "popc" or (has_mma and (k == "mma" or capability == (9, 0))))
+    lacking = {"rows"} if rows > FEW else set()
+    if not (8, 0) <= capability < (10, 0):
+        lacking.add("mma")
+    if capability != (9, 0):
+        lacking.add("wgmma")
+    return tuple(k for k in KERNELS if k not in lacking)
 
 
 def build() -> None:
@@ -129,7 +135,7 @@ def exercise() -> None:
     compare("binary_weight_matmul", cuda_ext.binary_weight_matmul(whole.cuda(), on[1], k), real)
     image = reference.pack_signs(torch.randn(2, 6, 5, 130, generator=generator))
     filters = reference.pack_signs(torch.randn(n, 3, 3, 130, generator=generator))
-    for kernel in runnable():
+    for kernel in runnable(m):
         with xnor_kernel(kernel):
             compare(f"xnor_matmul {kernel}", cuda_ext.xnor_matmul(on[0], on[1], k), product)
             compare(f"xnor_matmul_sign {kernel}", cuda_ext.xnor_matmul_sign(on[0], on[1], k, on[2], on[3]), signs)
@@ -137,6 +143,10 @@ def exercise() -> None:
                 out = cuda_ext.xnor_conv2d(image.cuda(), filters.cuda(), 130, padding=1, pad_value=pad_value)
                 expected = reference.xnor_conv2d(image, filters, 130, [1, 1], [1, 1], [1, 1], pad_value)
                 compare(f"xnor_conv2d {kernel} pad {pad_value}", out, expected)
+    with xnor_kernel("rows"):
+        few, rest = on[0][:FEW], on[1:]
+        compare("xnor_matmul rows", cuda_ext.xnor_matmul(few, rest[0], k), product[:FEW])
+        compare("xnor_matmul_sign rows", cuda_ext.xnor_matmul_sign(few, rest[0], k, *rest[1:]), signs[:FEW])
     torch.cuda.synchronize()
     if failures:
         sys.exit(f"differ from the references: {', '.join(failures)}")
@@ -216,7 +226,7 @@ def time_products() -> Iterator[list[dict[str, object]]]:
             left, right = (x > 0).to(torch.int8) * 2 - 1, (y > 0).to(torch.int8) * 2 - 1
             contestants["torch int8"] = partial(torch._int_mm, left, right.T)
             contestants["int8_matmul"] = partial(cuda_ext.int8_matmul, left, right)
-        for kernel in runnable():
+        for kernel in runnable(m):
             sign = (b, k, threshold, direction)
             contestants[f"{kernel} int32"] = partial(forced, kernel, cuda_ext.xnor_matmul, a, b, k)
             contestants[f"{kernel} bits"] = partial(forced, kernel, cuda_ext.xnor_matmul_sign, a, *sign)
@@ -236,7 +246,7 @@ def time_convolutions() -> Iterator[list[dict[str, object]]]:
             "torch fp32": partial(torch.nn.functional.conv2d, x, w, padding=1)
         }
         for kernel in runnable():
-            if kernel != "wgmma":  # which is not written for convolutions
+            if kernel in ("popc", "mma"):  # the others are not written for convolutions
                 call = partial(forced, kernel, cuda_ext.xnor_conv2d, *operands, channels, padding=1)
                 contestants[f"{kernel} int32"] = call
         work = 2.0 * batch * size * size * filters * channels * 9 / 1e12

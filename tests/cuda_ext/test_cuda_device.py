@@ -20,7 +20,9 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: the CUDA kernels are not run here"),
 ]
 
-KERNELS = ("popc", "mma", "wgmma")
+KERNELS = ("rows", "popc", "mma", "wgmma")
+# What the kernel for few rows takes.
+FEW = 8
 many = settings(deadline=None, derandomize=True, max_examples=40)
 rows = st.integers(1, 300)
 lengths = st.one_of(st.integers(1, 70), st.integers(1, 5000), st.sampled_from([512, 1023, 1024, 1025, 4096]))
@@ -103,18 +105,25 @@ def test_sign_threshold_pack(n: int, channels: int, seed: int, dtype: torch.dtyp
     agree(cuda_ext.sign_threshold_pack, expected, x, threshold, direction)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (300, 300, 5000), (129, 513, 1023), (1, 4096, 4096), (2048, 1500, 700)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (8, 520, 700), (300, 300, 5000), (129, 513, 1023), (1, 4096, 4096), (2048, 1500, 700)]
+)
 def test_binary_products(kernel: str, shape: tuple[int, int, int]) -> None:
+    if kernel == "rows" and shape[0] > FEW:
+        with pytest.raises(RuntimeError, match="at most 8 rows"):
+            check_binary_product(*shape, seed=1)
+        return
     check_binary_product(*shape, seed=1)
 
 
 # Not a fixture: hypothesis runs every kernel on each example.
 @many
-@given(rows, rows, lengths, seeds)
+@given(st.one_of(rows, st.integers(1, FEW)), rows, lengths, seeds)
 @example(1, 1, 1, 0)
 def test_binary_products_of_any_shape(m: int, n: int, k: int, seed: int) -> None:
+    check_binary_product(m, n, k, seed)  # with the kernel of the device's own choice
     for name in KERNELS:
-        if not lacks(name):
+        if not lacks(name) and (name != "rows" or m <= FEW):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("CUDA_EXT_XNOR_KERNEL", name)
                 check_binary_product(m, n, k, seed)
@@ -204,7 +213,7 @@ def test_an_empty_batch() -> None:
 
 def test_tensors_that_begin_off_16_bytes(kernel: str) -> None:
     generator = torch.Generator().manual_seed(3)
-    a, b = bits(generator, 33, 700), bits(generator, 70, 700)
+    a, b = bits(generator, 7, 700), bits(generator, 70, 700)
     moved = []
     for t in (a, b):
         memory = torch.zeros(t.numel() + 1, dtype=torch.int32, device="cuda")
@@ -215,8 +224,8 @@ def test_tensors_that_begin_off_16_bytes(kernel: str) -> None:
 
 def test_another_stream_and_a_graph(kernel: str) -> None:
     generator = torch.Generator().manual_seed(4)
-    k = 1500
-    x, w = signs(generator, 200, k).cuda(), bits(generator, 300, k).cuda()
+    k, n = 1500, FEW if kernel == "rows" else 200
+    x, w = signs(generator, n, k).cuda(), bits(generator, 300, k).cuda()
 
     def layer() -> Tensor:
         return cuda_ext.xnor_matmul(cuda_ext.pack_signs(x), w, k)
@@ -230,7 +239,7 @@ def test_another_stream_and_a_graph(kernel: str) -> None:
     with torch.cuda.graph(graph):
         captured = layer()
     for seed in (5, 6):
-        values = signs(torch.Generator().manual_seed(seed), 200, k)
+        values = signs(torch.Generator().manual_seed(seed), n, k)
         expected = reference.xnor_matmul(reference.pack_signs(values), w.cpu(), k)
         if seed == 5:
             first = reference.xnor_matmul(reference.pack_signs(x.cpu()), w.cpu(), k)
@@ -238,6 +247,17 @@ def test_another_stream_and_a_graph(kernel: str) -> None:
         x.copy_(values)
         graph.replay()
         assert torch.equal(captured.cpu(), expected)
+
+
+def test_opcheck() -> None:
+    generator = torch.Generator().manual_seed(9)
+    a, b = bits(generator, 20, 600).cuda(), bits(generator, 30, 600).cuda()
+    threshold, direction = (t.cuda() for t in thresholds(generator, 30))
+    raw = torch.ops.cuda_ext
+    torch.library.opcheck(raw.pack_signs.default, (signs(generator, 20, 600).cuda(),))
+    torch.library.opcheck(raw.unpack_signs.default, (a, 600))
+    torch.library.opcheck(raw.xnor_matmul.default, (a, b, 600))
+    torch.library.opcheck(raw.xnor_matmul_sign.default, (a, b, 600, threshold, direction))
 
 
 def test_torch_compile() -> None:
@@ -254,7 +274,7 @@ def test_torch_compile() -> None:
 def test_a_kernel_that_is_unknown_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_EXT_XNOR_KERNEL", "fastest")
     w = torch.zeros(3, 16, dtype=torch.int32, device="cuda")
-    with pytest.raises(RuntimeError, match="expected popc, mma or wgmma, got fastest"):
+    with pytest.raises(RuntimeError, match="expected rows, popc, mma or wgmma, got fastest"):
         cuda_ext.xnor_matmul(w, w, 40)
 
 

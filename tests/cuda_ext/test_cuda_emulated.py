@@ -14,7 +14,7 @@ import pytest
 
 EMULATOR = Path(__file__).parent / "cuda_emulator"
 KERNELS = Path(__file__).parents[2] / "cuda_ext" / "csrc" / "cuda"
-PROGRAMS = ("packing", "word_tile", "binary_weight", "mma_tile", "wgmma_tile")
+PROGRAMS = ("packing", "word_tile", "row_product", "binary_weight", "mma_tile", "wgmma_tile")
 # -Wno-clobbered: g++ takes the fibers' swapcontext for a longjmp
 FLAGS = (
     "-std=c++20",
@@ -108,6 +108,7 @@ MISTAKES = {
         "return columns;",
     ),
     "bytes of ±1 in another order": ("word_tile", "sources.cuh", "0x00204081u", "0x00810204u"),
+    "columns of other lanes": ("row_product", "row_product.cuh", "(on >> (4 * i))", "(on >> i)"),
     "a slot given back while it is read": (
         "wgmma_tile",
         "wgmma_tile.cuh",

@@ -1,4 +1,5 @@
 // The host's side of every CUDA operation: the current device and stream, new tensors, checks, launches.
+// Not run on a GPU yet.
 //
 // A launch goes to torch's current stream, waits for nothing and allocates only through torch, so that the operations
 // can be captured in a CUDA graph. The arguments were checked by the Python wrappers (cuda_ext/ops.py); what is checked

@@ -47,6 +47,11 @@ struct SignSink {
     const int64_t words = packed_words(columns);
     if (m < rows && word < words) out[m * words + word] = bits;
   }
+  // The byte of columns 8·byte to 8·byte + 7.
+  CUDA_EXT_BOTH void store_byte(int64_t m, int64_t byte, uint32_t bits) const {
+    const int64_t bytes = packed_words(columns) * 4;
+    if (m < rows && byte < bytes) reinterpret_cast<uint8_t*>(out)[m * bytes + byte] = static_cast<uint8_t>(bits);
+  }
 };
 
 }  // namespace cuda_ext

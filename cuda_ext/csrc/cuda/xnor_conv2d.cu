@@ -41,9 +41,9 @@ void convolve_padded(const Context& context, const Tensor& x_bits, const Tensor&
   ImageRows<kPad> rows{read<uint32_t>(x), sink.rows, window, channels, pixel_steps, nullptr};
   const int64_t filters = w.size(0), pixels = window.batch * window.height * window.width;
   const PackedRows columns{read<uint32_t>(w), filters, rows.steps(), static_cast<int32_t>(channels * window.taps())};
-  const XnorKernel kernel = choose_xnor_kernel(context, mma_tile_kernel<128, 64, ImageRows<kPad>, Sink>);
+  const XnorKernel kernel = choose_xnor_kernel(context, mma_tile_kernel<128, 64, ImageRows<kPad>, Sink>, false);
   if (kernel == XnorKernel::popc) return launch_popc(context, rows, columns, sink);
-  STD_TORCH_CHECK(kernel == XnorKernel::mma, "CUDA_EXT_XNOR_KERNEL=wgmma: not written for convolutions, use mma or popc");
+  STD_TORCH_CHECK(kernel == XnorKernel::mma, "CUDA_EXT_XNOR_KERNEL: wgmma is not written for convolutions, expected mma or popc");
   const CountedOperands counted =
       count_operands(context, x, pixels, w, filters * window.taps(), pixel_steps, kPad == 1 ? channels : 0);
   rows.ones = counted.ones;

@@ -1,18 +1,20 @@
 // Which kernel makes a binary product, and its launch. Not run on a GPU yet.
 //
-// The choice is by the device: mma from compute capability 8.0 to 9.x, popc elsewhere (7.5 has other binary
-// instructions, 10 and later none). The environment variable CUDA_EXT_XNOR_KERNEL forces popc, mma or wgmma; what the
-// device cannot do is then an error. wgmma is taken only when it is forced, until it has been run.
+// A matrix of at most kRowLimit rows goes to `rows`. Otherwise the choice is by the device: mma from compute capability
+// 8.0 to 9.x, popc elsewhere (7.5 has other binary instructions, 10 and later none). The environment variable
+// CUDA_EXT_XNOR_KERNEL forces rows, popc, mma or wgmma; what the device or the operation cannot do is then an error.
+// wgmma is taken only when it is forced, until it has been run.
 #pragma once
 
 #include "mma_tile.cuh"
 #include "popcounts.cuh"
+#include "row_product.cuh"
 #include "runtime.h"
 #include "word_tile.cuh"
 
 namespace cuda_ext {
 
-enum class XnorKernel { popc, mma, wgmma };
+enum class XnorKernel { rows, popc, mma, wgmma };
 
 // The architecture for which the code that this device loaded was compiled, in capability's numbers.
 template <class Kernel>
@@ -22,20 +24,27 @@ int loaded_target(Kernel kernel) {
   return attributes.ptxVersion;
 }
 
-// `kernel` is any mma kernel: on a device that runs older code, its instructions are missing from it.
+// `kernel` is any mma kernel: on a device that runs older code, its instructions are missing from it. `few` says whether
+// `rows` can serve.
 template <class Kernel>
-XnorKernel choose_xnor_kernel(const Context& context, Kernel kernel) {
+XnorKernel choose_xnor_kernel(const Context& context, Kernel kernel, bool few) {
   const int capability = context.capability();
   const bool has_mma = capability >= 80 && capability < 100 && loaded_target(kernel) >= 80;
   const char* forced = std::getenv("CUDA_EXT_XNOR_KERNEL");
-  if (forced == nullptr || *forced == '\0') return has_mma ? XnorKernel::mma : XnorKernel::popc;
+  if (forced == nullptr || *forced == '\0') {
+    return few ? XnorKernel::rows : has_mma ? XnorKernel::mma : XnorKernel::popc;
+  }
   const std::string name = forced;
+  if (name == "rows") {
+    STD_TORCH_CHECK(few, "CUDA_EXT_XNOR_KERNEL=rows: expected a matrix of at most ", kRowLimit, " rows");
+    return XnorKernel::rows;
+  }
   if (name == "popc") return XnorKernel::popc;
   if (name == "mma") {
     STD_TORCH_CHECK(has_mma, "CUDA_EXT_XNOR_KERNEL=mma: expected compute capability 8.0 to 9.x, got ", capability);
     return XnorKernel::mma;
   }
-  STD_TORCH_CHECK(name == "wgmma", "CUDA_EXT_XNOR_KERNEL: expected popc, mma or wgmma, got ", name);
+  STD_TORCH_CHECK(name == "wgmma", "CUDA_EXT_XNOR_KERNEL: expected rows, popc, mma or wgmma, got ", name);
   STD_TORCH_CHECK(capability == 90, "CUDA_EXT_XNOR_KERNEL=wgmma: expected compute capability 9.0, got ", capability);
   return XnorKernel::wgmma;
 }
@@ -45,6 +54,12 @@ void launch_popc(const Context& context, const A& a, const PackedRows& b, const 
   const TileOrder order{ceil_div(sink.rows, kWordTile), ceil_div(sink.covered(), kWordTile)};
   launch(context, word_tile_kernel<SignProduct, A, PackedRows, Sink>, whole_grid(order.count()), kWordThreads, 0, a, b,
          sink, order);
+}
+
+template <class Sink>
+void launch_rows(const Context& context, const PackedRows& a, const PackedRows& b, const Sink& sink) {
+  launch(context, row_product_kernel<Sink>, whole_grid(ceil_div(sink.covered(), kRowColumns)), kRowThreads, 0, a, b,
+         sink);
 }
 
 // The workspace of the kernels that multiply by AND: popcounts of A's rows or pixels, then of B's rows or taps, then
