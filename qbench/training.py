@@ -19,9 +19,10 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
 from qbench import calibration
+from qbench.bias_correction import correct_biases
 from qbench.data import Examples, Source, Splits, TensorDataModule, source
 from qbench.data.datamodule import EVALUATION_BATCH
-from qbench.errors import ConfigError
+from qbench.errors import ConfigError, UserError
 from qbench.estimate import estimate_network, trace
 from qbench.layers import quant_layers
 from qbench.models import Model, model
@@ -197,6 +198,36 @@ def run_trial(
         return _evaluate(parts, module.to("cpu").eval(), splits, trained)
 
 
+def trained_module(config: TrialConfig, folder: Path, key: str | None = None) -> QuantModule:
+    """The module that a finished trial evaluated: trained, quantized, calibrated, in evaluation mode, on the CPU.
+
+    Args:
+        config: the trial's.
+        folder: what `run_trial` was given.
+        key: the trial's training_key as its row has it; None computes it, which asks for unchanged code.
+
+    Raises:
+        ConfigError: a configuration that cannot be built.
+        UserError: no trained weights there, or other ones than this code's network has.
+    """
+    parts = resolve(config.model_copy(update={"device": "cpu"}))
+    store = folder / "trainings" / (key or training_key(config))
+    trained = _stored_training(store)
+    if trained is None:
+        raise UserError(f"{store}: holds no trained weights")
+    with torch.random.fork_rng(devices=[]):
+        module = parts.build()
+    try:
+        load_state(module.model, trained.state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(f"{store}: was trained by other code, whose network differs: {reason}") from None
+    if parts.scheme.stage == "post-training":
+        module.quantize()
+        _calibrate(parts, module.model, parts.source.load(config.split_seed), store)
+    return module.eval()
+
+
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
@@ -305,15 +336,20 @@ def calibration_images(splits: Splits, count: int, seed: int) -> Examples:
 def _calibrate(parts: Parts, network: nn.Module, splits: Splits, store: Path) -> None:
     """Calibrate, with one pass over the images for all schemes that observe the same way."""
     config = parts.config
-    key = digest(config.calibration_images, config.split_seed, calibration.observer_settings(network))
+    images = calibration_images(splits, config.calibration_images, config.split_seed).images
+    settings = calibration.observer_settings(network)
+    # Folded weights round otherwise: what their network sends on is not the same to the last bit.
+    key = digest(config.calibration_images, config.split_seed, parts.scheme.fold_batch_norm, settings)
     path = store / f"calibration-{key}.safetensors"
     if path.exists():
         calibration.load_statistics(network, load_tensors(path))
     else:
-        images = calibration_images(splits, config.calibration_images, config.split_seed).images
-        calibration.observe(network, images, EVALUATION_BATCH)
+        calibration.observe(network, images)
         save_tensors(calibration.statistics(network), path)
-    calibration.freeze(network)
+    calibration.freeze(network, parts.scheme.clip_outliers)
+    if parts.scheme.bias_correction:
+        network.eval()
+        correct_biases(network, images)
 
 
 @torch.no_grad()

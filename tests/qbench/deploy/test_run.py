@@ -1,0 +1,102 @@
+"""Trials on disk become packed networks that predict the same on every test image."""
+
+import json
+import shutil
+
+import pytest
+
+from qbench.deploy import NotPackable, read, save
+from qbench.deploy.run import export, find_run
+from qbench.errors import UserError
+from qbench.trial import TrialConfig
+
+
+@pytest.mark.parametrize(
+    ("scheme", "fields"),
+    [
+        ("binarynet", {}),
+        ("binarynet", {"model": "digits-mlp", "model_options": {"hidden": 40, "layers": 2}}),
+        ("binarynet-stochastic", {}),
+        ("binaryconnect", {}),
+        ("binarynet", {"scheme_options": {"network_input": {"name": "sign"}}}),
+    ],
+)
+@pytest.mark.parametrize("real_input", [False, True])
+def test_every_test_image_is_predicted_alike(scheme, fields, real_input, trained, tmp_path):
+    run = find_run(trained(scheme, **fields))
+    if real_input and "scheme_options" in fields:
+        pytest.skip("signs come in either way")
+    made = export(run, real_input)
+    assert (made.agreement, made.reproduced, made.images) == (1.0, 1.0, 360)
+    assert made.accuracy == run.row["test/accuracy"]
+    assert made.model.nbytes == run.row["cost/weight_bytes"]
+    expected = "sign" if "scheme_options" in fields else "real" if real_input else "pixels"
+    assert made.model.spec.input.kind == expected
+    save(made.model, tmp_path / "m")
+    assert read(tmp_path / "m").spec.made_from["trial_id"] == run.row["trial_id"]
+
+
+def test_the_config_comes_back_from_its_row(trained):
+    fields = {"model_options": {"width": 6}, "scheme_options": {"network_input": {"name": "sign"}}}
+    config = TrialConfig.from_mapping({"scheme": "binarynet", "epochs": 2, **fields})
+    assert find_run(trained("binarynet", scheme_options=fields["scheme_options"])).config == config
+
+
+def test_what_the_kernels_cannot_run_is_refused(trained):
+    with pytest.raises(NotPackable, match="conv1: evaluation uses float32 weights"):
+        export(find_run(trained("fp32")))
+    with pytest.raises(NotPackable, match="conv1: evaluation uses int8 weights"):
+        export(find_run(trained("int8-minmax")))
+
+
+def test_agreement_is_measured(trained, monkeypatch):
+    import cuda_ext
+
+    product = cuda_ext.xnor_matmul
+    monkeypatch.setattr(cuda_ext, "xnor_matmul", lambda *arguments: -product(*arguments))
+    assert export(find_run(trained())).agreement < 0.9
+
+
+def test_a_folder_with_one_trial_is_enough(trained, tmp_path):
+    path = trained()
+    folder = path.parents[1]
+    assert find_run(folder) == find_run(path)
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    record = json.loads(path.read_text())
+    (copy / "trials" / "failed.json").write_text(json.dumps({**record, "status": "failed", "error": "no luck"}))
+    assert find_run(copy).row == find_run(path).row
+    with pytest.raises(UserError, match=r"failed\.json: the trial failed: no luck"):
+        find_run(copy / "trials" / "failed.json")
+    shutil.copy(path, copy / "trials" / "second.json")
+    with pytest.raises(UserError, match=rf"holds 2 finished trials; name one, as .*{path.name} \(binarynet, seed 0\)"):
+        find_run(copy)
+
+
+def test_no_run(tmp_path):
+    (tmp_path / "trials").mkdir()
+    with pytest.raises(UserError, match=r"holds no finished trial \(trials/\*\.json\)"):
+        find_run(tmp_path)
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        find_run(tmp_path / "trials" / "x.json")
+    for text in ("", "[]", "{}", '{"status": "done", "row": {}, "predictions": [], "error": null}'):
+        (tmp_path / "x.json").write_text(text)
+        with pytest.raises(UserError, match=r"x\.json: is no trial's record"):
+            find_run(tmp_path / "x.json")
+
+
+def test_lost_weights(trained, tmp_path):
+    path = trained()
+    copy = shutil.copytree(path.parents[1], tmp_path / "copy")
+    shutil.rmtree(copy / "trainings")
+    with pytest.raises(UserError, match="holds no trained weights"):
+        export(find_run(copy))
+
+
+def test_other_weights_than_the_networks(trained, tmp_path):
+    path = trained()
+    copy = shutil.copytree(path.parents[1], tmp_path / "copy")
+    record = json.loads(path.read_text())
+    record["row"]["model_options.width"] = 7
+    (copy / "trials" / path.name).write_text(json.dumps(record))
+    with pytest.raises(UserError, match="was trained by other code, whose network differs"):
+        export(find_run(copy))
