@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import cuda_ext
-from cuda_ext.schemas import SCHEMAS
+from cuda_ext.schemas import PREPACKED_SCHEMAS, SCHEMAS
 
 torch.manual_seed(0)
 K = 70
@@ -33,9 +33,38 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 }
 
 
+MATRIX, FILTERS = cuda_ext.prepack(B, K).data, cuda_ext.prepack(FILTER, 40).data
+
+PREPACKED_ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "xnor_matmul_prepacked": (A, MATRIX, 5, K),
+    "xnor_matmul_sign_prepacked": (A, MATRIX, 5, K, TAU, UP),
+    "xnor_conv2d_prepacked": (IMAGE, FILTERS, [5, 3, 3], *WINDOW),
+    "xnor_conv2d_sign_prepacked": (IMAGE, FILTERS, [5, 3, 3], *WINDOW, TAU, UP),
+    "binary_weight_matmul_prepacked": (torch.randn(3, K), MATRIX, 5, K),
+    "bitplane_matmul_prepacked": (ARGUMENTS["bitplane_matmul"][0], MATRIX, 5, K),
+    "int8_matmul_prepacked": (
+        ARGUMENTS["int8_matmul"][0],
+        cuda_ext.prepack_int8(ARGUMENTS["int8_matmul"][1]).data,
+        5,
+    ),
+}
+
+
+def test_every_operation_has_arguments_here() -> None:
+    assert set(ARGUMENTS) == set(SCHEMAS)
+    arranging = {"prepack_signs", "prepack_int8"}  # sized by the path: no fake kernel, never traced
+    assert set(PREPACKED_ARGUMENTS) | arranging == set(PREPACKED_SCHEMAS)
+
+
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_opcheck(name: str) -> None:
     torch.library.opcheck(getattr(torch.ops.cuda_ext, name).default, ARGUMENTS[name])
+
+
+@pytest.mark.skipif(not cuda_ext.backends()["cpu"].available, reason="no compiled kernels here")
+@pytest.mark.parametrize("name", PREPACKED_ARGUMENTS)
+def test_opcheck_of_prepacked(name: str) -> None:
+    torch.library.opcheck(getattr(torch.ops.cuda_ext, name).default, PREPACKED_ARGUMENTS[name])
 
 
 def network(x: torch.Tensor, w1: torch.Tensor, w2: torch.Tensor, tau: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
@@ -49,6 +78,23 @@ def test_compile_without_graph_breaks() -> None:
     compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
     assert torch.equal(compiled(x, B, w2, TAU, UP), network(x, B, w2, TAU, UP))
     x = torch.randn(9, K)
+    assert torch.equal(compiled(x, B, w2, TAU, UP), network(x, B, w2, TAU, UP))
+
+
+def test_compile_with_prepacked_weights() -> None:
+    weights = cuda_ext.prepack(B, K)
+
+    def layer(x: torch.Tensor) -> torch.Tensor:
+        return cuda_ext.xnor_matmul(cuda_ext.pack_signs(x), weights, K)
+
+    x = torch.randn(3, K)
+    assert torch.equal(torch.compile(layer, fullgraph=True, backend="aot_eager")(x), layer(x))
+
+
+@pytest.mark.slow
+def test_compile_with_inductor() -> None:
+    x, w2 = torch.randn(3, K), cuda_ext.pack_signs(torch.randn(4, 5))
+    compiled = torch.compile(network, fullgraph=True)
     assert torch.equal(compiled(x, B, w2, TAU, UP), network(x, B, w2, TAU, UP))
 
 
