@@ -22,7 +22,8 @@ Tensor int8_matmul(const Tensor& a, const Tensor& b) {
   check_tensor("b", b, ScalarType::Char, 2);
   check_same_device(a, b);
   STD_TORCH_CHECK(a.size(1) == b.size(1), "b: expected as many columns as a");
-  STD_TORCH_CHECK(a.size(1) >= 1 && a.size(1) <= kInt8MaxK, "a: expected 1 to ", kInt8MaxK, " columns, got ", a.size(1));
+  STD_TORCH_CHECK(a.size(1) >= 1 && a.size(1) <= kInt8MaxK, "a: expected 1 to ", kInt8MaxK, " columns, got ",
+                  a.size(1));
   const Context context(a);
   Tensor out = new_tensor(a, {a.size(0), b.size(0)}, ScalarType::Int);
   if (out.numel() == 0) return out;

@@ -185,6 +185,8 @@ __global__ void __launch_bounds__(kMmaThreads, 2)
   constexpr int kWarpM = kM / 2, kWarpN = kN / 2;
   constexpr int kTilesM = kWarpM / kFragmentM, kTilesN = kWarpN / kFragmentN;
   constexpr int kSlot = (kM + kN) * 64;
+  // 99 KiB is what a block may have on sm_86 and sm_89, the least of those with this instruction.
+  static_assert(kMmaStages * kSlot + 5 * kM + 4 * kN <= 99 * 1024, "more shared memory than a block may have");
   CUDA_EXT_DYNAMIC_SHARED(slots);
   __shared__ int32_t row_terms[kM];
   __shared__ uint8_t row_borders[kM];

@@ -20,7 +20,9 @@ static __global__ void __launch_bounds__(kCountThreads)
     popcounts_kernel(CountedRows first, CountedRows second, int steps, int32_t* counts, uint32_t* ones,
                      int64_t channels) {
   if (ones != nullptr && blockIdx.x == 0) {
-    for (int word = threadIdx.x; word < steps * kStepWords; word += kCountThreads) ones[word] = sign_mask(word, channels);
+    for (int word = threadIdx.x; word < steps * kStepWords; word += kCountThreads) {
+      ones[word] = sign_mask(word, channels);
+    }
   }
   const int64_t all = first.rows + second.rows;
   const int64_t stride = static_cast<int64_t>(gridDim.x) * kCountRows;

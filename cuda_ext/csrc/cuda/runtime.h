@@ -90,8 +90,8 @@ inline void check_thresholds(const Tensor& like, const Tensor& threshold, const 
   check_same_device(like, threshold);
   check_same_device(like, direction);
   STD_TORCH_CHECK(channels >= 1, "expected at least 1 channel");
-  STD_TORCH_CHECK(threshold.size(0) == channels && direction.size(0) == channels, "threshold, direction: expected shape [",
-                  channels, "]");
+  STD_TORCH_CHECK(threshold.size(0) == channels && direction.size(0) == channels,
+                  "threshold, direction: expected shape [", channels, "]");
 }
 
 // Loads of 16 bytes need it. torch's own memory is aligned to 256; a view may begin anywhere, and is then copied.

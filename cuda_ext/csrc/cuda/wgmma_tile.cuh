@@ -27,6 +27,8 @@ static_assert(kSlotA % 1024 == 0 && kSlotB % 1024 == 0, "the swizzle repeats eve
 
 // The swizzle counts from multiples of 1024, which the start of the block's memory is rounded up to.
 constexpr int wgmma_shared_bytes() { return kWgmmaStages * kWgmmaSlot + 1024; }
+static_assert(wgmma_shared_bytes() + 5 * kWgmmaM + 4 * kWgmmaN + 16 * kWgmmaStages <= 227 * 1024,
+              "more shared memory than a block may have");
 
 // The matrix descriptor of a tile in shared memory (PTX ISA, "Matrix descriptor format"), rows of 128 bytes along K,
 // 128-byte swizzle: bits 0-13 the address / 16; bits 16-29 the leading offset, unused with this swizzle and set to 1;
@@ -97,8 +99,8 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
   wgmma_wait<0>();
 
   const int m_local = 64 * group + 16 * (thread % 128 / 32);
-  finish_fragments<1, kWgmmaN / kFragmentN>(sum, a, sink, counts, row_terms, row_borders, column_counts, m0, n0, m_local,
-                                            0, lane, b.rows);
+  finish_fragments<1, kWgmmaN / kFragmentN>(sum, a, sink, counts, row_terms, row_borders, column_counts, m0, n0,
+                                            m_local, 0, lane, b.rows);
 }
 
 }  // namespace cuda_ext

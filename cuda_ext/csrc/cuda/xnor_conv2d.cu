@@ -23,7 +23,8 @@ Window window_of(const Tensor& x_bits, const Tensor& w_bits, int64_t channels, c
                     "stride, dilation: expected at least 1; padding: at least 0");
   }
   const int64_t kernel_h = w_bits.size(1), kernel_w = w_bits.size(2);
-  STD_TORCH_CHECK(w_bits.size(0) >= 1 && kernel_h >= 1 && kernel_w >= 1, "w_bits: expected at least one filter and tap");
+  STD_TORCH_CHECK(w_bits.size(0) >= 1 && kernel_h >= 1 && kernel_w >= 1,
+                  "w_bits: expected at least one filter and tap");
   STD_TORCH_CHECK(kernel_h <= INT32_MAX / channels / kernel_w, "channels·kh·kw: expected at most 2^31 - 1");
   const int64_t room_h = x_bits.size(1) + 2 * padding[0] - dilation[0] * (kernel_h - 1) - 1;
   const int64_t room_w = x_bits.size(2) + 2 * padding[1] - dilation[1] * (kernel_w - 1) - 1;
@@ -43,7 +44,8 @@ void convolve_padded(const Context& context, const Tensor& x_bits, const Tensor&
   const PackedRows columns{read<uint32_t>(w), filters, rows.steps(), static_cast<int32_t>(channels * window.taps())};
   const XnorKernel kernel = choose_xnor_kernel(context, mma_tile_kernel<128, 64, ImageRows<kPad>, Sink>, false);
   if (kernel == XnorKernel::popc) return launch_popc(context, rows, columns, sink);
-  STD_TORCH_CHECK(kernel == XnorKernel::mma, "CUDA_EXT_XNOR_KERNEL: wgmma is not written for convolutions, expected mma or popc");
+  STD_TORCH_CHECK(kernel == XnorKernel::mma,
+                  "CUDA_EXT_XNOR_KERNEL: wgmma is not written for convolutions, expected mma or popc");
   const CountedOperands counted =
       count_operands(context, x, pixels, w, filters * window.taps(), pixel_steps, kPad == 1 ? channels : 0);
   rows.ones = counted.ones;

@@ -23,7 +23,8 @@ template <class Sink>
 void multiply(const Context& context, const Tensor& a_bits, const Tensor& b_bits, int64_t k, const Sink& sink) {
   const Tensor a_aligned = aligned_16(a_bits), b_aligned = aligned_16(b_bits);
   const PackedRows a = packed_rows(a_aligned, k), b = packed_rows(b_aligned, k);
-  const XnorKernel kernel = choose_xnor_kernel(context, mma_tile_kernel<64, 64, PackedRows, Sink>, a.rows <= kRowLimit);
+  const auto any_mma = mma_tile_kernel<64, 64, PackedRows, Sink>;
+  const XnorKernel kernel = choose_xnor_kernel(context, any_mma, a.rows <= kRowLimit);
   if (kernel == XnorKernel::rows) return launch_rows(context, a, b, sink);
   if (kernel == XnorKernel::popc) return launch_popc(context, a, b, sink);
   const CountedOperands counted = count_operands(context, a_aligned, a.rows, b_aligned, b.rows, a.step_count, 0);
