@@ -4,6 +4,7 @@
     python benchmarks/kernels.py square-8192 --rounds 5
     python benchmarks/kernels.py conv-50 --threads 2 --json rows.json
     python benchmarks/kernels.py tall-1024 --path avx2
+    python benchmarks/kernels.py square-8192 --only xnor
 
 The clock is the wall's. On a machine that others use at the same time, `--clock cpu` counts the processor time of this
 process instead, which is the wall's time on an idle machine where one thread runs.
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--path", choices=cuda_ext.available_paths()[:-1], help="force an instruction path")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--only", help="only the contestants whose name holds this, beside the baseline")
     parser.add_argument("--json", type=Path, help="also write the rows here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -56,6 +58,9 @@ def main() -> None:
         try:
             for name, contestants, operations in benchmark.cases(arguments.cases):
                 print(name, flush=True)
+                if arguments.only:
+                    wanted = (benchmark.BASELINE, *(c for c in contestants if arguments.only in c))
+                    contestants = {c: contestants[c] for c in wanted}
                 for row in benchmark.compare(name, contestants, operations, arguments.rounds, peak, clock):
                     print(line(row), flush=True)
                     rows.append(row)
