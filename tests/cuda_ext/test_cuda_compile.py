@@ -56,7 +56,7 @@ def test_the_library_links_and_registers_every_operation(objects: list[Path], tm
     if torch.version.cuda is not None:
         pytest.skip("this torch has CUDA: tests/cuda_ext/test_cuda_device.py loads the real library")
     tools = build.cuda_toolchain()
-    # in a folder of its own: Python would import a cuda.so in the current one as the module `cuda`, which torch asks for
+    # in a folder of its own: Python would take a cuda.so in the current one for the module `cuda`, which torch asks for
     library = tmp_path / "library" / "cuda.so"
     library.parent.mkdir()
     link = [tools.compiler, "-shared", *map(str, objects), "-o", str(library), *tools.link]
