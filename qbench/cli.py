@@ -73,6 +73,13 @@ def exit_codes() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
+class Device(StrEnum):
+    """Where packed networks run."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file: wandb's YAML format.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output; progress stays on standard error.")]
 
@@ -290,6 +297,154 @@ def list_(
             _print_json(listing(kind.value))
         else:
             print("\n".join(aligned(listing_lines(kind.value), left=2)))
+
+
+RUN_HELP = "A result of `qbench train` or `qbench sweep`: its trials/<id>.json, or its folder if it holds one trial."
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help=RUN_HELP, show_default=False)],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="Where the packed network goes.", show_default=False)],
+    real_input: Annotated[
+        bool, typer.Option("--real-input", help="Keep the first layer's input float32 although the images are pixels.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a trained binary network as packed bits, and compare it with the module on every test image.
+
+    \b
+    Example:
+      qbench train --scheme binarynet
+      qbench export runs/train --to model.safetensors
+      qbench export runs/binary_vs_int8/trials/<id>.json --to model.safetensors    (results.csv has the ids)
+
+    BatchNorm becomes a threshold per channel, weights a bit each. Exit code 1 if a prediction differs.
+    """
+    with exit_codes():
+        from qbench.deploy import save
+        from qbench.deploy.run import export as export_run
+        from qbench.deploy.run import find_run
+        from qbench.report.deploy import export_dict, export_text
+        from qbench.sweep.plan import make_importable
+
+        make_importable(Path.cwd())
+        made = export_run(find_run(run), real_input)
+        save(made.model, to)
+        if as_json:
+            _print_json(export_dict(made, to))
+        else:
+            print(export_text(made, to))
+        if made.agreement < 1:
+            raise typer.Exit(FAILED)
+
+
+@app.command()
+def run_packed(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `qbench export` wrote.", show_default=False)],
+    data: Annotated[str | None, typer.Option(help="A data set's name.", show_default="the run's")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Compare with the module of this run, named as for `qbench export`."),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, metavar="N", help="Images at a time.")] = 100,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Of the CPU.")] = 1,
+    device: Annotated[Device, typer.Option(help="Where it runs.")] = Device.cpu,
+    as_json: Json = False,
+) -> None:
+    """Run a packed network over the test images: accuracy, images per second, the backend that ran it.
+
+    \b
+    Example:
+      qbench run-packed model.safetensors
+      qbench run-packed model.safetensors --against runs/train --batch 1
+    """
+    with exit_codes():
+        from qbench.deploy import load
+        from qbench.deploy.measure import measure, prepare
+        from qbench.deploy.run import find_run
+        from qbench.report.deploy import measured_text
+        from qbench.sweep.plan import make_importable
+
+        make_importable(Path.cwd())
+        prepare(device.value, threads)
+        found = measure(load(file, device.value), data, None if against is None else find_run(against), batch)
+        if as_json:
+            _print_json({"file": str(file), **found.to_dict()})
+        else:
+            print(measured_text(found))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Print what this machine runs and what a bug report needs: versions, kernels and why, CUDA, wandb, data, cache.
+
+    \b
+    Example:
+      qbench doctor
+      qbench doctor --json
+    """
+    with exit_codes():
+        from qbench.report.doctor import doctor_lines, examine
+
+        found = examine()
+        if as_json:
+            _print_json(found)
+        else:
+            print("\n".join(doctor_lines(found)))
+
+
+bench = typer.Typer(no_args_is_help=True, help="Time kernels and networks on this machine.")
+app.add_typer(bench, name="bench")
+
+
+@bench.command("kernels")
+def bench_kernels(
+    cases: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CASE]...", help="Sizes or networks; --list names them.", show_default="some that take minutes"
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Of the CPU, for every contestant.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Interleaved rounds.")] = 9,
+    device: Annotated[Device, typer.Option(help="Where it runs.")] = Device.cpu,
+    list_cases: Annotated[bool, typer.Option("--list", help="Name the cases and stop.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Time bit-packed products, and whole packed networks, beside torch in the same rounds.
+
+    \b
+    Example:
+      qbench bench kernels
+      qbench bench kernels mlp-hidden-100 mnist-mlp-100 cifar10-convnet-50 --threads 2
+      qbench bench kernels square-8192 --rounds 5 --json
+
+    A figure is the median over the rounds with its quartiles; a ratio is the median of the rounds' own ratios.
+    Networks have random weights; before they are timed, their packed and fake-quantized predictions are compared.
+    """
+    with exit_codes():
+        from qbench.bench import CASES, DEFAULT, bench_cases
+        from qbench.deploy.measure import prepare
+        from qbench.report.bench import bench_dict, bench_head, bench_lines
+
+        if list_cases:
+            _print_json(list(CASES)) if as_json else print("\n".join(CASES))
+            return
+        prepare(device.value, threads)
+        names = cases or list(DEFAULT)
+        results = bench_cases(names, rounds, device.value)
+        shown = []
+        if not as_json:
+            print(bench_head(device.value, threads, rounds))
+        for result in results:
+            shown.append(result)
+            if not as_json:
+                print("\n".join(bench_lines(result)), flush=True)
+        if as_json:
+            _print_json(bench_dict(shown, device.value, threads, rounds))
+        if any(result.agreement not in (None, 1.0) for result in shown):
+            raise typer.Exit(FAILED)
 
 
 # Further commands go here, each with an example in its docstring and `exit_codes()`.

@@ -36,6 +36,10 @@ class PackedNetwork:
     Raises:
         ValueError: tensors that are not those of the spec.
 
+    Attributes:
+        spec: what the network is.
+        weight_bytes: of its tensors as a file holds them.
+
     Not thread-safe against `cuda_ext.use_path`: arranged weights belong to the path they were made on.
     """
 
@@ -43,7 +47,15 @@ class PackedNetwork:
         model.check()
         self.spec: NetworkSpec = model.spec
         self.device = torch.device(device)
+        self.weight_bytes = model.nbytes
         self._stages = [_stage(step, model, self.device) for step in model.spec.steps()]
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of the weights as they are arranged for the kernels, thresholds and constants included."""
+        tensors = [value for stage in self._stages for value in vars(stage).values() if isinstance(value, Tensor)]
+        small = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        return small + sum(stage.weight.nbytes for stage in self._stages)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
@@ -93,6 +105,8 @@ def _text(tensor: Tensor) -> str:
 
 class _Stage:
     """One layer and what follows it. A subclass gives the sums, channels last: int32 or float32 [..., outputs]."""
+
+    weight: cuda_ext.Prepacked
 
     def __init__(self, step: Step, tensors: dict[str, Tensor]) -> None:
         self.step = step

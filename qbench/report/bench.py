@@ -1,0 +1,62 @@
+"""Benchmark rows, for people and as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+import cuda_ext
+from cuda_ext.benchmark import Timing
+from qbench.bench import CaseResult
+from qbench.report.columns import aligned
+
+
+def bench_head(device: str, threads: int, rounds: int) -> str:
+    """What the rows below it were measured on, and how to read them."""
+    backend = cuda_ext.backends()[device]
+    used = f"{backend.selected} kernels" if backend.available else f"pure-torch references ({backend.reason})"
+    return (
+        f"torch {torch.__version__}, {used}, {threads} thread{'s' * (threads > 1)}, {rounds} interleaved rounds\n"
+        "Measured: time of a call (quartiles); GOPS, a multiply-add being 2 operations; share of the direct kernel's\n"
+        "measured limit; times as fast as torch fp32, median of the rounds' ratios (quartiles); resident weights"
+    )
+
+
+def bench_lines(result: CaseResult) -> list[str]:
+    """One case: its name, and a line for each contestant."""
+    head = f"\n{result.case}"
+    if result.not_run:
+        return [f"{head}: not run: {result.not_run}"]
+    if result.agreement is not None:
+        head += f": {100 * result.agreement:.2f} % of packed predictions equal the fake-quantized module's"
+    return [head, *("  " + line for line in aligned([_cells(row) for row in result.rows], left=1))]
+
+
+def _cells(row: Timing) -> list[str]:
+    low, high = row.quartiles
+    slow, fast = row.ratio_quartiles
+    return [
+        row.name,
+        f"{1e3 * row.seconds:.4g} ms",
+        f"({1e3 * low:.4g} - {1e3 * high:.4g})",
+        f"{row.gops:,.1f} GOPS",
+        "-" if row.share_of_peak is None else f"{100 * row.share_of_peak:.1f} %",
+        f"{row.ratio:.2f}×",
+        f"({slow:.2f} - {fast:.2f})",
+        f"{row.weight_bytes / 2**20:.3f} MiB",
+    ]
+
+
+def bench_dict(results: Sequence[CaseResult], device: str, threads: int, rounds: int) -> dict[str, Any]:
+    """The run as plain values."""
+    backend = cuda_ext.backends()[device]
+    return {
+        "torch": torch.__version__,
+        "device": device,
+        "backend": backend.selected,
+        "threads": threads,
+        "rounds": rounds,
+        "cases": [result.to_dict() for result in results],
+    }

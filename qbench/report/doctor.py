@@ -1,0 +1,204 @@
+"""What a bug report needs to know of this machine. No secrets, no names: the home folder is shown as `~`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import cuda_ext
+from cuda_ext import build
+from cuda_ext.runtime import ENVIRONMENT
+from qbench.data import DATA
+from qbench.errors import UserError
+from qbench.report.columns import aligned
+from qbench.sweep.wandb_service import wandb_mode
+
+_PACKAGES = (
+    "qbench", "torch", "pytorch-lightning", "torchmetrics", "wandb", "numpy", "scipy", "scikit-learn", "safetensors",
+    "pydantic", "optuna", "ray",
+)  # fmt: skip
+# What the kernels' paths ask for, and what they could use.
+_FEATURES = (
+    "avx2", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq", "avx512_bitalg", "gfni", "avx512_vnni",
+    "amx_int8", "asimd", "sve",
+)  # fmt: skip
+
+
+def examine() -> dict[str, Any]:
+    """Every fact, as plain values."""
+    return {
+        "versions": _versions(),
+        "machine": _machine(),
+        "kernels": {name: _backend(name) for name in cuda_ext.backends()},
+        "cuda": _cuda(),
+        "wandb": _wandb(),
+        "data": _data(),
+        "cache": _cache(),
+    }
+
+
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    model, flags = platform.processor() or platform.machine(), set()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                model = value.strip()
+            elif key.strip() in ("flags", "Features"):
+                flags = set(value.split())
+    except OSError:  # no Linux: the kernels ask the processor themselves, and say so in their own section
+        pass
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+        "processor": model,
+        "features": [name for name in _FEATURES if name in flags],
+        "cpus": available,
+        "torch_threads": torch.get_num_threads(),
+    }
+
+
+def _backend(name: str) -> dict[str, Any]:
+    backend = cuda_ext.backends()[name]
+    return {
+        "available": backend.available,
+        "selected": backend.selected,
+        "paths": list(backend.paths),
+        "built": list(backend.built),
+        "library": None if backend.library is None else backend.library.name,
+        "compiler": backend.compiler or _compiler(name),
+        "reason": _without_home(backend.reason) or None,
+        "forced": os.environ.get(ENVIRONMENT) or None if name == "cpu" else None,
+    }
+
+
+def _compiler(name: str) -> str | None:
+    """The compiler that would build the kernels, though they do not run here."""
+    try:
+        return (build.cuda_toolchain() if name == "cuda" else build.cpu_toolchain()).version
+    except build.BuildError:
+        return None
+
+
+def _cuda() -> dict[str, Any]:
+    devices = []
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            about = torch.cuda.get_device_properties(index)
+            devices.append(
+                {"name": about.name, "capability": f"{about.major}.{about.minor}", "memory_bytes": about.total_memory}
+            )
+    return {"torch_built_for": torch.version.cuda, "available": torch.cuda.is_available(), "devices": devices}
+
+
+def _wandb() -> dict[str, Any]:
+    try:
+        mode, problem = str(wandb_mode()), None
+    except UserError as error:
+        mode, problem = None, str(error)
+    return {"mode": mode, "problem": problem, "api_key": bool(os.environ.get("WANDB_API_KEY"))}
+
+
+def _data() -> dict[str, Any]:
+    folder = Path(os.environ.get("QBENCH_DATA") or Path.home() / ".cache" / "qbench")
+    files = {}
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if not path.name.startswith(".") and path.name != "kernels":
+                files[path.name] = _size(path)
+    return {"known": list(DATA), "folder": _without_home(str(folder)), "exists": folder.is_dir(), "bytes": files}
+
+
+def _size(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum(inner.stat().st_size for inner in path.rglob("*") if inner.is_file())
+
+
+def _cache() -> dict[str, Any]:
+    folder = build.cache_directory()
+    nearest = folder
+    while not nearest.exists():
+        nearest = nearest.parent
+    writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    return {
+        "kernels": _without_home(str(folder)),
+        "exists": folder.exists(),
+        "writable": writable,
+        "free_bytes": shutil.disk_usage(nearest).free,
+        "working_folder_writable": os.access(Path.cwd(), os.W_OK | os.X_OK),
+    }
+
+
+def _without_home(text: str) -> str:
+    home = str(Path.home())
+    return text.replace(home, "~") if len(home) > 1 else text
+
+
+def doctor_lines(found: dict[str, Any]) -> list[str]:
+    """The facts for people, section by section."""
+    rows: list[tuple[str, str]] = []
+    versions, machine = found["versions"], found["machine"]
+    rows.append(("versions", ", ".join(f"{name} {value}" for name, value in versions.items() if value)))
+    absent = [name for name, value in versions.items() if value is None]
+    if absent:
+        rows.append(("", f"not installed: {', '.join(absent)}"))
+    rows.append(
+        ("machine", f"{machine['processor']}, {machine['cpus']} CPUs, {machine['torch_threads']} torch threads")
+    )
+    rows.append(
+        ("", f"{machine['system']} {machine['architecture']}; {', '.join(machine['features']) or 'features unknown'}")
+    )
+    for name, backend in found["kernels"].items():
+        rows += _backend_rows(name, backend)
+    rows += _place_rows(found)
+    return aligned(rows, left=2)
+
+
+def _backend_rows(name: str, backend: dict[str, Any]) -> list[tuple[str, str]]:
+    unused = "pure-torch references (exact, slow)" if name == "cpu" else "nothing"
+    rows = [(f"{name} kernels", f"uses {backend['selected'] if backend['available'] else unused}")]
+    if backend["reason"]:
+        rows.append(("", f"because: {backend['reason']}"))
+    if backend["built"]:
+        rows.append(("", f"built {', '.join(backend['built'])}; runs here: {', '.join(backend['paths'])}"))
+    if backend["compiler"]:
+        rows.append(("", f"compiler: {backend['compiler']}"))
+    if backend["forced"]:
+        rows.append(("", f"{ENVIRONMENT}={backend['forced']}"))
+    return rows
+
+
+def _place_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    cuda, wandb, data, cache = found["cuda"], found["wandb"], found["data"], found["cache"]
+    devices = ", ".join(
+        f"{d['name']} ({d['capability']}, {d['memory_bytes'] / 2**30:.0f} GiB)" for d in cuda["devices"]
+    )
+    built = f"torch built for CUDA {cuda['torch_built_for']}" if cuda["torch_built_for"] else "torch built without CUDA"
+    files = ", ".join(f"{name} {size / 2**20:.1f} MiB" for name, size in data["bytes"].items())
+    state = (files or "empty") if data["exists"] else "does not exist"
+    free = f"{cache['free_bytes'] / 2**30:.1f} GiB free"
+    key = "set" if wandb["api_key"] else "not set"
+    return [
+        ("CUDA", f"{built}; {devices or 'no device'}"),
+        ("wandb", f"{wandb['problem'] or wandb['mode']}; WANDB_API_KEY {key}"),
+        ("data", f"known: {', '.join(data['known'])}; {data['folder']}: {state}"),
+        ("cache", f"{cache['kernels']}: {'writable' if cache['writable'] else 'NOT writable'}, {free}"),
+    ]
