@@ -1,0 +1,138 @@
+"""Shift-based AdaMax: an optimizer whose step is made of shifts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, StepLR
+
+from qbench.shifts import elementwise_ap2
+from quantizers import ap2
+
+_LARGEST = 2.0**127
+
+
+def scalar_ap2(x: float) -> float:
+    """AP2 of a number, by `quantizers.ap2` in float64."""
+    return float(ap2(torch.tensor(x, dtype=torch.float64)))
+
+
+class ShiftAdaMax(Optimizer):
+    """AdaMax whose learning rate and whose division are powers of two.
+
+        m = β1·m + (1 - β1)·g
+        v = max(β2·v, |g|)
+        θ = θ - AP2(α / (1 - β1^t)) · s · m / (AP2(v) + 2^-27)
+
+    for step t = 1, 2, ... and the group's scale s: Glorot's learning-rate scale of binary layers, rounded by AP2 unless
+    `round_scale` is False. m and v start at 0 and are not rounded; with v = 0 the divisor is 2^-27 and m is 0 too. The
+    paper's algorithm read literally multiplies by `1 - β1^t` and divides by v; this is what the authors' code does.
+    m / (AP2(v) + ε) is a shift as long as v is well above ε: where it is not, ε bounds the step.
+
+    Latent weights are clipped by whoever owns them, after the step; the authors' code does it here.
+
+    State per parameter: `momentum` and `maximum` (m and v), the parameter's shape and dtype, and `step`, one number.
+    Float32 parameters are stepped with grouped (foreach) operations.
+
+    Args:
+        params: parameters, or groups of them with their own `lr`, `scale`, ...
+        lr: α, to be a power of two if the steps' bias correction is to be the only thing rounded.
+        betas: β1, β2. The Torch7 scripts have 0.9 and 0.999; the paper has 1 - 2^-3 and 1 - 2^-10 with α = 2^-10.
+        eps: added to AP2(v).
+        scale: s.
+        round_scale: s is AP2(scale).
+
+    Raises:
+        ValueError: a setting out of range; of a group too.
+        RuntimeError: from `step`, for a sparse or complex gradient.
+
+    Source: Hubara et al., arXiv 1602.02505, algorithm 4 (Courbariaux et al., arXiv 1602.02830, the same), and the
+    authors' published Torch7 code; AdaMax: Kingma, Ba, arXiv 1412.6980, algorithm 2.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 2.0**-6,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 2.0**-27,
+        *,
+        scale: float = 1.0,
+        round_scale: bool = True,
+    ) -> None:
+        super().__init__(
+            params, {"lr": lr, "betas": tuple(betas), "eps": eps, "scale": scale, "round_scale": round_scale}
+        )
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        settings = {**self.defaults, **param_group}
+        for name in ("lr", "eps", "scale"):
+            if not (settings[name] > 0 and math.isfinite(settings[name])):
+                raise ValueError(f"{name} must be positive and finite, got {settings[name]}")
+        if len(settings["betas"]) != 2 or not all(0 <= beta < 1 for beta in settings["betas"]):
+            raise ValueError(f"betas must be two numbers in [0, 1), got {settings['betas']}")
+        super().add_param_group(param_group)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One update of every parameter that has a gradient; the closure's loss, if one is given."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for step, parameters in self._by_step(group).items():
+                self._update(group, step, parameters)
+        return loss
+
+    def _by_step(self, group: dict[str, Any]) -> dict[int, list[Tensor]]:
+        """The group's parameters that have a gradient, by the number of this step of theirs: mostly one number."""
+        found: dict[int, list[Tensor]] = {}
+        for parameter in group["params"]:
+            if parameter.grad is None:
+                continue
+            if parameter.grad.layout != torch.strided:
+                raise RuntimeError("ShiftAdaMax takes no sparse gradients: every step decays all of m and v")
+            if parameter.is_complex():
+                raise RuntimeError("ShiftAdaMax takes no complex parameters: they have no nearest power of two")
+            state = self.state[parameter]
+            if not state:
+                state["step"] = 0
+                state["momentum"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+                state["maximum"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+            state["step"] += 1
+            found.setdefault(state["step"], []).append(parameter)
+        return found
+
+    def _update(self, group: dict[str, Any], step: int, parameters: list[Tensor]) -> None:
+        beta1, beta2 = group["betas"]
+        gradients: list[Tensor] = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        momenta: list[Tensor] = [self.state[parameter]["momentum"] for parameter in parameters]
+        maxima: list[Tensor] = [self.state[parameter]["maximum"] for parameter in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - beta1)
+        torch._foreach_mul_(maxima, beta2)
+        torch._foreach_maximum_(maxima, torch._foreach_abs(gradients))
+        divisors = [elementwise_ap2(maximum) for maximum in maxima]
+        torch._foreach_clamp_max_(divisors, _LARGEST)  # AP2's largest
+        torch._foreach_add_(divisors, group["eps"])
+        rate = scalar_ap2(group["lr"] / (1 - beta1**step))
+        scale = scalar_ap2(group["scale"]) if group["round_scale"] else group["scale"]
+        torch._foreach_addcdiv_(parameters, momenta, divisors, -rate * scale)
+
+
+def halving(optimizer: Optimizer, epochs: int) -> LRScheduler:
+    """A learning rate shifted right by one bit every `epochs` epochs: `lr·2^-⌊epoch/epochs⌋`.
+
+    The Torch7 runs halve every 10 epochs on MNIST and every 50 on CIFAR-10.
+
+    Raises:
+        ValueError: fewer than one epoch.
+    """
+    if epochs < 1:
+        raise ValueError(f"epochs must be at least 1, got {epochs}")
+    return StepLR(optimizer, step_size=epochs, gamma=0.5)
