@@ -18,7 +18,7 @@ class Operations:
 
     Attributes:
         fp32_mul, fp32_add: 32-bit floating-point multiplications and additions.
-        int8_mul: 8-bit multiplications.
+        int8_mul, int32_mul: 8-bit and 32-bit integer multiplications.
         int32_add: 32-bit integer additions, comparisons and accumulations.
         xnor_popcount_word: XNOR (or AND), popcount and accumulation of one 32-bit word of binary values.
     """
@@ -26,6 +26,7 @@ class Operations:
     fp32_mul: int = 0
     fp32_add: int = 0
     int8_mul: int = 0
+    int32_mul: int = 0
     int32_add: int = 0
     xnor_popcount_word: int = 0
 
@@ -105,6 +106,7 @@ HOROWITZ_45NM = EnergyTable(
         "fp32_mul": Interval(3.7, 3.7),
         "fp32_add": Interval(0.9, 0.9),
         "int8_mul": Interval(0.2, 0.2),
+        "int32_mul": Interval(3.1, 3.1),
         "int32_add": Interval(_INT32_ADD, _INT32_ADD),
         "xnor_popcount_word": Interval(2 * _INT32_ADD, 6 * _INT32_ADD),
     },
@@ -132,7 +134,8 @@ class LayerCost:
         weight_bytes: codes at their packed width, each output channel's row padded to whole bytes.
         scale_bytes: scales and zero points, of the weights and of the input.
         other_bytes: bias, and the normalization folded to scale and shift (8 bytes a channel), or to a threshold
-            (4 bytes a channel and one bit for its direction) where the next layer's input is binary.
+            (4 bytes a channel and one bit for its direction) where the next layer's input is binary. An int8 layer
+            has neither: its normalization is in the scales and the int32 bias (4 bytes a channel).
         input_bytes, output_bytes: activations at the width they are stored with: the output has the next layer's
             input format; the last one is float32.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import Any
 
@@ -24,6 +24,7 @@ from qbench.costs import (
 )
 from qbench.errors import ConfigError
 from qbench.filters import NetworkRepetition, filter_repetition, network_repetition
+from qbench.folding import fold_batch_norms
 from qbench.geometry import Geometry
 from qbench.layers import QuantLayer
 from qbench.models import model
@@ -91,10 +92,16 @@ def layer_cost(traced: TracedLayer, following: QuantLayer | None) -> LayerCost:
     op = select_op(layer.weight_format, layer.input_format, geometry)
     output_format = FLOAT32 if following is None else following.input_format
     operations, other_bytes = op.cost(geometry), 0
-    if layer.bias is not None:
+    if op.name == "int8":
+        # Each sum is multiplied by its channel's fixed-point multiplier; BatchNorm is in that and in the int32 bias.
+        operations += Operations(int32_mul=geometry.outputs)
+        if layer.bias is not None or traced.norm is not None:
+            other_bytes += 4 * geometry.out_channels
+            operations += Operations(int32_add=geometry.outputs)
+    elif layer.bias is not None:
         other_bytes += 4 * geometry.out_channels
         operations += Operations(fp32_add=geometry.outputs)
-    if traced.norm is not None:
+    if traced.norm is not None and op.name != "int8":
         if output_format == BINARY:
             # BatchNorm and sign fold to a comparison with a threshold, whose direction is the sign of gamma.
             other_bytes += 4 * geometry.out_channels + -(-geometry.out_channels // 8)
@@ -214,8 +221,12 @@ def estimate_network(
     weight_level: str | None = None,
     activation_level: str | None = None,
     table: EnergyTable = HOROWITZ_45NM,
+    float_network: nn.Module | None = None,
 ) -> Estimate:
     """Costs of a quantized network and of the same network in float32.
+
+    The float32 network is `float_network`, or this one without its quantizers. Name it where BatchNorm was folded
+    after training: every scheme is then compared with the same float32 network, and its training is that network's.
 
     The memory levels are the smallest that hold the *float32* network's weights and its peak activations, and serve
     both: a smaller format is not also given a cheaper memory. Name a level to price at that one.
@@ -227,8 +238,10 @@ def estimate_network(
         if level is not None and level not in table.access:
             raise ConfigError(f"unknown level {level!r}. Known: {', '.join(table.access)}", "memory")
     cost = network_cost(network, input_shape)
-    reference_network = apply_scheme(copy.deepcopy(network), scheme("fp32"))
-    reference = network_cost(reference_network, input_shape)
+    reference_network = copy.deepcopy(network) if float_network is None else float_network
+    reference = network_cost(apply_scheme(reference_network, scheme("fp32")), input_shape)
+    if float_network is not None:
+        cost = replace(cost, training=reference.training)
     weight_level = weight_level or table.smallest_level(reference.stored_bytes)
     activation_level = activation_level or table.smallest_level(reference.peak_activation_bytes)
     return Estimate(
@@ -255,6 +268,17 @@ def estimate(
     """
     chosen = scheme_name if isinstance(scheme_name, Scheme) else scheme(scheme_name)
     named = model(model_name)
-    network = apply_scheme(named.make(model_options or {}), chosen)
+    network = named.make(model_options or {})
+    float_network = None
+    if chosen.fold_batch_norm:
+        float_network = copy.deepcopy(network)
+        fold_batch_norms(network)
+    apply_scheme(network, chosen)
     calibrate_weights(network)  # their scales are stored, whatever their values
-    return estimate_network(network, named.input_shape, weight_level=weight_level, activation_level=activation_level)
+    return estimate_network(
+        network,
+        named.input_shape,
+        weight_level=weight_level,
+        activation_level=activation_level,
+        float_network=float_network,
+    )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
 from qbench.errors import TrainingError
+from qbench.folding import fold_batch_norms
 from qbench.layers import QuantLayer, quant_layers
 from qbench.schemes import (
     Scheme,
@@ -21,7 +22,11 @@ from qbench.schemes import (
     initialize,
 )
 from qbench.schemes import scheme as named_scheme
-from quantizers import Quantizer
+from quantizers import LSQ, Quantizer
+
+# Adam moves a parameter by about the learning rate whatever its gradient's scale, LSQ's g included, and a step of
+# 8 bits is near 0.01 where weights are near 0.1. Chosen on digits' validation set: see docs/decisions.md.
+STEP_RATE = 0.01
 
 
 def squared_hinge(scores: Tensor, labels: Tensor) -> Tensor:
@@ -97,7 +102,12 @@ class QuantModule(pl.LightningModule):
         return default_activation_quantizer(self.scheme)(layer)
 
     def quantize(self) -> None:
-        """Give every layer its quantizers. A post-training scheme's are then to be calibrated."""
+        """Give every layer its quantizers; a post-training scheme's are then to be calibrated.
+
+        BatchNorm is folded first, where the scheme says so.
+        """
+        if self.scheme.fold_batch_norm:
+            fold_batch_norms(self.model)
         apply_scheme(
             self.model,
             self.scheme,
@@ -157,17 +167,27 @@ class QuantModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The trainable parameters with their learning rates: quantized layers' weights scaled as the scheme says."""
+        """The trainable parameters with their learning rates: quantized layers' weights scaled as the scheme says.
+
+        Learned steps (LSQ) move at `STEP_RATE` of the rate and never decay: decay would shrink the range.
+        """
         scales: dict[Tensor, float] = {}
+        steps = {quantizer.step for quantizer in self.modules() if isinstance(quantizer, LSQ)}
         if self.scheme.learning_rate_scale == "glorot":
             for _, layer in quant_layers(self.model):
                 if layer.weight_quantizer is not None:
                     scales[layer.weight] = glorot_scale(layer.weight)
         groups: dict[float, list[Tensor]] = {}
         for parameter in self.parameters():
-            if parameter.requires_grad:
+            if parameter.requires_grad and parameter not in steps:
                 groups.setdefault(scales.get(parameter, 1.0), []).append(parameter)
-        return [{"params": each, "lr": self.learning_rate * scale} for scale, each in groups.items()]
+        found: list[dict[str, Any]] = [
+            {"params": each, "lr": self.learning_rate * scale} for scale, each in groups.items()
+        ]
+        if steps:
+            learned = [parameter for parameter in self.parameters() if parameter in steps]
+            found.append({"params": learned, "lr": self.learning_rate * STEP_RATE, "weight_decay": 0.0})
+        return found
 
     def _epochs(self) -> int:
         epochs = self.trainer.max_epochs

@@ -17,7 +17,7 @@ from torch import Tensor
 import cuda_ext
 from qbench.costs import Operations
 from qbench.geometry import Geometry
-from quantizers import BINARY, INT8, NumberFormat, Quantized
+from quantizers import BINARY, NumberFormat, Quantized
 
 # The largest K whose int8 products' sum is exact in int32 on every backend.
 _INT8_MAX_K = (2**31 - 1) // (128 * 128)
@@ -31,11 +31,15 @@ class Packed:
         data: the codes: packed words, int8, or float32 values.
         scale: of the weight: one element or one per output channel, shape [] or [N].
         shape: of the weight as torch stores it, [N, K] or [N, C, kh, kw].
+        zero_point: of int8 `data`, int32 [] or [N]; None for 0.
+        row_sums: of int8 `data`, int32 [N]; None where no op needs them.
     """
 
     data: Tensor
     scale: Tensor
     shape: torch.Size
+    zero_point: Tensor | None = None
+    row_sums: Tensor | None = None
 
 
 class QuantOp(ABC):
@@ -222,30 +226,100 @@ class XnorOp(_Ungrouped):
 
 
 class Int8Op(_Ungrouped):
-    """int8 × int8 -> int32, then scaled."""
+    """int8 × int8 -> int32, then scaled: integers of 2 to 8 bits, signed or unsigned, with zero points.
+
+    An unsigned code is read as `code - 128`, and its zero point likewise, which changes no value. Zero points are
+    taken out of the products of whole rows:
+
+        Σ (x - Z_x)(w - Z_w) = Σ x·w - Z_x·Σ w - Z_w·Σ x + K·Z_x·Z_w
+
+    Source: Jacob et al. (CVPR 2018) section 2.3, eq. 7.
+    """
 
     name = "int8"
-    weight_format = INT8
-    activation_kind = "integer"
     max_k = _INT8_MAX_K
 
     def supports(self, weight: NumberFormat, activation: NumberFormat, geometry: Geometry) -> tuple[bool, str]:
-        if activation != INT8:
-            return False, f"needs {INT8} activations, got {activation}"
-        return super().supports(weight, activation, geometry)
+        for role, format in (("activations", activation), ("weights", weight)):
+            if format.kind != "integer" or format.bits > 8:
+                return False, f"needs integer {role} of at most 8 bits, got {format}"
+        # Of unsigned formats, a code and its zero point differ by up to 255.
+        largest = [max(f.maximum, -f.minimum) if f.minimum < 0 else f.maximum for f in (weight, activation)]
+        longest = min(self.max_k, int((2**31 - 1) // (largest[0] * largest[1])))
+        if geometry.groups != 1:
+            return False, f"needs groups = 1, got {geometry.groups}"
+        if geometry.dot_length > longest:
+            return False, f"needs K at most {longest}, got {geometry.dot_length}"
+        return True, ""
 
     def pack(self, weight: Quantized) -> Packed:
-        return Packed(weight.codes.flatten(1).contiguous(), weight.scale, weight.codes.shape)
+        codes, zero_point = as_int8(weight)
+        rows = codes.flatten(1).contiguous()
+        return Packed(rows, weight.scale, codes.shape, zero_point, rows.sum(1, dtype=torch.int32))
+
+    def accumulate(self, x: Quantized, packed: Packed) -> Tensor:
+        """`Σ (x - Z_x)(w - Z_w)` over the last dimension of `x [..., K]`; int32 [..., N], exact."""
+        codes, zero_point = as_int8(x)
+        k = codes.shape[-1]
+        rows = codes.reshape(-1, k).contiguous()
+        result = cuda_ext.int8_matmul(rows, packed.data)
+        if zero_point is not None and packed.row_sums is not None:
+            result = result - zero_point * packed.row_sums
+        if packed.zero_point is not None:
+            result = result - packed.zero_point * rows.sum(1, dtype=torch.int32)[:, None]
+            if zero_point is not None:
+                result = result + k * zero_point * packed.zero_point
+        return result.reshape(*codes.shape[:-1], packed.shape[0])
+
+    def accumulate_conv2d(
+        self,
+        x: Quantized,
+        packed: Packed,
+        stride: Sequence[int] = (1, 1),
+        padding: Sequence[int] = (0, 0),
+        dilation: Sequence[int] = (1, 1),
+        pad_value: int = 0,
+    ) -> Tensor:
+        """The sums of a convolution of `x [B, C, H, W]`; int32 [B, N, Ho, Wo], exact. Padding is a real value."""
+        offset = 0 if x.zero_point is None else int(x.zero_point)
+        pad_code = offset + round(pad_value / float(x.scale)) if pad_value else offset
+        rows, size = _columns(x.codes, packed.shape[2:], stride, padding, dilation, pad_code)
+        result = self.accumulate(Quantized(rows, x.scale, x.zero_point, x.format), packed)
+        return result.reshape(x.codes.shape[0], *size, packed.shape[0]).permute(0, 3, 1, 2).contiguous()
 
     def linear(self, x: Quantized, packed: Packed) -> Tensor:
-        k = x.codes.shape[-1]
-        result = cuda_ext.int8_matmul(x.codes.reshape(-1, k).contiguous(), packed.data)
-        scaled = result.to(torch.float64) * packed.scale.reshape(-1).double() * x.scale.double()
-        return scaled.float().reshape(*x.codes.shape[:-1], packed.shape[0])
+        scaled = self.accumulate(x, packed).double() * packed.scale.reshape(-1).double() * x.scale.double()
+        return scaled.float()
+
+    def conv2d(
+        self,
+        x: Quantized,
+        packed: Packed,
+        stride: Sequence[int] = (1, 1),
+        padding: Sequence[int] = (0, 0),
+        dilation: Sequence[int] = (1, 1),
+        groups: int = 1,
+        pad_value: int = 0,
+    ) -> Tensor:
+        if groups != 1:
+            raise ValueError(f"{self.name}: groups must be 1, got {groups}")
+        sums = self.accumulate_conv2d(x, packed, stride, padding, dilation, pad_value)
+        return (sums.double() * packed.scale.reshape(-1, 1, 1).double() * x.scale.double()).float()
 
     def cost(self, geometry: Geometry) -> Operations:
         """One 8-bit multiplication and one 32-bit accumulation a MAC."""
         return Operations(int8_mul=geometry.macs, int32_add=geometry.macs)
+
+
+def as_int8(x: Quantized) -> tuple[Tensor, Tensor | None]:
+    """Codes and zero point (int32 [] or [N]; None for 0) of an integer format as int8: unsigned ones less 128."""
+    zero_point = None if x.zero_point is None else x.zero_point.reshape(-1).squeeze().int()
+    if x.codes.dtype == torch.int8:
+        return x.codes, zero_point
+    shifted = (x.codes.to(torch.int16) - 128).to(torch.int8)
+    return shifted, (
+        torch.zeros((), dtype=torch.int32, device=shifted.device) if zero_point is None else zero_point
+    ) - 128
 
 
 OPS: tuple[QuantOp, ...] = (XnorOp(), BinaryWeightOp(), Int8Op(), FloatOp())
@@ -275,11 +349,16 @@ def _padded(x: Tensor, padding: Sequence[int], pad_value: int) -> tuple[Tensor, 
 
 
 def _columns(
-    x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
+    x: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    pad_value: int = 0,
 ) -> tuple[Tensor, tuple[int, int]]:
-    """The patches of `x [B, C, H, W]` as rows [B·Ho·Wo, C·kh·kw], zero padded, and (Ho, Wo). Any dtype."""
+    """The patches of `x [B, C, H, W]`, padded, as rows [B·Ho·Wo, C·kh·kw], and (Ho, Wo). Any dtype."""
     vertical, horizontal = padding
-    x = F.pad(x, (horizontal, horizontal, vertical, vertical))
+    x = F.pad(x, (horizontal, horizontal, vertical, vertical), value=pad_value)
     spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     patches = x.unfold(2, spans[0], stride[0]).unfold(3, spans[1], stride[1])
     patches = patches[..., :: dilation[0], :: dilation[1]]  # [B, C, Ho, Wo, kh, kw]

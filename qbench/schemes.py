@@ -7,7 +7,7 @@ from math import prod, sqrt
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
 import quantizers
@@ -46,6 +46,7 @@ def _named(value: Any) -> Any:
 
 Spec = Annotated[QuantizerSpec, BeforeValidator(_named)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+POST_TRAINING_FIELDS = ("fold_batch_norm", "clip_outliers", "bias_correction")
 
 
 class Scheme(BaseModel):
@@ -64,6 +65,10 @@ class Scheme(BaseModel):
         learning_rate, learning_rate_end: of the first epoch and after the last; decays exponentially per epoch.
         epoch_factor: epochs for each epoch of the budget; 1 unless a scheme cannot converge within it.
         evaluation_weights: "quantized", or "latent": evaluation uses the real-valued weights.
+        fold_batch_norm: post-training: BatchNorm goes into weights and bias before they are quantized.
+        clip_outliers: post-training: weights beyond that many robust standard deviations are clipped for the choice
+            of the range (see `quantizers.analyse_outliers`); None clips none.
+        bias_correction: post-training: the mean shift that quantization causes is taken out of each channel's bias.
 
     The settings follow BinaryConnect and BinaryNet: no bias, every layer quantized, first and last included.
     """
@@ -85,6 +90,17 @@ class Scheme(BaseModel):
     learning_rate_end: Rate = 3e-5
     epoch_factor: Annotated[int, Field(ge=1)] = 1
     evaluation_weights: Literal["quantized", "latent"] = "quantized"
+    fold_batch_norm: bool = False
+    clip_outliers: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    bias_correction: bool = False
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Scheme:
+        if self.stage == "training":
+            for name in POST_TRAINING_FIELDS:
+                if getattr(self, name):
+                    raise ValueError(f"{name} is a step of post-training schemes: {self.name} quantizes in training")
+        return self
 
     def replace(self, **options: Any) -> Scheme:
         """The scheme with other field values, validated.
@@ -101,7 +117,8 @@ class Scheme(BaseModel):
         """The scheme that training runs: without the quantizers, if this one quantizes afterwards."""
         if self.stage == "training":
             return self
-        return self.replace(weights=None, activations=None, network_input=None, stage="training")
+        off = dict.fromkeys(POST_TRAINING_FIELDS, None) | {"fold_batch_norm": False, "bias_correction": False}
+        return self.replace(weights=None, activations=None, network_input=None, stage="training", **off)
 
     @property
     def specs(self) -> list[QuantizerSpec]:
@@ -255,6 +272,8 @@ _add(
         weights=_SIGN_WEIGHTS,
         initial_weights="uniform",
         learning_rate_scale="glorot",
+        learning_rate=1e-2,
+        learning_rate_end=1e-4,
     )
 )
 _add(
@@ -296,15 +315,78 @@ _add(
         learning_rate_end=1e-4,
     )
 )
-for _rule, _text in (("minmax", "the whole range"), ("kl", "the range of least KL divergence")):
+# INT8. Weights have a scale per output channel and keep their full range; activations have one per tensor.
+_INT8_WEIGHTS = QuantizerSpec(name="int8", options={"rule": "minmax", "channel_axis": 0})
+# Pixels fill a known range evenly spaced: there is nothing to saturate.
+_INT8_PIXELS = QuantizerSpec(name="int8", options={"rule": "minmax"})
+_RULES = {
+    "minmax": "the whole range",
+    "mean-extremes": "the mean of the batches' extremes",
+    "percentile": "all but a ten-thousandth",
+    "mse": "the range of least squared error",
+    "kl": "the range of least KL divergence",
+}
+
+
+def _post_training(name: str, description: str, weights: QuantizerSpec, activations: QuantizerSpec) -> None:
     _add(
         Scheme(
-            name=f"int8-{_rule}",
-            description=f"post-training INT8: per-channel weights, activations calibrated to {_text}",
-            weights=QuantizerSpec(name="int8", options={"rule": "minmax", "channel_axis": 0}),
-            activations=QuantizerSpec(name="int8", options={"rule": _rule}),
-            # Pixels fill a known range evenly spaced: there is nothing to saturate.
-            network_input=QuantizerSpec(name="int8", options={"rule": "minmax"}),
+            name=name,
+            description=description,
+            weights=weights,
+            activations=activations,
+            network_input=_INT8_PIXELS,
             stage="post-training",
+            fold_batch_norm=True,
         )
     )
+
+
+for _name, _text in _RULES.items():
+    _rule = _name.replace("-", "_")
+    _post_training(
+        f"int8-{_name}",
+        f"post-training INT8: per-channel weights, activations calibrated to {_text}",
+        _INT8_WEIGHTS,
+        QuantizerSpec(name="int8", options={"rule": _rule}),
+    )
+for _name in ("minmax", "kl"):
+    _post_training(
+        f"uint8-{_name}",
+        f"as int8-{_name}, with activations as unsigned codes with a zero point",
+        _INT8_WEIGHTS,
+        QuantizerSpec(name="uint8", options={"rule": _name}),
+    )
+    _post_training(
+        f"int8-{_name}-pow2",
+        f"as int8-{_name}, with every scale a power of two (2^-fractional length)",
+        QuantizerSpec(name="int8", options={"rule": "minmax", "channel_axis": 0, "power_of_two": True}),
+        QuantizerSpec(name="int8", options={"rule": _name, "power_of_two": True}),
+    )
+# Four bits, where the rule for the weights decides. mean-extremes needs batches, and a weight has none.
+for _name in ("minmax", "percentile", "mse", "kl"):
+    _post_training(
+        f"int4-weights-{_name}",
+        f"post-training: per-channel 4-bit weights ranged to {_RULES[_name]}, 8-bit activations (min-max)",
+        QuantizerSpec(name="int8", options={"bits": 4, "rule": _name, "channel_axis": 0}),
+        QuantizerSpec(name="int8", options={"rule": "minmax"}),
+    )
+_add(
+    Scheme(
+        name="int8-qat",
+        description="INT8 in training: per-channel weights, activation ranges by moving average (Jacob et al.)",
+        weights=QuantizerSpec(name="int8_qat", options={"channel_axis": 0, "momentum": 1.0}),
+        activations=QuantizerSpec(name="int8_qat"),
+        network_input=QuantizerSpec(name="int8_qat"),
+    )
+)
+_add(
+    Scheme(
+        name="int8-lsq",
+        description="INT8 in training: learned step size for weights and activations (LSQ)",
+        weights=QuantizerSpec(name="lsq"),
+        # After a ReLU there is nothing below zero; pixels may be.
+        activations=QuantizerSpec(name="lsq", options={"signed": False, "batch_axis": 0}),
+        network_input=QuantizerSpec(name="lsq", options={"batch_axis": 0}),
+    )
+)

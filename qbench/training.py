@@ -20,10 +20,12 @@ from torch import Tensor, nn
 
 from qbench import calibration
 from qbench.bias_correction import correct_biases
+from qbench.blocks import UnsupportedStructureError
 from qbench.data import Examples, Source, Splits, TensorDataModule, source
 from qbench.data.datamodule import EVALUATION_BATCH
 from qbench.errors import ConfigError, UserError
 from qbench.estimate import estimate_network, trace
+from qbench.integer import agreement
 from qbench.layers import quant_layers
 from qbench.models import Model, model
 from qbench.module import QuantModule
@@ -350,6 +352,7 @@ def _calibrate(parts: Parts, network: nn.Module, splits: Splits, store: Path) ->
     if parts.scheme.bias_correction:
         network.eval()
         correct_biases(network, images)
+    calibration.round_biases(network)
 
 
 @torch.no_grad()
@@ -376,18 +379,20 @@ def _evaluate(parts: Parts, module: QuantModule, splits: Splits, trained: Traine
     network, test = module.model, splits.test
     predictions = predict(network, test.images)
     validation = predict(network, splits.validation.images)
-    packed = packed_predictions(network, test.images)
+    float_network = None
+    if parts.scheme.fold_batch_norm:
+        with torch.random.fork_rng(devices=[]):
+            float_network = parts.model.make(parts.config.model_options)
     figures: dict[str, Any] = {
         "test/accuracy": _share(predictions == test.labels),
         "val/accuracy": _share(validation == splits.validation.labels),
-        "kernel/agreement": None if packed is None else _share(packed[0] == predictions),
-        "kernel/ops": None if packed is None else " ".join(packed[1]),
+        **_execution_figures(network, test.images, predictions),
         "time/train_s": trained.seconds,
         "training/epochs": parts.epochs,
         "training/best_epoch": trained.epoch,
         "training/learning_rate_start": module.learning_rate,
         "training/learning_rate_end": module.learning_rate_end,
-        **estimate_network(network, parts.model.input_shape).figures(),
+        **estimate_network(network, parts.model.input_shape, float_network=float_network).figures(),
     }
     identity = {
         "trial_id": trial_id(parts.config),
@@ -395,6 +400,34 @@ def _evaluate(parts: Parts, module: QuantModule, splits: Splits, trained: Traine
         "shared": trained.shared,
     }
     return TrialResult(parts.config.flat() | identity | figures, predictions.tolist(), test.labels.tolist())
+
+
+def _execution_figures(network: nn.Module, images: Tensor, predictions: Tensor) -> dict[str, Any]:
+    """What runs other than in float32, and how far it agrees with fake-quantized evaluation.
+
+    The chain in integers where the network has one; else layer by layer through the QuantOps, in float between them.
+    """
+    packed = packed_predictions(network, images)
+    figures: dict[str, Any] = {
+        "kernel/agreement": None if packed is None else _share(packed[0] == predictions),
+        "kernel/execution": None if packed is None else "layers",
+        "kernel/ops": None if packed is None else " ".join(packed[1]),
+        "int8/equal_outputs": None,
+        "int8/within_one": None,
+        "int8/no_chain": None,
+    }
+    if packed is None or "int8" not in packed[1]:
+        return figures
+    try:
+        found = agreement(network, images)
+    except UnsupportedStructureError as error:
+        return figures | {"int8/no_chain": str(error)}
+    return figures | {
+        "kernel/agreement": found.predictions,
+        "kernel/execution": "integer chain",
+        "int8/equal_outputs": found.equal_outputs,
+        "int8/within_one": found.within_one,
+    }
 
 
 def _share(equal: Tensor) -> float:

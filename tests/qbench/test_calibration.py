@@ -81,3 +81,56 @@ def test_quantizers_without_statistics_are_left_alone() -> None:
     assert calibration.input_quantizers(net) == {}
     calibration.calibrate(net, torch.rand(4, 1, 8, 8))
     assert all(isinstance(layer.weight_quantizer, Quantizer) for _, layer in quant_layers(net))
+
+
+def test_biases_are_multiples_of_the_accumulators_unit() -> None:
+    net = apply_scheme(nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)), scheme("int8-minmax"))
+    before = net[0].bias.detach().double().clone()
+    calibration.calibrate(net, torch.rand(20, 6))
+    unit = net[0].weight_quantizer.scale.double() * net[0].input_quantizer.scale.double()
+    steps = net[0].bias.detach().double() / unit
+    torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-3)
+    assert ((net[0].bias.double() - before).abs() <= unit * 0.501).all()
+    assert (net[0].bias.double() != before).any()
+
+
+def test_batches_are_as_equal_as_they_can_be() -> None:
+    """mean_extremes by hand: 50 images in batches of at most 32 are two of 25."""
+    net = network("int8-mean-extremes")
+    images = torch.rand(50, 1, 8, 8) - 0.5
+    wanted: list[torch.Tensor] = []
+    handle = net.conv2.register_forward_pre_hook(lambda _, args: wanted.append(args[0].max()))
+    with torch.no_grad():
+        for part in (images[:25], images[25:]):
+            net(part)
+    handle.remove()
+    calibration.calibrate(net, images)
+    expected = float(torch.stack(wanted).mean()) / 127
+    assert float(net.conv2.input_quantizer.scale) == pytest.approx(expected, rel=1e-6)
+    assert wanted[0] != wanted[1]
+
+
+def test_outliers_are_clipped_for_the_range_and_stay_in_the_weight() -> None:
+    torch.manual_seed(0)
+    net = apply_scheme(nn.Sequential(nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 3)), scheme("int8-minmax"))
+    net[0].weight.data[4] = 50.0
+    net[0].weight.data[7, 3] = -9.0
+    kept = net[0].weight.detach().clone()
+    calibration.calibrate(net, torch.rand(20, 40), outlier_sigmas=6.0)
+    report = calibration.outlier_reports(net, 6.0)["0"]
+    assert report.outlier.nonzero().flatten().tolist() == [4, 7]
+    scale = net[0].weight_quantizer.scale
+    assert scale[4] == scale[7] == pytest.approx(report.limit / 127)
+    assert torch.equal(net[0].weight, kept)
+    plain = network("int8-minmax")
+    calibration.calibrate(plain, torch.rand(5, 1, 8, 8), outlier_sigmas=None)
+    assert float(plain.conv1.weight_quantizer.scale[0]) == pytest.approx(float(plain.conv1.weight[0].abs().max()) / 127)
+
+
+def test_channels_that_never_fire_are_dead() -> None:
+    net = apply_scheme(nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2)), scheme("int8-minmax"))
+    net[0].bias.data[2] = -1000.0
+    calibration.calibrate(net, torch.rand(20, 4))
+    reports = calibration.outlier_reports(net, 6.0)
+    assert reports["0"].dead.tolist() == [False, False, True, False, False]
+    assert not reports["2"].dead.any()

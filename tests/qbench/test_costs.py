@@ -79,10 +79,18 @@ def test_int8_by_hand() -> None:
     calibrate_weights(network)
     cost = estimate_network(network, (2, 6, 6)).cost
     conv, dense = cost.layers
-    assert conv.operations == Operations(int8_mul=16 * 5 * 18, int32_add=16 * 5 * 18, fp32_mul=20, fp32_add=20)
+    # A fixed-point multiplication and a bias (BatchNorm's) for each of 80 sums, before pooling.
+    assert conv.operations == Operations(int8_mul=16 * 5 * 18, int32_add=16 * 5 * 18 + 80, int32_mul=80)
+    assert conv.other_bytes == 5 * 4
     assert conv.weight_bytes == 90
     assert conv.scale_bytes == 5 * 4 + 4  # a scale per output channel, one for the input
     assert (conv.input_bytes, conv.output_bytes, dense.output_bytes) == (72, 20, 12)
+
+
+def test_folding_changes_no_cost() -> None:
+    folded, apart = (estimate("digits-convnet", scheme("int8-kl", fold_batch_norm=on)) for on in (True, False))
+    assert folded.figures() == apart.figures()
+    assert folded.reference == estimate("digits-convnet", "fp32").cost
 
 
 def test_bias_is_counted() -> None:

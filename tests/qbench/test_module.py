@@ -15,7 +15,7 @@ from qbench.data import source
 from qbench.errors import TrainingError
 from qbench.layers import QuantLayer, quant_layers
 from qbench.models import model
-from qbench.module import QuantModule, squared_hinge
+from qbench.module import STEP_RATE, QuantModule, squared_hinge
 from qbench.schemes import glorot_scale, scheme
 from quantizers import Quantizer, Sign
 
@@ -226,3 +226,27 @@ def test_two_processes_train_the_same_weights(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "rank0").exists()
     assert (tmp_path / "rank1").exists()
+
+
+def test_learned_steps_have_a_slower_rate_and_no_decay() -> None:
+    module = QuantModule(model("digits-mlp").make({"hidden": 8, "layers": 1}), "int8-lsq")
+    *others, steps = module.parameter_groups()
+    quantizers = [
+        q for layer in (module.model.fc1, module.model.out) for q in (layer.input_quantizer, layer.weight_quantizer)
+    ]
+    assert {id(each) for each in steps["params"]} == {id(quantizer.step) for quantizer in quantizers}
+    assert steps["weight_decay"] == 0.0
+    assert steps["lr"] == pytest.approx(module.learning_rate * STEP_RATE)
+    count = sum(len(group["params"]) for group in [*others, steps])
+    assert count == len(list(module.parameters()))
+
+
+def test_learned_steps_begin_at_the_data_and_learn() -> None:
+    module = QuantModule(model("digits-mlp").make({"hidden": 8, "layers": 1}), "int8-lsq")
+    images = torch.rand(32, 1, 8, 8)
+    module.train()
+    loss = module.training_step((images, torch.arange(32) % 10), 0)
+    quantizer = module.model.fc1.input_quantizer
+    assert float(quantizer.step) == pytest.approx(2 * float(images.mean()) / 127**0.5, rel=1e-5)
+    loss.backward()
+    assert float(quantizer.step.grad.abs()) > 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qbench.costs import Operations
 from qbench.geometry import Geometry
 from qbench.quant_op import OPS, BinaryWeightOp, FloatOp, Int8Op, QuantOp, XnorOp, refusals, select_op
-from quantizers import BINARY, FLOAT32, INT8, TERNARY, UINT8, NumberFormat, Quantized
+from quantizers import BINARY, FLOAT32, INT8, TERNARY, UINT8, NumberFormat, Quantized, signed_integer, unsigned_integer
 
 LINEAR = Geometry("linear", 40, 7, (1, 1), (1, 1), (0, 0), (1, 1), 1, (40,), (7,))
 GROUPED = Geometry("conv2d", 4, 4, (3, 3), (1, 1), (1, 1), (1, 1), 2, (4, 5, 5), (4, 5, 5))
@@ -41,7 +41,9 @@ def reals(shape: tuple[int, ...], generator: torch.Generator) -> Quantized:
         (FLOAT32, FLOAT32, LINEAR, FloatOp),
         (FLOAT32, BINARY, LINEAR, FloatOp),
         (INT8, FLOAT32, LINEAR, FloatOp),
-        (INT8, UINT8, LINEAR, FloatOp),
+        (INT8, UINT8, LINEAR, Int8Op),
+        (signed_integer(4), INT8, LINEAR, Int8Op),
+        (TERNARY, UINT8, LINEAR, Int8Op),
         (TERNARY, BINARY, LINEAR, FloatOp),
         (BINARY, BINARY, GROUPED, FloatOp),
     ],
@@ -53,7 +55,7 @@ def test_selection(weight: NumberFormat, activation: NumberFormat, geometry: Geo
 def test_refusals_say_why() -> None:
     reasons = refusals(BINARY, BINARY, GROUPED)
     assert reasons["xnor"] == "needs groups = 1, got 2"
-    assert reasons["int8"] == "needs int8 activations, got binary"
+    assert reasons["int8"] == "needs integer activations of at most 8 bits, got binary"
     assert "float" not in reasons
 
 
@@ -120,6 +122,46 @@ def test_conv2d_is_exact(
         expected = exact * weight.scale.double().reshape(-1, 1, 1)
         result = op.conv2d(x, op.pack(weight), stride, padding, dilation, 1, pad_value)
         assert torch.equal(result, expected.float()), op.name
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([INT8, UINT8, signed_integer(4), unsigned_integer(4)]),
+    st.sampled_from([INT8, UINT8, signed_integer(2), unsigned_integer(5)]),
+    st.integers(0, 10**6),
+)
+def test_zero_points_are_exact(weight_format: NumberFormat, input_format: NumberFormat, seed: int) -> None:
+    """Sums of (x - Z_x)(w - Z_w) in int64; padding stands for the real 0, whose code is Z_x."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(format: NumberFormat, shape: tuple[int, ...], zero_shape: tuple[int, ...]) -> Quantized:
+        low, high = int(format.minimum), int(format.maximum) + 1
+        dtype = torch.int8 if low < 0 else torch.uint8
+        codes = torch.randint(low, high, shape, generator=generator).to(dtype)
+        zero_point = None if low < 0 else torch.randint(low, high, zero_shape, generator=generator).int()
+        return Quantized(codes, torch.tensor(0.5), zero_point, format)
+
+    def centred(x: Quantized) -> torch.Tensor:
+        return x.codes.long() - (0 if x.zero_point is None else x.zero_point.long())
+
+    op = Int8Op()
+    x, weight = draw(input_format, (3, 2, 5, 4), ()), draw(weight_format, (6, 2, 3, 2), (6, 1, 1, 1))
+    packed = op.pack(weight)
+    expected = F.conv2d(centred(x).double(), centred(weight).double(), None, (2, 1), (1, 2))
+    sums = op.accumulate_conv2d(x, packed, (2, 1), (1, 2))
+    assert sums.dtype == torch.int32
+    assert torch.equal(sums.double(), expected)
+    assert torch.equal(op.conv2d(x, packed, (2, 1), (1, 2)), (expected / 4).float())
+    x, weight = draw(input_format, (2, 3, 40), ()), draw(weight_format, (6, 40), (6, 1))
+    assert torch.equal(op.accumulate(x, op.pack(weight)).double(), centred(x).double() @ centred(weight).double().T)
+
+
+def test_int8_refuses_sums_that_may_not_fit_int32() -> None:
+    def geometry(k: int) -> Geometry:
+        return Geometry("linear", k, 7, (1, 1), (1, 1), (0, 0), (1, 1), 1, (k,), (7,))
+
+    assert Int8Op().supports(UINT8, UINT8, geometry(33025)) == (True, "")
+    assert Int8Op().supports(UINT8, UINT8, geometry(33026)) == (False, "needs K at most 33025, got 33026")
 
 
 def test_leading_dimensions_are_kept() -> None:

@@ -10,7 +10,7 @@ from qbench.errors import ConfigError
 from qbench.layers import Activation, QuantConv2d, quant_layers
 from qbench.models import model
 from qbench.schemes import SCHEMES, QuantizerSpec, Scheme, apply_scheme, glorot_scale, initialize, scheme
-from quantizers import Sign, StochasticSign, Uniform
+from quantizers import LSQ, UINT8, MovingAverageUniform, Sign, StochasticSign, Uniform, signed_integer
 
 ISSUED = (
     "fp32",
@@ -20,10 +20,23 @@ ISSUED = (
     "binarynet-stochastic",
     "int8-minmax",
     "int8-kl",
+    "int8-mean-extremes",
+    "int8-percentile",
+    "int8-mse",
+    "int8-qat",
+    "int8-lsq",
+    "int4-weights-minmax",
+    "int4-weights-percentile",
+    "int4-weights-mse",
+    "int4-weights-kl",
 )
 
 
-@pytest.mark.parametrize("name", ISSUED)
+def test_the_issued_schemes_are_registered() -> None:
+    assert set(ISSUED) <= set(SCHEMES)
+
+
+@pytest.mark.parametrize("name", SCHEMES.names())
 def test_every_scheme_applies_to_a_plain_network(name: str) -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 5), nn.ReLU(), nn.Linear(5, 3))
     apply_scheme(net, scheme(name))
@@ -66,7 +79,7 @@ def test_applying_another_scheme_replaces_everything() -> None:
 def test_post_training_schemes_train_what_fp32_trains() -> None:
     ignored = {"name", "description"}
     fp32 = scheme("fp32").model_dump(exclude=ignored)
-    for name in ("int8-minmax", "int8-kl"):
+    for name in [each for each in SCHEMES if SCHEMES.get(each).stage == "post-training"]:
         assert scheme(name).training_scheme().model_dump(exclude=ignored) == fp32
     assert scheme("binarynet").training_scheme() == scheme("binarynet")
 
@@ -79,6 +92,31 @@ def test_int8_schemes_differ_in_the_activations_rule_alone() -> None:
     assert [layer.input_quantizer.rule for layer in layers] == ["minmax", "kl", "kl", "kl"]
     assert all(isinstance(layer.weight_quantizer, Uniform) for layer in layers)
     assert all(layer.weight_quantizer.channel_axis == 0 for layer in layers)
+
+
+def test_trained_int8_schemes_quantize_every_layer() -> None:
+    for name, kind in (("int8-qat", MovingAverageUniform), ("int8-lsq", LSQ)):
+        net = apply_scheme(model("digits-mlp").make({}), scheme(name))
+        for _, layer in quant_layers(net):
+            assert isinstance(layer.weight_quantizer, kind)
+            assert isinstance(layer.input_quantizer, kind)
+    assert net.fc1.input_quantizer.format == signed_integer(8, full_range=True)  # pixels may be negative
+    assert net.fc2.input_quantizer.format == UINT8  # what a ReLU lets through is not
+    assert net.fc2.input_quantizer.batch_axis == 0
+
+
+def test_options_reach_power_of_two_and_unsigned_formats() -> None:
+    chosen = scheme("int8-kl", activations={"name": "uint8", "options": {"rule": "kl", "power_of_two": True}})
+    quantizer = apply_scheme(model("digits-mlp").make({}), chosen).fc2.input_quantizer
+    assert quantizer.format == UINT8
+    assert quantizer.power_of_two
+
+
+@pytest.mark.parametrize("field", ["fold_batch_norm", "clip_outliers", "bias_correction"])
+def test_post_training_steps_belong_to_post_training_schemes(field: str) -> None:
+    with pytest.raises(ConfigError, match=f"scheme_options: {field} is a step of post-training schemes: int8-qat"):
+        scheme("int8-qat", **{field: 1.0 if field == "clip_outliers" else True})
+    assert getattr(scheme("int8-kl", **{field: 2.0 if field == "clip_outliers" else True}), field)
 
 
 def test_learning_rate_scales_are_the_papers() -> None:

@@ -29,7 +29,9 @@ def figures(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if not key.startswith("time/") and key != "shared"}
 
 
-@pytest.mark.parametrize("scheme", ["binarynet-stochastic", "binaryconnect-stochastic", "int8-kl"])
+@pytest.mark.parametrize(
+    "scheme", ["binarynet-stochastic", "binaryconnect-stochastic", "int8-kl", "int8-qat", "int8-lsq"]
+)
 def test_the_same_trial_gives_the_same_bits(scheme: str, tmp_path: Path) -> None:
     first = run_trial(config(scheme), tmp_path / "a")
     torch.rand(7)  # another state of the global generator
@@ -72,10 +74,44 @@ def test_int8_figures_come_from_the_quantized_network(tmp_path: Path) -> None:
     fp32 = run_trial(config("fp32", epochs=4), tmp_path)
     int8 = run_trial(config("int8-minmax", epochs=4), tmp_path)
     assert abs(fp32.row["test/accuracy"] - int8.row["test/accuracy"]) <= 0.02
-    assert int8.row["kernel/agreement"] >= 0.99
+    assert int8.row["kernel/agreement"] == 1.0
+    assert int8.row["kernel/execution"] == "integer chain"
+    assert int8.row["int8/equal_outputs"] > 0.999
+    assert int8.row["int8/within_one"] == 1.0
     assert int8.row["kernel/ops"] == "int8 int8 int8"
     assert 3 < int8.row["cost/weight_compression"] < 4
     assert fp32.row["kernel/agreement"] is None
+    assert fp32.row["kernel/execution"] is None
+
+
+def test_a_network_without_a_chain_in_integers_says_why(tmp_path: Path) -> None:
+    row = run_trial(config("int8-minmax", scheme_options={"last_layer": "float"}), tmp_path).row
+    assert row["kernel/execution"] == "layers"
+    assert row["int8/no_chain"] == "out: its weights are float32"
+    assert row["int8/equal_outputs"] is None
+    assert row["kernel/agreement"] >= 0.99
+
+
+@pytest.mark.parametrize("scheme", ["int8-qat", "int8-lsq"])
+def test_networks_trained_with_quantization_run_in_integers(scheme: str, tmp_path: Path) -> None:
+    row = run_trial(config(scheme, epochs=6), tmp_path).row
+    assert row["kernel/execution"] == "integer chain"
+    assert row["kernel/agreement"] == 1.0
+    assert row["int8/within_one"] == 1.0
+    assert row["val/accuracy"] > 0.85
+    assert 3 < row["cost/weight_compression"] < 4
+
+
+def test_post_training_steps_change_the_figures_and_not_the_training(tmp_path: Path) -> None:
+    coarse = {"name": "int8", "options": {"bits": 2, "rule": "minmax"}}
+    rows = [
+        run_trial(config("int8-minmax", scheme_options={"weights": coarse, **more}), tmp_path).row
+        for more in ({}, {"bias_correction": True}, {"clip_outliers": 1.5}, {"fold_batch_norm": False})
+    ]
+    assert len({row["training_key"] for row in rows}) == 1
+    assert len({row["val/accuracy"] for row in rows}) == 4  # two bits a tensor: every step tells
+    assert all(row["kernel/agreement"] == 1.0 for row in rows)
+    assert len({row["cost/weight_bytes"] for row in rows}) == 1
 
 
 @pytest.mark.parametrize("scheme", ["binarynet", "binarynet-stochastic", "binaryconnect"])
