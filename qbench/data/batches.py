@@ -48,10 +48,11 @@ class Batches:
         return full + (rest > (0 if self.seed is None else 1))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        images, labels = self.examples.images, self.examples.labels
+        order = None
         if self.seed is not None:
             generator = torch.Generator().manual_seed(derive(self.seed, "order", self.epoch))
-            order = torch.randperm(len(labels), generator=generator).to(labels.device)
-            images, labels = images[order], labels[order]
+            order = torch.randperm(len(self.examples), generator=generator).to(self.examples.labels.device)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield images[start : start + self.batch_size], labels[start : start + self.batch_size]
+            chosen = slice(start, start + self.batch_size)
+            batch = self.examples[chosen if order is None else order[chosen]]
+            yield batch.images, batch.labels

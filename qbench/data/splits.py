@@ -12,19 +12,43 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Examples:
-    """Images, float32 [N, C, H, W], and their classes, int64 [N]."""
+    """Images and their classes.
 
-    images: Tensor
+    Large data sets stay 8-bit pixels in memory, a quarter of float32, and become numbers batch by batch.
+
+    Attributes:
+        stored: the images, float32 [N, C, H, W], or their pixels, uint8.
+        labels: int64 [N].
+    """
+
+    stored: Tensor
     labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.stored.dtype not in (torch.uint8, torch.float32):
+            raise TypeError(f"images are float32, or uint8 pixels, got {self.stored.dtype}")
+        if len(self.stored) != len(self.labels):
+            raise ValueError(f"{len(self.stored)} images with {len(self.labels)} labels")
+
+    @property
+    def images(self) -> Tensor:
+        """The images as float32 [N, C, H, W]: a pixel p stands for `2p/255 - 1`, computed as `(2p - 255)/255`.
+
+        That has one rounding, so it is the float32 nearest to the true value and odd around 127.5. Of pixels this is a
+        new tensor at each call.
+        """
+        if self.stored.dtype != torch.uint8:
+            return self.stored
+        return self.stored.to(torch.float32).mul_(2).sub_(255).div_(255)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: Tensor) -> Examples:
-        return Examples(self.images[index], self.labels[index])
+    def __getitem__(self, index: Tensor | slice) -> Examples:
+        return Examples(self.stored[index], self.labels[index])
 
     def to(self, device: torch.device | str) -> Examples:
-        return Examples(self.images.to(device), self.labels.to(device))
+        return Examples(self.stored.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
@@ -48,3 +72,18 @@ def stratified(examples: Examples, seed: int, validation: float = 0.2, test: flo
     train, chosen = train_test_split(rest, test_size=validation / (1 - test), stratify=labels[rest], random_state=seed)
     parts = (examples[torch.from_numpy(np.sort(part))] for part in (train, chosen, held_out))
     return Splits(*parts)
+
+
+def hold_out(training: Examples, test: Examples, seed: int, validation: int) -> Splits:
+    """A published test set, and a validation set of `validation` examples cut from the published training set.
+
+    Seed 0 takes the last ones, as BinaryConnect's and BinaryNet's scripts do; any other seed draws them, every class
+    with its share.
+    """
+    count = len(training)
+    if seed == 0:
+        return Splits(training[: count - validation], training[count - validation :], test)
+    labels = training.labels.numpy()
+    rest, chosen = train_test_split(np.arange(count), test_size=validation, stratify=labels, random_state=seed)
+    parts = [training[torch.from_numpy(np.sort(part))] for part in (rest, chosen)]
+    return Splits(parts[0], parts[1], test)
