@@ -94,6 +94,9 @@ def _bench_cases(names: Sequence[str], rounds: int, device: str) -> Iterator[Cas
         else:
             for label, contestants, operations in product_cases([name]):
                 yield CaseResult(label, tuple(compare(label, contestants, operations, rounds, peak)))
+    if device == "cpu":
+        reason = cuda_ext.backends()["cuda"].reason or "asked for by --device cuda"
+        yield CaseResult("on a GPU", not_run=reason)
 
 
 def _network_case(name: str) -> tuple[str | None, int]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialized
 from torch import Tensor
 
 from qbench.deploy.network import PackedNetwork
@@ -41,12 +41,12 @@ def save(model: PackedModel, path: str | Path) -> None:
     metadata = {FORMAT: header(json.loads(model.spec.model_dump_json(exclude_defaults=True)), model.tensors)}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file({name: tensor.contiguous().cpu() for name, tensor in model.tensors.items()}, temporary, metadata)
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in model.tensors.items()}
+        temporary.write_bytes(serialized(tensors, metadata))
         temporary.replace(path)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UserError(f"{path}: cannot be written: {reason}") from None
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def read(path: str | Path) -> PackedModel:

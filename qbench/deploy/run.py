@@ -131,7 +131,8 @@ def export(run: Run, real_input: bool = False) -> Exported:
     parts = resolve(config.model_copy(update={"device": "cpu"}))
     splits = parts.source.load(config.split_seed)
     module = run.module()
-    pixels = None if real_input else find_pixels(splits.train.images)
+    # The validation images are enough to tell: should a test image be none of such pixels, it is an error below.
+    pixels = None if real_input else find_pixels(splits.validation.images)
     kept = {key: run.row.get(key) for key in _KEPT}
     model = pack(module, parts.source.input_shape, pixels, kept)
     packed = PackedNetwork(model).predict(splits.test.images)

@@ -59,5 +59,7 @@ def rising_only(threshold: Tensor, rising: Tensor) -> Tensor:
 
     `sum <= τ` is not `sum >= next(τ)`, next being the following integer or float32.
     """
-    following = threshold + 1 if threshold.dtype == torch.int32 else torch.nextafter(threshold, torch.tensor(torch.inf))
+    following = (
+        threshold + 1 if threshold.dtype == torch.int32 else threshold.nextafter(threshold.new_tensor(torch.inf))
+    )
     return torch.where(rising, threshold, following)

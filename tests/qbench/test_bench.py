@@ -57,7 +57,8 @@ def test_agreement_is_measured(monkeypatch):
 
 
 def test_rows():
-    network, product = bench_cases([SMALL, "mlp-last-1"], rounds=3)
+    network, product, gpu = bench_cases([SMALL, "mlp-last-1"], rounds=3)
+    assert (gpu.rows, bool(gpu.not_run)) == ((), True)
     assert (network.case, network.agreement, product.agreement) == (SMALL, 1.0, None)
     for row in (*network.rows, *product.rows):
         low, high = row.quartiles
@@ -92,9 +93,11 @@ def test_the_command():
     assert "2 threads, 2 interleaved rounds" in shown.stdout
     assert f"\n{SMALL}: 100.00 % of packed predictions equal the fake-quantized module's\n" in shown.stdout
     assert "xnor prepacked" in shown.stdout
+    assert "\non a GPU: not run: " in shown.stdout
     found = json.loads(qbench(SMALL, "--rounds", 2, "--json").stdout)
     assert (found["device"], found["threads"], found["rounds"]) == ("cpu", 1, 2)
-    (case,) = found["cases"]
+    case, gpu = found["cases"]
+    assert gpu["not_run"]
     assert (case["case"], case["agreement"], case["not_run"]) == (SMALL, 1.0, None)
     assert [row["name"] for row in case["rows"]][:2] == ["torch fp32", "fake-quantized"]
     assert qbench("--list").stdout.splitlines() == list(CASES)

@@ -101,9 +101,9 @@ def test_bad_input_is_one_line_and_writes_nothing(trained):
 def test_images_of_another_kind_are_refused(trained, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "my_data_under_test.py").write_text(
-        "from qbench.data import Source, source\nfrom dataclasses import replace\n"
+        "from qbench.data import Examples, Source, source\nfrom dataclasses import replace\n"
         "def load(seed):\n    found = source('digits').load(seed)\n"
-        "    return replace(found, test=replace(found.test, images=found.test.images / 3))\n"
+        "    return replace(found, test=Examples(found.test.images / 3, found.test.labels))\n"
         "THIRDS = Source(load, (1, 8, 8), 10, '')\nWIDE = Source(load, (1, 8, 9), 10, '')\n"
     )
     qbench("export", trained(), "--to", "m")

@@ -93,6 +93,9 @@ def test_a_file_comes_back(tmp_path):
     images = DIGITS.decode(torch.randint(0, 17, (4, *shape), dtype=torch.uint8))
     assert torch.equal(load(str(tmp_path / "m"))(images), evaluated(network, images))
     first = (tmp_path / "m").read_bytes()
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "m").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    (tmp_path / "plain").unlink()
     save(found, tmp_path / "m")
     assert (tmp_path / "m").read_bytes() == first
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["m"]
