@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
-from qbench.layers import QuantLayer, quant_layers
-from quantizers import QuantizerState, Uniform
+from qbench.layers import QuantLayer, quant_layers, quantizing_only
 
 
 @torch.no_grad()
@@ -35,7 +31,7 @@ def correct_biases(network: nn.Module, images: Tensor, batch_size: int = 1000) -
     if len(images) == 0:
         raise ValueError("bias correction needs at least one image")
     layers = dict(quant_layers(network))
-    with _float_execution(network):
+    with quantizing_only(network):
         wanted = _mean_outputs(network, layers, images, batch_size)
     corrections = {}
     for name in wanted:
@@ -72,16 +68,3 @@ def _mean_outputs(
         for handle in handles:
             handle.remove()
     return {name: total / counts[name] for name, total in sums.items()}
-
-
-@contextmanager
-def _float_execution(network: nn.Module) -> Iterator[None]:
-    """The network with every calibrated quantizer passing through."""
-    quantizers = [module for module in network.modules() if isinstance(module, Uniform) and module.is_ready]
-    for quantizer in quantizers:
-        quantizer.state = QuantizerState.PASS_THROUGH
-    try:
-        yield
-    finally:
-        for quantizer in quantizers:
-            quantizer.state = QuantizerState.QUANTIZING

@@ -447,6 +447,51 @@ def bench_kernels(
             raise typer.Exit(FAILED)
 
 
+@app.command()
+def calibrate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help=RUN_HELP, show_default=False)],
+    rule: Annotated[
+        str, typer.Option(help="Range rule of the activations: minmax, mean_extremes, percentile, mse or kl.")
+    ] = "kl",
+    compare: Annotated[bool, typer.Option("--compare", help="All rules, on several calibration sets.")] = False,
+    images: Annotated[int, typer.Option(min=1, metavar="N", help="Training images of a calibration set.")] = 512,
+    sets: Annotated[int, typer.Option(min=1, metavar="N", help="Calibration sets of --compare.")] = 5,
+    bits: Annotated[int, typer.Option(min=2, max=8, help="Of the activations.")] = 8,
+    weight_bits: Annotated[int, typer.Option(min=2, max=8, help="Of the weights.")] = 8,
+    as_json: Json = False,
+) -> None:
+    """Calibrate a trained float32 network; show its layers under one rule, or compare all rules.
+
+    \b
+    Example:
+      qbench train --scheme fp32
+      qbench calibrate runs/train --rule kl
+      qbench calibrate runs/train --compare --bits 4
+
+    Any trial whose training was in float32 will do. Nothing is written.
+    """
+    with exit_codes():
+        from qbench.deploy.run import find_run
+        from qbench.report.calibration import layers_text, rules_text
+        from qbench.rule_comparison import calibrate_run, compare_run
+        from qbench.sweep.plan import make_importable
+
+        make_importable(Path.cwd())
+        found = find_run(run)
+        if compare:
+            results = compare_run(found, images=images, sets=sets, bits=bits, weight_bits=weight_bits)
+            if as_json:
+                _print_json([each.to_dict() for each in results])
+            else:
+                print(rules_text(results, f"{bits}-bit activations, {weight_bits}-bit weights, {images} images"))
+            return
+        report = calibrate_run(found, rule, images=images, bits=bits, weight_bits=weight_bits)
+        if as_json:
+            _print_json(report.to_dict())
+        else:
+            print(layers_text(report, f"{rule}, {bits}-bit activations, {weight_bits}-bit weights, {images} images"))
+
+
 # Further commands go here, each with an example in its docstring and `exit_codes()`.
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import torch
@@ -243,3 +245,18 @@ class Activation(nn.Module):
 def quant_layers(model: nn.Module) -> list[tuple[str, QuantLayer]]:
     """The quantizable layers of a model with their names, in the order they are declared."""
     return [(name, module) for name, module in model.named_modules() if isinstance(module, QuantLayer)]
+
+
+@contextmanager
+def quantizing_only(model: nn.Module, *names: str) -> Iterator[None]:
+    """The model with the layers called `names` quantized and all others in float32, weights and inputs."""
+    taken = []
+    for name, layer in quant_layers(model):
+        if name not in names:
+            taken.append((layer, layer.weight_quantizer, layer.input_quantizer))
+            layer.weight_quantizer = layer.input_quantizer = None
+    try:
+        yield
+    finally:
+        for layer, weight_quantizer, input_quantizer in taken:
+            layer.weight_quantizer, layer.input_quantizer = weight_quantizer, input_quantizer

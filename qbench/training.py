@@ -26,6 +26,7 @@ from qbench.data.datamodule import EVALUATION_BATCH
 from qbench.errors import ConfigError, UserError
 from qbench.estimate import estimate_network, trace
 from qbench.integer import agreement
+from qbench.layer_report import report_layers
 from qbench.layers import quant_layers
 from qbench.models import Model, model
 from qbench.module import QuantModule
@@ -175,6 +176,7 @@ def run_trial(
     Args:
         config: the trial.
         folder: `folder/trainings` keeps trained networks; trials with equal `training_key` share one.
+            `folder/layers/<trial id>.json` gets the layers' report where layers are integers.
         logger: of the training's history, e.g. a WandbLogger; a shared training has none.
         on_epoch: called after each epoch with the epoch, counted from 1, and their number.
 
@@ -197,7 +199,9 @@ def run_trial(
             if parts.scheme.stage == "post-training":
                 module.quantize()
                 _calibrate(parts, module.model, splits, store)
-        return _evaluate(parts, module.to("cpu").eval(), splits, trained)
+        module.to("cpu").eval()
+        _write_layers(parts, module.model, splits, folder)
+        return _evaluate(parts, module, splits, trained)
 
 
 def trained_module(config: TrialConfig, folder: Path, key: str | None = None) -> QuantModule:
@@ -212,6 +216,32 @@ def trained_module(config: TrialConfig, folder: Path, key: str | None = None) ->
         ConfigError: a configuration that cannot be built.
         UserError: no trained weights there, or other ones than this code's network has.
     """
+    parts, module, store = _load_training(config, folder, key)
+    if parts.scheme.stage == "post-training":
+        module.quantize()
+        _calibrate(parts, module.model, parts.source.load(config.split_seed), store)
+    return module.eval()
+
+
+def float_module(config: TrialConfig, folder: Path, key: str | None = None) -> QuantModule:
+    """The float32 network of a finished trial, trained and not quantized, as a module of the scheme int8-minmax.
+
+    Args, raises: as `trained_module`.
+
+    Raises:
+        ConfigError: a trial whose training was quantized.
+    """
+    trained_as = resolve(config).scheme.training_scheme()
+    if trained_as.specs:
+        raise ConfigError(
+            f"{config.scheme} quantizes in training: its network has no float32 form to calibrate", "scheme"
+        )
+    post_training = config.model_copy(update={"scheme": "int8-minmax", "scheme_options": {}})
+    return _load_training(post_training, folder, key or training_key(config))[1].eval()
+
+
+def _load_training(config: TrialConfig, folder: Path, key: str | None) -> tuple[Parts, QuantModule, Path]:
+    """The parts, the module with its trained weights, not quantized after training, and where they are kept."""
     parts = resolve(config.model_copy(update={"device": "cpu"}))
     store = folder / "trainings" / (key or training_key(config))
     trained = _stored_training(store)
@@ -224,10 +254,7 @@ def trained_module(config: TrialConfig, folder: Path, key: str | None = None) ->
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{store}: was trained by other code, whose network differs: {reason}") from None
-    if parts.scheme.stage == "post-training":
-        module.quantize()
-        _calibrate(parts, module.model, parts.source.load(config.split_seed), store)
-    return module.eval()
+    return parts, module, store
 
 
 @contextmanager
@@ -400,6 +427,22 @@ def _evaluate(parts: Parts, module: QuantModule, splits: Splits, trained: Traine
         "shared": trained.shared,
     }
     return TrialResult(parts.config.flat() | identity | figures, predictions.tolist(), test.labels.tolist())
+
+
+def _write_layers(parts: Parts, network: nn.Module, splits: Splits, folder: Path) -> None:
+    """`folder/layers/<trial id>.json`: the report of a network whose layers are integers, on validation images."""
+    if not any(
+        quantizer is not None and quantizer.format.kind == "integer"
+        for _, layer in quant_layers(network)
+        for quantizer in (layer.weight_quantizer, layer.input_quantizer)
+    ):
+        return
+    report = report_layers(network, splits.validation.images, splits.validation.labels)
+    path = folder / "layers" / f"{trial_id(parts.config)}.json"
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(report.to_dict(), indent=1, allow_nan=False) + "\n")
+    temporary.replace(path)
 
 
 def _execution_figures(network: nn.Module, images: Tensor, predictions: Tensor) -> dict[str, Any]:
