@@ -126,6 +126,7 @@ def export(run: Run, real_input: bool = False) -> Exported:
 
     Raises:
         NotPackable: a network without a packed form.
+        UserError: a test image that is not made of pixels as the validation images are.
     """
     config = run.config
     parts = resolve(config.model_copy(update={"device": "cpu"}))
@@ -135,7 +136,10 @@ def export(run: Run, real_input: bool = False) -> Exported:
     pixels = None if real_input else find_pixels(splits.validation.images)
     kept = {key: run.row.get(key) for key in _KEPT}
     model = pack(module, parts.source.input_shape, pixels, kept)
-    packed = PackedNetwork(model).predict(splits.test.images)
+    try:
+        packed = PackedNetwork(model).predict(splits.test.images)
+    except ValueError as error:
+        raise UserError(f"data {config.data!r}: {error}; try --real-input") from None
     expected = predict(module.model, splits.test.images)
     return Exported(
         model,

@@ -20,7 +20,7 @@ def eighths(shape, seed=0, batch=5):
     return pixels, DIGITS.decode(pixels)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6))
 def test_scores_of_random_networks_are_equal_bit_for_bit(seed):
     network, shape = random_network(seed)
@@ -34,7 +34,7 @@ def test_scores_of_random_networks_are_equal_bit_for_bit(seed):
     assert torch.equal(real(images), expected)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.sampled_from(["relu", "hardtanh"]))
 def test_real_activations_agree_to_rounding(seed, function):
     network, shape = random_network(seed)
