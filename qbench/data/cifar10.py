@@ -152,7 +152,7 @@ def load(split_seed: int = 0) -> Splits:
     """
     folder = data_folder()
     _provided(folder)
-    training, test = read(folder)
+    training, test = read(folder, PUBLISHED)
     return hold_out(training, test, split_seed, PUBLISHED.validation)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -59,12 +60,13 @@ def read_idx(path: Path) -> np.ndarray:
         raise DataError(f"{path}: cannot be unpacked, perhaps truncated: {error}") from error
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         raise DataError(f"{path}: no idx file of bytes: it starts with {content[:4].hex(' ') or 'nothing'}")
-    rank = content[3]
-    shape = tuple(int(size) for size in np.frombuffer(content[4 : 4 + 4 * rank], dtype=">u4"))
-    expected = 4 + 4 * rank + int(np.prod(shape, dtype=np.int64))
-    if len(shape) != rank or len(content) != expected:
-        raise DataError(f"{path}: {len(content):,} bytes, expected {expected:,} for shape {shape}")
-    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * rank).reshape(shape)
+    start = 4 + 4 * content[3]
+    if len(content) < start:
+        raise DataError(f"{path}: ends within its header, after {len(content)} bytes")
+    shape = tuple(int(size) for size in np.frombuffer(content[4:start], dtype=">u4"))
+    if len(content) != start + prod(shape):
+        raise DataError(f"{path}: {len(content):,} bytes, expected {start + prod(shape):,} for shape {shape}")
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
 
 def read(folder: Path, counts: Counts = PUBLISHED) -> tuple[Examples, Examples]:
@@ -99,6 +101,6 @@ def load(split_seed: int = 0) -> Splits:
     """
     folder = data_folder()
     provide("MNIST", FILES, folder)
-    training, test = read(folder)
+    training, test = read(folder, PUBLISHED)
     compare("MNIST", FILES, folder)
     return hold_out(training, test, split_seed, PUBLISHED.validation)
