@@ -6,10 +6,10 @@ import shutil
 import pytest
 
 from qbench.deploy import NotPackable, read, save
+from qbench.deploy.pixels import KNOWN
 from qbench.deploy.run import export, find_run
 from qbench.errors import UserError
 from qbench.trial import TrialConfig
-
 
 MLP = {"model": "digits-mlp", "model_options": {"hidden": 40, "layers": 2}}
 SIGNS = {"scheme_options": {"network_input": {"name": "sign"}}}
@@ -102,3 +102,10 @@ def test_other_weights_than_the_networks(trained, tmp_path):
     (copy / "trials" / path.name).write_text(json.dumps(record))
     with pytest.raises(UserError, match="was trained by other code, whose network differs"):
         export(find_run(copy))
+
+
+def test_a_test_image_that_is_no_pixel(trained, monkeypatch):
+    """Should the validation images be pixels and a test image not, nothing is rounded."""
+    monkeypatch.setattr("qbench.deploy.run.find_pixels", lambda images: KNOWN[3])
+    with pytest.raises(UserError, match=r"data 'digits': images: expected values .*; try --real-input"):
+        export(find_run(trained()))
