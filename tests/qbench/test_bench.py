@@ -72,7 +72,8 @@ def test_rows():
             assert row.share_of_peak == pytest.approx(row.gops / 1000 / torch.get_num_threads())
         else:
             assert row.share_of_peak is None
-        assert row.seconds == pytest.approx(base.seconds / row.ratio, rel=0.9)
+        slow, fast = row.ratio_quartiles
+        assert 0 < slow <= row.ratio <= fast
 
 
 def test_products_are_not_run_on_a_gpu():
