@@ -242,6 +242,7 @@ def estimate(
             show_default="the smallest that holds the float32 weights",
         ),
     ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Of training, for its memory.")] = 64,
     as_json: Json = False,
 ) -> None:
     """Print memory, operations and energy of a network under a scheme; nothing is trained.
@@ -260,9 +261,9 @@ def estimate(
         make_importable(Path.cwd())
         found = estimate_costs(model, scheme, model_options=parse_options(option or []), weight_level=memory)
         if as_json:
-            _print_json({"model": model, "scheme": scheme, **found.to_dict()})
+            _print_json({"model": model, "scheme": scheme, **found.to_dict(batch_size)})
             return
-        print(estimate_text(found, model, scheme))
+        print(estimate_text(found, model, scheme, batch_size))
         if found.filters is not None:
             print("\n" + filters_text(found.filters))
 

@@ -130,7 +130,7 @@ class LayerCost:
         weight_format, input_format: names of the number formats.
         weights: how many.
         macs: multiply-accumulates of the layer, whatever the formats.
-        operations: what the QuantOp and the normalization after it execute.
+        operations: of the QuantOp and the normalization after it, on operands packed without gaps.
         weight_bytes: codes at their packed width, each output channel's row padded to whole bytes.
         scale_bytes: scales and zero points, of the weights and of the input.
         other_bytes: bias, and the normalization folded to scale and shift (8 bytes a channel), or to a threshold
@@ -161,13 +161,14 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """Bytes that training holds, per the float32 tensors it keeps (activations: for one example).
+    """Bytes that training holds in float32 tensors.
 
     Attributes:
         parameters: trainable parameters, latent weights included.
         gradients: one per parameter.
         optimizer: two moments per parameter (Adam).
-        activations: each layer's input and output, kept for the backward pass; a lower bound.
+        activations: each layer's input and output, kept for the backward pass, for one example of a batch; a lower
+            bound.
     """
 
     parameters: int
@@ -175,9 +176,9 @@ class TrainingMemory:
     optimizer: int
     activations: int
 
-    @property
-    def total(self) -> int:
-        return self.parameters + self.gradients + self.optimizer + self.activations
+    def total(self, batch_size: int) -> int:
+        """All of it, for batches of `batch_size` examples."""
+        return self.parameters + self.gradients + self.optimizer + batch_size * self.activations
 
 
 @dataclass(frozen=True)
@@ -198,10 +199,18 @@ class Energy:
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """A network's counts under one scheme: its layers, and the training's memory."""
+    """A network's counts under one scheme.
+
+    Attributes:
+        layers: those that are quantized, or could be, with the BatchNorms between them.
+        training: memory of the training.
+        uncounted_bytes: parameters of other modules (a LayerNorm, say), in float32: stored, but their operations are
+            not counted.
+    """
 
     layers: tuple[LayerCost, ...]
     training: TrainingMemory
+    uncounted_bytes: int = 0
 
     def total(self, field: str) -> int:
         """Sum of one of LayerCost's integer fields over the layers."""
@@ -214,7 +223,7 @@ class NetworkCost:
     @property
     def stored_bytes(self) -> int:
         """Bytes of the network at inference: weights, scales, biases, normalization."""
-        return self.total("stored_bytes")
+        return self.total("stored_bytes") + self.uncounted_bytes
 
     @property
     def peak_activation_bytes(self) -> int:
@@ -253,6 +262,7 @@ class NetworkCost:
             "macs": self.total("macs"),
             "weight_bytes": self.total("weight_bytes"),
             "stored_bytes": self.stored_bytes,
+            "uncounted_bytes": self.uncounted_bytes,
             "peak_activation_bytes": self.peak_activation_bytes,
             "operations": asdict(self.operations),
         }

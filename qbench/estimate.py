@@ -30,7 +30,7 @@ from qbench.layers import QuantLayer
 from qbench.models import model
 from qbench.quant_op import select_op
 from qbench.schemes import Scheme, apply_scheme, scheme
-from quantizers import BINARY, FLOAT32, storage_bytes
+from quantizers import BINARY, FLOAT32, Quantizer, storage_bytes
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,15 @@ class TracedLayer:
 
     Attributes:
         name, layer, geometry: of the layer.
-        norm: the normalization that directly or through pooling follows it, before the next layer.
-        norm_outputs: values that it normalizes.
+        norms: values that each BatchNorm between it and the next layer normalizes; the first layer's has those before
+            it as well.
         output_elements: values handed to the next layer (after pooling), or the network's scores.
     """
 
     name: str
     layer: QuantLayer
     geometry: Geometry
-    norm: _BatchNorm | None = None
-    norm_outputs: int = 0
+    norms: tuple[int, ...] = ()
     output_elements: int = 0
 
 
@@ -59,17 +58,23 @@ def trace(network: nn.Module, input_shape: tuple[int, ...]) -> list[TracedLayer]
     Normalization after a layer is taken to be the layer's own; a branching network's additions are not traced.
     """
     found: list[dict[str, Any]] = []
+    leading: tuple[int, ...] = ()
     names = {module: name for name, module in network.named_modules()}
 
     def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal leading
         shape = tuple(output.shape[1:])
         if isinstance(module, QuantLayer):
             geometry = module.geometry(tuple(inputs[0].shape[1:]), shape)
             if found:
                 found[-1]["output_elements"] = geometry.inputs
-            found.append({"name": names[module], "layer": module, "geometry": geometry})
-        elif isinstance(module, _BatchNorm) and found:
-            found[-1] |= {"norm": module, "norm_outputs": prod(shape)}
+            found.append({"name": names[module], "layer": module, "geometry": geometry, "norms": leading})
+            leading = ()
+        elif isinstance(module, _BatchNorm):
+            if found:
+                found[-1]["norms"] += (prod(shape),)
+            else:
+                leading += (prod(shape),)
         if found:
             found[-1]["output_elements"] = prod(shape)
 
@@ -92,28 +97,33 @@ def layer_cost(traced: TracedLayer, following: QuantLayer | None) -> LayerCost:
     op = select_op(layer.weight_format, layer.input_format, geometry)
     output_format = FLOAT32 if following is None else following.input_format
     operations, other_bytes = op.cost(geometry), 0
-    if op.name == "int8":
-        # Each sum is multiplied by its channel's fixed-point multiplier; BatchNorm is in that and in the int32 bias.
-        operations += Operations(int32_mul=geometry.outputs)
-        if layer.bias is not None or traced.norm is not None:
-            other_bytes += 4 * geometry.out_channels
-            operations += Operations(int32_add=geometry.outputs)
-    elif layer.bias is not None:
-        other_bytes += 4 * geometry.out_channels
-        operations += Operations(fp32_add=geometry.outputs)
-    if traced.norm is not None and op.name != "int8":
-        if output_format == BINARY:
-            # BatchNorm and sign fold to a comparison with a threshold, whose direction is the sign of gamma.
-            other_bytes += 4 * geometry.out_channels + -(-geometry.out_channels // 8)
-            operations += Operations(int32_add=traced.norm_outputs)
-        else:
-            other_bytes += 8 * geometry.out_channels
-            operations += Operations(fp32_mul=traced.norm_outputs, fp32_add=traced.norm_outputs)
     quantized = layer.weight_format != FLOAT32
     weight_bytes = layer.weight_format.packed_bytes(geometry.out_channels, geometry.dot_length)
     scale_bytes = storage_bytes(layer.quantized_weight()) - weight_bytes if quantized else 0
     if layer.input_format.kind == "integer":
-        scale_bytes += 4  # the activations' scale
+        scale_bytes += 4 + (layer.input_format.minimum == 0)  # the activations' scale, and their zero point
+    norms = traced.norms
+    if op.name == "int8":
+        # Each sum is multiplied by its channel's fixed-point multiplier; BatchNorm is in that and in the int32 bias.
+        operations += Operations(int32_mul=geometry.outputs)
+        if layer.bias is not None or norms:
+            other_bytes += 4 * geometry.out_channels
+            operations += Operations(int32_add=geometry.outputs)
+        norms = norms[1:]
+    else:
+        if scale_bytes and not norms:
+            operations += Operations(fp32_mul=geometry.outputs)  # the scale, which no normalization takes in
+        if layer.bias is not None:
+            other_bytes += 4 * geometry.out_channels
+            operations += Operations(fp32_add=geometry.outputs)
+    if norms and output_format == BINARY:
+        # BatchNorm and sign fold to a comparison with a threshold, whose direction is the sign of gamma.
+        other_bytes += 4 * geometry.out_channels + -(-geometry.out_channels // 8)
+        operations += Operations(int32_add=norms[-1])
+        norms = norms[:-1]
+    for values in norms:
+        other_bytes += 8 * geometry.out_channels
+        operations += Operations(fp32_mul=values, fp32_add=values)
     return LayerCost(
         name=traced.name,
         op=op.name,
@@ -136,7 +146,10 @@ def network_cost(network: nn.Module, input_shape: tuple[int, ...]) -> NetworkCos
     following = [traced.layer for traced in layers[1:]] + [None]
     parameters = 4 * sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     kept = 4 * sum(traced.geometry.inputs + traced.geometry.outputs for traced in layers)
+    counted = [module for module in network.modules() if isinstance(module, QuantLayer | _BatchNorm | Quantizer)]
+    known = {parameter for module in counted for parameter in module.parameters()}
     return NetworkCost(
+        uncounted_bytes=4 * sum(parameter.numel() for parameter in network.parameters() if parameter not in known),
         layers=tuple(layer_cost(traced, after) for traced, after in zip(layers, following, strict=True)),
         training=TrainingMemory(parameters, parameters, 2 * parameters, kept),
     )
@@ -155,6 +168,7 @@ _FILTERS = (
     "unique_fraction",
     "unique_fraction_signed",
     "random_fraction",
+    "random_fraction_signed",
     "op_reduction",
     "random_op_reduction",
     "op_reduction_with_additions",
@@ -182,8 +196,8 @@ class Estimate:
         """float32 bytes over bytes, everything stored at inference counted."""
         return self.reference.stored_bytes / self.cost.stored_bytes
 
-    def figures(self) -> dict[str, float | int | str | None]:
-        """The figures of a result row."""
+    def figures(self, batch_size: int) -> dict[str, float | int | str | None]:
+        """The figures of a result row; `batch_size` is training's."""
         microjoules = self.energy.total * 1e-6
         cost = self.cost
         return {
@@ -192,7 +206,9 @@ class Estimate:
             "cost/weights": cost.total("weights"),
             "cost/macs": cost.total("macs"),
             "cost/peak_activation_bytes": cost.peak_activation_bytes,
-            "cost/training_bytes": cost.training.total,
+            "cost/training_bytes": cost.training.total(batch_size),
+            "cost/optimizer_bytes": cost.training.optimizer,
+            "cost/training_activation_bytes": batch_size * cost.training.activations,
             "cost/energy_uj": microjoules.mid,
             "cost/energy_uj_low": microjoules.low,
             "cost/energy_uj_high": microjoules.high,
@@ -202,15 +218,15 @@ class Estimate:
             **{f"filters/{key}": None if self.filters is None else getattr(self.filters, key) for key in _FILTERS},
         }
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+    def to_dict(self, batch_size: int) -> dict[str, Any]:
+        """Plain values, for JSON; `batch_size` is training's."""
         return {
-            "figures": self.figures(),
+            "figures": self.figures(batch_size),
             "cost": self.cost.to_dict(),
             "reference": self.reference.to_dict(),
             "energy_pj": asdict(self.energy),
             "reference_energy_pj": asdict(self.reference_energy),
-            "filters": None if self.filters is None else asdict(self.filters),
+            "filters": None if self.filters is None else self.filters.to_dict(),
         }
 
 

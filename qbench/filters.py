@@ -9,8 +9,9 @@ Source: BinaryNet (arXiv 1602.02830), on filter repetition: its CIFAR-10 net kee
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -120,6 +121,23 @@ class NetworkRepetition:
     op_reduction: float
     random_op_reduction: float
     op_reduction_with_additions: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON: the fields, and each layer's counts with its fractions, bound and baseline."""
+        return {
+            **{field.name: getattr(self, field.name) for field in fields(self) if field.name != "layers"},
+            "layers": [
+                {
+                    "name": name,
+                    **asdict(layer),
+                    **{key: getattr(layer, key) for key in _LAYER_FIGURES},
+                }
+                for name, layer in self.layers
+            ],
+        }
+
+
+_LAYER_FIGURES = ("unique_fraction", "unique_fraction_signed", "bound", "random_fraction", "random_fraction_signed")
 
 
 def network_repetition(layers: Iterable[tuple[str, FilterRepetition]]) -> NetworkRepetition | None:

@@ -16,6 +16,7 @@ from torch import nn
 
 from qbench.errors import ConfigError
 from qbench.layers import Activation, QuantConv2d, QuantLinear
+from qbench.lookup import lookup
 from quantizers import Registry
 from quantizers.registry import nearest
 
@@ -71,13 +72,7 @@ def model(name: str) -> Model:
     Raises:
         ConfigError: no such model, with the nearest one.
     """
-    try:
-        found = MODELS.get(name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise ConfigError(str(error), "model") from error
-    if not isinstance(found, Model):
-        raise ConfigError(f"{name!r} is {type(found).__name__}, expected a Model", "model")
-    return found
+    return lookup(MODELS, name, Model, "model")
 
 
 def _mlp(inputs: int, hidden: int, layers: int, classes: int, input_dropout: float, dropout: float) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
@@ -81,6 +81,7 @@ class QuantModule(pl.LightningModule):
         decay = self.scheme.learning_rate_end / self.scheme.learning_rate
         self.learning_rate_end = learning_rate_end or self.learning_rate * decay
         self.model = model
+        self._layers: list[QuantLayer] | None = None  # found at the first step: walking the model takes time
         if self.scheme.stage == "training":
             self.quantize()
         else:
@@ -89,7 +90,6 @@ class QuantModule(pl.LightningModule):
         self.val_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self._losses: list[Tensor] = []
-        self._layers: list[QuantLayer] = []
 
     # The two methods that a new quantizer overrides.
 
@@ -108,6 +108,7 @@ class QuantModule(pl.LightningModule):
         """
         if self.scheme.fold_batch_norm:
             fold_batch_norms(self.model)
+        self._layers = None
         apply_scheme(
             self.model,
             self.scheme,
@@ -119,8 +120,8 @@ class QuantModule(pl.LightningModule):
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x)
 
-    def on_fit_start(self) -> None:
-        self._layers = [layer for _, layer in quant_layers(self.model)]
+    def on_train_epoch_start(self) -> None:
+        self._losses.clear()
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
@@ -129,18 +130,22 @@ class QuantModule(pl.LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        # Logged once an epoch: a `self.log` in every step costs as much as a small network's step.
-        loss = torch.stack(self._losses).mean()
-        self._losses.clear()
         # A NaN weight or threshold still binarizes to -1: the loss alone would not show it.
         broken = [name for name, value in self.named_parameters() if not bool(value.isfinite().all())]
-        if broken or not bool(loss.isfinite()):
-            place = f"parameter {broken[0]}" if broken else "training loss"
-            raise TrainingError(
-                f"{place} became infinite or NaN in epoch {self.current_epoch + 1} (loss {loss.item():.4g}); "
-                "try a lower learning_rate"
-            )
-        self.log("train/loss", loss, sync_dist=True)
+        if broken:
+            self._diverged(f"parameter {broken[0]}")
+        # Logged once an epoch: a `self.log` in every step costs as much as a small network's step. A subclass with a
+        # training_step of its own logs for itself.
+        if self._losses:
+            loss = torch.stack(self._losses).mean()
+            if not bool(loss.isfinite()):
+                self._diverged("training loss")
+            self.log("train/loss", loss, sync_dist=True)
+
+    def _diverged(self, place: str) -> NoReturn:
+        raise TrainingError(
+            f"{place} became infinite or NaN in epoch {self.current_epoch + 1}; try a lower learning_rate"
+        )
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
@@ -158,6 +163,8 @@ class QuantModule(pl.LightningModule):
 
     def optimizer_step(self, *args: Any, **options: Any) -> None:
         super().optimizer_step(*args, **options)
+        if self._layers is None:
+            self._layers = [layer for _, layer in quant_layers(self.model)]
         for layer in self._layers:
             layer.clip_latent_()
 

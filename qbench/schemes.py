@@ -13,6 +13,7 @@ from torch import nn
 import quantizers
 from qbench.errors import ConfigError, config_error
 from qbench.layers import Activation, QuantLayer, from_float, quant_layers
+from qbench.lookup import lookup
 from qbench.seeds import derive
 from quantizers import Quantizer, Registry
 
@@ -73,7 +74,7 @@ class Scheme(BaseModel):
     The settings follow BinaryConnect and BinaryNet: no bias, every layer quantized, first and last included.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str
     description: str = ""
@@ -148,12 +149,7 @@ def scheme(name: str, **options: Any) -> Scheme:
     Raises:
         ConfigError: no such scheme, with the nearest one; a path that is no Scheme; an unknown option.
     """
-    try:
-        found = SCHEMES.get(name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise ConfigError(str(error), "scheme") from error
-    if not isinstance(found, Scheme):
-        raise ConfigError(f"{name!r} is {type(found).__name__}, expected a Scheme", "scheme")
+    found = lookup(SCHEMES, name, Scheme, "scheme")
     if not options:
         return found
     try:
@@ -220,7 +216,7 @@ def default_weight_quantizer(scheme: Scheme) -> QuantizerOf:
 
     def choose(layer: QuantLayer) -> Quantizer | None:
         spec = scheme.weight_spec(layer.position, layer.layer_count)
-        return None if spec is None else spec.build()
+        return None if spec is None else _build(spec, "weights")
 
     return choose
 
@@ -230,18 +226,27 @@ def default_activation_quantizer(scheme: Scheme) -> QuantizerOf:
 
     def choose(layer: QuantLayer) -> Quantizer | None:
         spec = scheme.input_spec(layer.position, layer.layer_count)
-        return None if spec is None else spec.build()
+        return None if spec is None else _build(spec, "network_input" if layer.position == 0 else "activations")
 
     return choose
 
 
+def _build(spec: QuantizerSpec, field: str) -> Quantizer:
+    try:
+        return spec.build()
+    except ConfigError as error:
+        raise error.within(prefix=f"scheme_options.{field}") from error
+
+
 def _make_quantizable(model: nn.Module, scheme: Scheme) -> None:
+    replaced: dict[nn.Module, nn.Module] = {}  # one module in two places stays one module
     for module in list(model.modules()):
-        for name, child in list(module.named_children()):
+        # Not named_children(), which passes over a module's second place.
+        for name, child in module._modules.items():
             if isinstance(child, nn.Linear | nn.Conv2d) and not isinstance(child, QuantLayer):
-                setattr(module, name, from_float(child))
+                setattr(module, name, replaced.setdefault(child, from_float(child)))
             elif isinstance(child, Activation | nn.ReLU):
-                setattr(module, name, Activation(scheme.activation_function))
+                setattr(module, name, replaced.setdefault(child, Activation(scheme.activation_function)))
 
 
 @torch.no_grad()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,12 +20,13 @@ from filelock import FileLock
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
+import cuda_ext
 from qbench import calibration
 from qbench.bias_correction import correct_biases
 from qbench.blocks import UnsupportedStructureError
 from qbench.data import Examples, Source, Splits, TensorDataModule, source
 from qbench.data.datamodule import EVALUATION_BATCH
-from qbench.errors import ConfigError, UserError
+from qbench.errors import ConfigError, TrainingError, UserError
 from qbench.estimate import estimate_network, trace
 from qbench.integer import agreement
 from qbench.layer_report import report_layers
@@ -34,11 +37,15 @@ from qbench.schemes import Scheme, scheme
 from qbench.seeds import derive
 from qbench.trial import TrialConfig, code_digest, digest, source_digest
 from qbench.weights import flat_state, load_state, load_tensors, save_tensors
-from quantizers import QUANTIZERS
+from quantizers import BINARY, QUANTIZERS, MovingAverageUniform, Quantizer, Uniform
 from quantizers.registry import import_dotted
 
 OnEpoch = Callable[[int, int], None]
-_OWN_PACKAGES = ("qbench", "quantizers", "cuda_ext")
+# Packages whose code the version or `code_digest` stands for, or that a plug-in's classes are made of.
+_KNOWN_PACKAGES = sys.stdlib_module_names | {
+    *("qbench", "quantizers", "cuda_ext"),
+    *("torch", "pytorch_lightning", "lightning_fabric"),
+}
 
 
 @dataclass(frozen=True)
@@ -57,11 +64,27 @@ class Parts:
         return self.config.epochs * self.scheme.epoch_factor
 
     def plugins(self) -> set[str]:
-        """Modules outside the project whose code this trial runs."""
-        used = [self.model.build, self.source.load, self.module]
-        used += [QUANTIZERS.get(spec.name) for spec in self.scheme.specs]
-        modules = {item.__module__ for item in used}
-        return {name for name in modules if name.partition(".")[0] not in _OWN_PACKAGES}
+        """Modules outside the project whose code this trial runs: those that define its parts and their bases."""
+        parts = [self.model.build, self.source.load, self.module]
+        parts += [QUANTIZERS.get(spec.name) for spec in self.scheme.specs]
+        modules: set[str] = set()
+        for part in parts:
+            found: Any = part
+            while isinstance(found, functools.partial):
+                found = found.func
+            bases = found.__mro__ if isinstance(found, type) else (found,)
+            modules |= {base.__module__ for base in bases if hasattr(base, "__module__")}
+        return {name for name in modules if name.partition(".")[0] not in _KNOWN_PACKAGES}
+
+    @property
+    def overrides_quantizers(self) -> bool:
+        """Whether the module, and not the scheme alone, decides the layers' quantizers."""
+        own, base = self.module, QuantModule
+        return (
+            own.weight_quantizer is not base.weight_quantizer
+            or own.activation_quantizer is not base.activation_quantizer
+            or own.quantize is not base.quantize
+        )
 
     def build(self) -> QuantModule:
         """The module before training; a function of the configuration."""
@@ -101,12 +124,62 @@ def resolve(config: TrialConfig) -> Parts:
 
 
 def check(config: TrialConfig) -> None:
-    """Raise a ConfigError if `run_trial` could not build this trial."""
+    """Build the trial as `run_trial` will, without data, and forget it.
+
+    Raises:
+        ConfigError: names, options or parts that `run_trial` could not use.
+    """
     parts = resolve(config)
+    post_training = parts.scheme.stage == "post-training"
+    if post_training:
+        calibration_images(parts.source.load(config.split_seed), config.calibration_images, config.split_seed)
     with torch.random.fork_rng(devices=[]):
         module = parts.build()
-        if parts.scheme.stage == "post-training":
+        if post_training:
             module.quantize()
+        else:
+            _check_trains(module)
+        _check_signs(module.model, parts.model.input_shape)
+
+
+def _check_trains(module: QuantModule) -> None:
+    """A quantizer that only calibration makes ready would pass float values through a whole training."""
+    for name, layer in quant_layers(module.model):
+        for field, quantizer in (("weights", layer.weight_quantizer), ("activations", layer.input_quantizer)):
+            if isinstance(quantizer, Uniform) and not isinstance(quantizer, MovingAverageUniform):
+                raise ConfigError(
+                    f"{name}: {type(quantizer).__name__} needs calibration, which schemes have whose stage is "
+                    "'post-training'; int8_qat and lsq train with quantization",
+                    f"scheme_options.{field}",
+                )
+
+
+@torch.no_grad()
+def _check_signs(network: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """A ReLU in front of a sign makes every activation +1; one that the scheme could not replace is found here."""
+    negative: dict[str, bool] = {}
+
+    def look(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            negative[name] = negative.get(name, False) or bool((inputs[0] < 0).any())
+
+        return hook
+
+    binary = [(name, layer) for name, layer in quant_layers(network) if layer.input_format == BINARY]
+    handles = [layer.register_forward_pre_hook(look(name)) for name, layer in binary]
+    try:
+        generator = torch.Generator().manual_seed(0)
+        network.eval()(torch.randn(16, *input_shape, generator=generator))
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name, seen in negative.items():
+        if not seen:
+            raise ConfigError(
+                f"{name}: its binary input is never negative, so every sign would be +1: the model applies a ReLU "
+                "that is no nn.ReLU or Activation module, which a scheme can replace",
+                "model",
+            )
 
 
 def _module(path: str | None) -> type[QuantModule]:
@@ -130,10 +203,13 @@ def trial_id(config: TrialConfig) -> str:
 def training_key(config: TrialConfig) -> str:
     """Identity of a trial's training: equal for trials that differ only in what happens after it."""
     parts = resolve(config)
-    # Without names and calibration: what is not quantized in training trains as fp32 does.
+    # Without names and calibration: what is not quantized in training trains as fp32 does. (What evaluation uses
+    # counts, for it decides which epoch is the best.)
     fields = config.model_dump(exclude={"scheme", "scheme_options", "calibration_images"})
-    trained = parts.scheme.training_scheme().model_dump(exclude={"name", "description", "evaluation_weights"})
-    return digest(fields, trained, code_digest(), source_digest(parts.plugins()))
+    trained = parts.scheme.training_scheme().model_dump(exclude={"name", "description"})
+    # A module that overrides quantizers does so in training, or after it.
+    stage = parts.scheme.stage if parts.overrides_quantizers else None
+    return digest(fields, trained, stage, code_digest(), source_digest(parts.plugins()))
 
 
 @dataclass(frozen=True)
@@ -200,6 +276,7 @@ def run_trial(
                 module.quantize()
                 _calibrate(parts, module.model, splits, store)
         module.to("cpu").eval()
+        _check_ready(module.model)
         _write_layers(parts, module.model, splits, folder)
         return _evaluate(parts, module, splits, trained)
 
@@ -288,6 +365,7 @@ def _train(
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            deterministic=device.type == "cuda",  # the CPU's kernels are; some CUDA ones must be asked
             log_every_n_steps=1_000_000,
         )
         trainer.fit(module, data)
@@ -363,12 +441,11 @@ def calibration_images(splits: Splits, count: int, seed: int) -> Examples:
 
 
 def _calibrate(parts: Parts, network: nn.Module, splits: Splits, store: Path) -> None:
-    """Calibrate, with one pass over the images for all schemes that observe the same way."""
+    """Calibrate, with one pass over the images for all schemes that observe the same network the same way."""
     config = parts.config
     images = calibration_images(splits, config.calibration_images, config.split_seed).images
-    settings = calibration.observer_settings(network)
-    # Folded weights round otherwise: what their network sends on is not the same to the last bit.
-    key = digest(config.calibration_images, config.split_seed, parts.scheme.fold_batch_norm, settings)
+    observers = calibration.observer_settings(network)
+    key = digest(config.calibration_images, config.split_seed, _observed_network(parts.scheme), observers)
     path = store / f"calibration-{key}.safetensors"
     if path.exists():
         calibration.load_statistics(network, load_tensors(path))
@@ -380,6 +457,18 @@ def _calibrate(parts: Parts, network: nn.Module, splits: Splits, store: Path) ->
         network.eval()
         correct_biases(network, images)
     calibration.round_biases(network)
+
+
+def _observed_network(scheme: Scheme) -> dict[str, Any]:
+    """Everything of a scheme that shapes what calibration observes: all but names and the rules, which come after."""
+    fields = scheme.model_dump(exclude={"name", "description"})
+    for field in ("weights", "activations", "network_input"):
+        if fields[field] is not None:
+            fields[field]["options"] = {k: v for k, v in fields[field]["options"].items() if k not in _RULE_OPTIONS}
+    return fields
+
+
+_RULE_OPTIONS = ("rule", "rule_options", "power_of_two")
 
 
 @torch.no_grad()
@@ -402,6 +491,13 @@ def packed_predictions(network: nn.Module, images: Tensor) -> tuple[Tensor, list
             layer.unpack()
 
 
+def _check_ready(network: nn.Module) -> None:
+    """What is not calibrated passes float values on, and would be reported at the cost of integers."""
+    waiting = [name for name, q in network.named_modules() if isinstance(q, Quantizer) and not q.is_ready]
+    if waiting:
+        raise TrainingError(f"{waiting[0]} was never calibrated: its figures would be those of float values")
+
+
 def _evaluate(parts: Parts, module: QuantModule, splits: Splits, trained: Trained) -> TrialResult:
     network, test = module.model, splits.test
     predictions = predict(network, test.images)
@@ -419,7 +515,9 @@ def _evaluate(parts: Parts, module: QuantModule, splits: Splits, trained: Traine
         "training/best_epoch": trained.epoch,
         "training/learning_rate_start": module.learning_rate,
         "training/learning_rate_end": module.learning_rate_end,
-        **estimate_network(network, parts.model.input_shape, float_network=float_network).figures(),
+        **estimate_network(network, parts.model.input_shape, float_network=float_network).figures(
+            parts.config.batch_size
+        ),
     }
     identity = {
         "trial_id": trial_id(parts.config),
@@ -458,6 +556,7 @@ def _execution_figures(network: nn.Module, images: Tensor, predictions: Tensor) 
         "int8/equal_outputs": None,
         "int8/within_one": None,
         "int8/no_chain": None,
+        "kernel/backend": None if packed is None else cuda_ext.backends()["cpu"].selected,
     }
     if packed is None or "int8" not in packed[1]:
         return figures

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,7 +28,7 @@ class TrialConfig(BaseModel):
 
     Attributes:
         scheme: a registered scheme's name, or a dotted path to a `Scheme`.
-        scheme_options: fields of the scheme to replace, e.g. `{"last_layer_weights": null}`.
+        scheme_options: fields of the scheme to replace, e.g. `{"last_layer": "float"}`.
         seed: of the initial weights, the order of batches and the stochastic quantizers.
         model, model_options: a registered model and its builder's arguments.
         data: a registered data set.
@@ -94,17 +95,20 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+_SOURCES = frozenset({".py", ".cpp", ".h", ".cu", ".cuh"})
+
+
 @functools.cache
 def code_digest() -> str:
     """Identity of the code that produces figures: the version and the sources of the three packages.
 
-    The command line and the reports do not change a figure and are left out. Read once a process: sources edited
-    later are not the code that it runs.
+    The kernels' C++ and CUDA count, the command line and the reports do not: they change no figure. Read once a
+    process: sources edited later are not the code that it runs.
     """
     hashed = hashlib.sha256(qbench.__version__.encode())
     for package in (quantizers, cuda_ext, qbench):
         root = Path(package.__path__[0])
-        for path in sorted(root.rglob("*.py")):
+        for path in sorted(path for path in root.rglob("*") if path.suffix in _SOURCES):
             name = path.relative_to(root).as_posix()
             if package is qbench and (name == "cli.py" or name.startswith(("report/", "sweep/", "claims/"))):
                 continue
@@ -114,8 +118,11 @@ def code_digest() -> str:
 
 def source_digest(modules: set[str]) -> str:
     """Identity of plug-ins: the source files that these imported modules were loaded from."""
-    hashed = hashlib.sha256()
-    for name in sorted(modules):
-        path = getattr(sys.modules[name], "__file__", None)
-        hashed.update(name.encode() + (b"" if path is None else Path(path).read_bytes()))
-    return hashed.hexdigest()[:16]
+    return digest([[name, _module_digest(sys.modules[name])] for name in sorted(modules)])
+
+
+@functools.cache
+def _module_digest(module: ModuleType) -> str:
+    # Read once for each import: an edit after it is not the code that runs.
+    path = getattr(module, "__file__", None)
+    return hashlib.sha256(b"" if path is None else Path(path).read_bytes()).hexdigest()

@@ -14,9 +14,11 @@ _NESTED = "::"  # between a state_dict key and the key of a mapping stored under
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors; a reader sees the old file or the new one, never half of one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write tensors; a reader sees the old file or the new one, never half of one. One writer at a time."""
+    temporary = path.with_name(f".{path.name}.tmp")
     save_file({key: tensor.detach().contiguous().cpu() for key, tensor in tensors.items()}, temporary)
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())  # the name must not survive a power cut that the contents do not
     temporary.replace(path)
 
 

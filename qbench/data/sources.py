@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from qbench.data import cifar10, digits, mnist, svhn
 from qbench.data.splits import Splits
-from qbench.errors import ConfigError
+from qbench.lookup import lookup
 from quantizers import Registry
 
 
@@ -62,10 +62,4 @@ def source(name: str) -> Source:
     Raises:
         ConfigError: no such data set, with the nearest one.
     """
-    try:
-        found = DATA.get(name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise ConfigError(str(error), "data") from error
-    if not isinstance(found, Source):
-        raise ConfigError(f"{name!r} is {type(found).__name__}, expected a Source", "data")
-    return found
+    return lookup(DATA, name, Source, "data")

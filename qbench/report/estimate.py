@@ -24,7 +24,7 @@ _HEADINGS = (
 )
 
 
-def estimate_text(found: Estimate, model: str, scheme: str) -> str:
+def estimate_text(found: Estimate, model: str, scheme: str, batch_size: int) -> str:
     """The layers as a table, the totals, the energy with its conventions, and the training's memory."""
     rows = [_HEADINGS] + [
         (
@@ -57,13 +57,15 @@ def estimate_text(found: Estimate, model: str, scheme: str) -> str:
             "",
             *_energy(found),
             "",
-            *_training(found),
+            *_training(found, batch_size),
         ]
     )
 
 
 def _totals(found: Estimate) -> list[str]:
     cost, reference = found.cost, found.reference
+    others = f"; {_size(cost.uncounted_bytes)} of other modules, whose operations are not counted"
+    others = others if cost.uncounted_bytes else ""
     operations = ", ".join(f"{count:,} {kind}" for kind, count in asdict(cost.operations).items() if count)
     return aligned(
         [
@@ -73,7 +75,7 @@ def _totals(found: Estimate) -> list[str]:
             (
                 "stored",
                 f"{_size(cost.stored_bytes)}: weights, scales, biases, normalization; float32 "
-                f"{_size(reference.stored_bytes)}, {found.weight_compression:.2f} times as much",
+                f"{_size(reference.stored_bytes)}, {found.weight_compression:.2f} times as much{others}",
             ),
             (
                 "peak activations",
@@ -120,15 +122,15 @@ def conventions(energy: Energy) -> list[str]:
     ]
 
 
-def _training(found: Estimate) -> list[str]:
+def _training(found: Estimate, batch_size: int) -> list[str]:
     training = found.cost.training
     return aligned(
         [
-            ("training", f"{_size(training.total)} in float32"),
+            (f"training, batches of {batch_size}", f"{_size(training.total(batch_size))} in float32"),
             ("  latent weights and other parameters", _size(training.parameters)),
             ("  gradients", _size(training.gradients)),
             ("  optimizer (Adam, two moments)", _size(training.optimizer)),
-            ("  activations kept, for each image of a batch", _size(training.activations)),
+            (f"  activations kept, {_size(training.activations)} an image", _size(batch_size * training.activations)),
         ],
         left=2,
     )

@@ -108,15 +108,32 @@ def work(channel: Connection, setup: Setup, log: Path) -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     for folder in setup.importable:
         make_importable(folder)
-    runner = TrialRunner(setup, load_training(setup.training))
+    training = load_training(setup.training)
+    runner = TrialRunner(setup, training)
     channel.send(("ready",))
     while True:
         try:
             trial = channel.recv()
         except EOFError:
             return
-        outcome = runner.run(trial, lambda epoch, epochs: channel.send(("epoch", epoch, epochs)))
+        outcome = _unless_planned_otherwise(training, trial)
+        if outcome is None:
+            outcome = runner.run(trial, lambda epoch, epochs: channel.send(("epoch", epoch, epochs)))
         channel.send(("outcome", outcome))
+
+
+def _unless_planned_otherwise(training: Training, trial: Trial) -> Outcome | None:
+    """A failure if this process has other sources than the one that planned the trial.
+
+    It would store its training under these sources' key, and its result under the plan's.
+    """
+    try:
+        if training.trial_id(trial.config) == trial.id:
+            return None
+        reason = "the sources were edited after the sweep was planned; run it again"
+    except Exception as error:
+        reason = " ".join(str(error).split())
+    return Outcome({}, [], [], reason, reason)
 
 
 def _redirect_output(log: Path) -> None:

@@ -11,8 +11,9 @@ from torch import nn
 from qbench.calibration import calibrate_weights
 from qbench.costs import HOROWITZ_45NM, Interval, Operations
 from qbench.estimate import estimate, estimate_network
-from qbench.layers import Activation
+from qbench.layers import Activation, QuantLayer
 from qbench.schemes import apply_scheme, scheme
+from quantizers import BINARY, Quantized, Quantizer, Sign
 
 MIB = 2**20
 
@@ -89,7 +90,7 @@ def test_int8_by_hand() -> None:
 
 def test_folding_changes_no_cost() -> None:
     folded, apart = (estimate("digits-convnet", scheme("int8-kl", fold_batch_norm=on)) for on in (True, False))
-    assert folded.figures() == apart.figures()
+    assert folded.figures(64) == apart.figures(64)
     assert folded.reference == estimate("digits-convnet", "fp32").cost
 
 
@@ -98,6 +99,42 @@ def test_bias_is_counted() -> None:
     cost = estimate_network(with_bias, (8,)).cost
     assert cost.stored_bytes == 4 * (32 + 4)
     assert cost.operations == Operations(fp32_mul=32, fp32_add=36)
+
+
+def test_every_norm_is_counted_and_what_is_not_counted_is_said() -> None:
+    net = by_hand(
+        nn.BatchNorm1d(8), nn.Linear(8, 4, bias=False), nn.BatchNorm1d(4), nn.BatchNorm1d(4), nn.LayerNorm(4), nn.Tanh()
+    )
+    cost = estimate_network(apply_scheme(net, scheme("fp32")), (8,)).cost
+    assert cost.layers[0].operations == Operations(fp32_mul=32 + 8 + 4 + 4, fp32_add=32 + 8 + 4 + 4)
+    assert cost.layers[0].other_bytes == 3 * 8 * 4
+    assert cost.uncounted_bytes == 2 * 4 * 4  # LayerNorm's weight and bias
+    assert cost.stored_bytes == 4 * 32 + 96 + 32
+
+
+def test_a_scale_that_no_norm_takes_in_is_a_multiplication() -> None:
+    class Scaled(Sign):
+        def quantize(self, x: torch.Tensor) -> Quantized:
+            return Quantized(super().quantize(x).codes, torch.full((4, 1), 0.5), None, BINARY)
+
+    def operations(*after: nn.Module) -> Operations:
+        net = apply_scheme(by_hand(nn.Linear(8, 4, bias=False), *after), scheme("binarynet"), weight_quantizer=scaled)
+        return estimate_network(net, (8,)).cost.operations
+
+    def scaled(layer: QuantLayer) -> Quantizer:
+        return Scaled()
+
+    assert operations() == Operations(fp32_add=32, fp32_mul=4)
+    assert operations(nn.BatchNorm1d(4)) == Operations(fp32_add=32 + 4, fp32_mul=4)
+
+
+def test_training_memory_holds_a_batch_of_activations() -> None:
+    found = estimate_network(apply_scheme(small_net(), scheme("binarynet")), (2, 6, 6))
+    parameters, kept = 4 * (90 + 10 + 60 + 6), 4 * (72 + 80 + 20 + 3)
+    figures = found.figures(batch_size=10)
+    assert figures["cost/training_bytes"] == 4 * parameters + 10 * kept
+    assert figures["cost/optimizer_bytes"] == 2 * parameters
+    assert figures["cost/training_activation_bytes"] == 10 * kept
 
 
 def test_energy_by_hand() -> None:

@@ -188,6 +188,20 @@ def test_divergence_is_an_error_and_not_hidden_by_the_sign(tmp_path: Path) -> No
         trainer(tmp_path).fit(module, loader())
 
 
+def test_a_training_step_and_hooks_of_ones_own(tmp_path: Path) -> None:
+    class Mine(QuantModule):
+        def on_fit_start(self) -> None:
+            pass
+
+        def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+            return 100 * nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+    module = Mine(model("digits-mlp").make({"hidden": 16}), "binarynet", learning_rate=1.0)
+    trainer(tmp_path, max_epochs=2).fit(module, loader())
+    for _, layer in quant_layers(module.model):
+        assert layer.weight.abs().max() == 1  # still clipped
+
+
 def test_unbounded_epochs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="max_epochs"):
         trainer(tmp_path, max_epochs=-1).fit(small(), loader())

@@ -212,6 +212,23 @@ def test_errors_name_the_key_and_the_nearest(call: object, message: str) -> None
     assert message in str(caught.value)
 
 
+def test_one_module_in_two_places_is_replaced_in_both() -> None:
+    relu, tied = nn.ReLU(), nn.Linear(4, 4)
+    net = nn.Sequential(nn.Linear(4, 4), relu, tied, relu, tied)
+    apply_scheme(net, scheme("binarynet"))
+    assert isinstance(net[1], Activation)
+    assert net[1] is net[3]
+    assert net[2] is net[4]
+    assert len(quant_layers(net)) == 2
+    assert not any(isinstance(module, nn.ReLU) for module in net.modules())
+
+
+@pytest.mark.parametrize("options", [{"learning_rate": "1e-3"}, {"learning_rate": True}, {"epoch_factor": True}])
+def test_a_string_or_a_bool_is_no_number(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"scheme_options\.\w+: input should be a valid"):
+        scheme("fp32", **options)
+
+
 def test_registry_lists_the_schemes() -> None:
     assert set(ISSUED) <= set(SCHEMES.names())
 

@@ -6,17 +6,19 @@ import csv
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from pytorch_lightning.loggers import CSVLogger
 
 from qbench import training
-from qbench.errors import ConfigError
+from qbench.errors import ConfigError, TrainingError
+from qbench.layers import QuantLayer
+from qbench.module import QuantModule
 from qbench.training import check, resolve, run_trial, training_key, trial_id
 from qbench.trial import TrialConfig
-from quantizers import Uniform
+from quantizers import Quantizer, Sign, Uniform
 
 SMALL = {"model": "digits-mlp", "model_options": {"hidden": 24, "layers": 2}, "epochs": 2}
 
@@ -200,8 +202,9 @@ def test_an_edited_plugin_is_another_trial(tmp_path: Path, monkeypatch: pytest.M
     first = trial_id(mine)
     assert first != trial_id(config())
     plugin.write_text(source.format(clip=0.5))
-    assert trial_id(mine) != first
+    assert trial_id(mine) == first  # this process runs, and would store, what it imported
     sys.modules.pop("my_plugin_under_test")
+    assert trial_id(mine) != first
     row = run_trial(mine, tmp_path / "run").row
     assert row["module"] == "my_plugin_under_test.Mine"
     assert row["kernel/agreement"] == 1.0
@@ -214,7 +217,110 @@ def test_an_edited_quantizer_is_another_trial(tmp_path: Path, monkeypatch: pytes
     mine = config(scheme_options={"weights": "my_quantizer_under_test.Mine"})
     first = trial_id(mine)
     plugin.write_text("from quantizers import Sign\nclass Mine(Sign):\n    '''Edited.'''\n")
+    sys.modules.pop("my_quantizer_under_test")
     assert trial_id(mine) != first
+
+
+def test_a_plugins_base_and_a_partial_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "base_under_test.py").write_text(
+        "from qbench.module import QuantModule\nclass Base(QuantModule): ...\n"
+    )
+    (tmp_path / "child_under_test.py").write_text("from base_under_test import Base\nclass Child(Base): ...\n")
+    (tmp_path / "partial_under_test.py").write_text(
+        "import functools\nfrom qbench.models import Model, digits_mlp\n"
+        "def build(hidden=8): return digits_mlp(hidden)\n"
+        "NET = Model(functools.partial(build, hidden=4), (1, 8, 8), 10, '')\n"
+    )
+    used = resolve(config(module="child_under_test.Child")).plugins()
+    assert used == {"base_under_test", "child_under_test"}
+    partial = TrialConfig(scheme="fp32", model="partial_under_test.NET")
+    assert resolve(partial).plugins() == {"partial_under_test"}
+
+
+class Overriding(QuantModule):
+    """±1 weights whatever the scheme says of weights."""
+
+    def weight_quantizer(self, layer: QuantLayer) -> Quantizer | None:
+        return Sign(estimator="identity")
+
+
+PAIRS = {
+    "a weight quantizer that is active while activations are observed": (
+        {"scheme": "int8-minmax"},
+        {"scheme": "int8-minmax", "scheme_options": {"weights": "sign"}},
+    ),
+    "a module that overrides quantizers in training, or after it": (
+        {"scheme": "fp32", "module": f"{__name__}.Overriding"},
+        {"scheme": "int8-minmax", "module": f"{__name__}.Overriding"},
+    ),
+    "the weights that choose the best epoch": (
+        {"scheme": "binaryconnect-stochastic"},
+        {"scheme": "binaryconnect-stochastic", "scheme_options": {"evaluation_weights": "quantized"}},
+    ),
+    "folded and unfolded": (
+        {"scheme": "int8-kl"},
+        {"scheme": "int8-kl", "scheme_options": {"fold_batch_norm": False}},
+    ),
+    "four bits and eight": ({"scheme": "int8-mse"}, {"scheme": "int4-weights-mse"}),
+}
+
+
+@pytest.mark.parametrize("pair", list(PAIRS.values()), ids=list(PAIRS))
+def test_what_ran_before_does_not_change_a_result(pair: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path) -> None:
+    first, second = (TrialConfig.from_mapping({**SMALL, **fields}) for fields in pair)
+    alone = [figures(run_trial(c, tmp_path / name).row) for name, c in (("a", first), ("b", second))]
+    forwards = [figures(run_trial(c, tmp_path / "ab").row) for c in (first, second)]
+    backwards = [figures(run_trial(c, tmp_path / "ba").row) for c in (second, first)]
+    assert forwards == alone
+    assert backwards == alone[::-1]
+
+
+def test_int8_without_calibration_is_refused() -> None:
+    for field in ("weights", "activations"):
+        with pytest.raises(ConfigError, match=rf"scheme_options\.{field}: .* needs calibration"):
+            check(config("fp32", scheme_options={field: "int8"}))
+
+
+def test_an_uncalibrated_quantizer_is_never_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_calibrate", lambda *_: None)
+    with pytest.raises(TrainingError, match="was never calibrated"):
+        run_trial(config("int8-kl"), tmp_path)
+
+
+def test_a_relu_that_a_scheme_cannot_replace_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "relu_under_test.py").write_text(
+        "import torch\nfrom torch import nn\nfrom qbench.models import Model\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.a, self.b = nn.Linear(64, 8), nn.Linear(8, 10)\n"
+        "    def forward(self, x):\n"
+        "        return self.b(torch.relu(self.a(x.flatten(1))))\n"
+        "NET = Model(Net, (1, 8, 8), 10, '')\n"
+    )
+    with pytest.raises(ConfigError, match="model: b: its binary input is never negative"):
+        check(TrialConfig(scheme="binarynet", model="relu_under_test.NET"))
+    check(TrialConfig(scheme="binaryconnect", model="relu_under_test.NET"))
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "best"), [([0.5, 0.9, 0.9, 0.6], 2), ([0.4, 0.3, 0.2], 1), ([0.1, 0.2, 0.3], 3), ([0.0, 0.0], 1)]
+)
+def test_the_first_of_the_best_epochs_is_kept(accuracies: list[float], best: int) -> None:
+    class Trainer:
+        current_epoch = 0
+        callback_metrics: ClassVar[dict[str, float]] = {}
+
+    module = QuantModule(torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False)), "fp32")
+    keeper, trainer = training._BestWeights(None), Trainer()
+    for epoch, accuracy in enumerate(accuracies):
+        trainer.current_epoch, trainer.callback_metrics["val/accuracy"] = epoch, accuracy
+        module.model[0].weight.data.fill_(float(epoch + 1))
+        keeper.on_validation_end(trainer, module)  # type: ignore[arg-type]
+    assert keeper.epoch == best
+    assert keeper.state["0.weight"].item() == best
 
 
 def test_changed_code_is_another_trial(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,9 +362,10 @@ def test_check_leaves_the_global_generator_alone() -> None:
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_too_many_calibration_images(tmp_path: Path) -> None:
+def test_too_many_calibration_images() -> None:
     with pytest.raises(ConfigError, match="calibration_images: 2000 images of 1077 training images"):
-        run_trial(config("int8-kl", calibration_images=2000), tmp_path)
+        check(config("int8-kl", calibration_images=2000))
+    check(config("fp32", calibration_images=2000))  # which calibrates nothing
 
 
 def test_calibration_uses_the_named_number_of_training_images() -> None:

@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -93,6 +94,14 @@ def test_a_row_that_is_not_plain_fails_its_trial(fake, workplace):
     planned = trials(fake, workplace, "[fp32]", "[0]", act="tensor")
     (outcome,) = run(InProcessExecutor(setup_in(workplace), fake), planned).outcomes.values()
     assert "not JSON serializable" in outcome.error
+
+
+def test_sources_edited_after_the_plan_fail_the_trial(fake, workplace):
+    (planned,) = trials(fake, workplace, "[fp32]", "[0]")
+    other = replace(planned, id="0" * 16)
+    outcome = run(LocalExecutor(setup_in(workplace), 1), [other]).outcomes[other.id]
+    assert outcome.error == "the sources were edited after the sweep was planned; run it again"
+    assert not (workplace / "ran.txt").exists()
 
 
 def test_an_exception_of_the_observer_leaves_no_worker(fake, workplace):
