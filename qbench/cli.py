@@ -493,6 +493,39 @@ def calibrate(
             print(layers_text(report, f"{rule}, {bits}-bit activations, {weight_bits}-bit weights, {images} images"))
 
 
+@app.command()
+def export_onnx(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help=RUN_HELP, show_default=False)],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="Where the network goes.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Write a trained INT8 network as ONNX with QuantizeLinear and DequantizeLinear nodes.
+
+    \b
+    Example:
+      qbench train --scheme int8-kl
+      qbench export-onnx runs/train --to model.onnx
+
+    Needs the package onnx: pip install 'qbench[onnx]'. Where onnxruntime is installed too, it runs the file over
+    every test image, and the share of equal predictions is shown.
+    """
+    with exit_codes():
+        from qbench.deploy.run import find_run
+        from qbench.onnx_export import export_run
+        from qbench.sweep.plan import make_importable
+
+        make_importable(Path.cwd())
+        made = export_run(find_run(run), to)
+        if as_json:
+            _print_json(made)
+            return
+        print(f"{to}: {made['file_bytes']:,} bytes, {made['nodes']} nodes, opset {made['opset']}")
+        if made["agreement"] is None:
+            print("not run: onnxruntime is not installed")
+        else:
+            print(f"{100 * made['agreement']:.2f} % of {made['images']} test images predicted alike by onnxruntime")
+
+
 # Further commands go here, each with an example in its docstring and `exit_codes()`.
 
 

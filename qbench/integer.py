@@ -117,7 +117,7 @@ class IntegerNetwork:
     def __init__(self, network: nn.Module, device: torch.device | str = "cpu") -> None:
         chain = blocks(network)
         for block in chain:
-            _check(block)
+            check_block(block)
         if chain[-1].pool is not None:
             raise NotIntegerError(f"{chain[-1].name}: a max-pool after the last layer")
         self.device = torch.device(device)
@@ -206,7 +206,8 @@ def agreement(network: nn.Module, images: Tensor, integer: IntegerNetwork | None
     return Agreement(same / len(images), *shares, torch.cat(predicted))
 
 
-def _check(block: Block) -> None:
+def check_block(block: Block) -> None:
+    """Raise a NotIntegerError unless the block computes on calibrated integers, with the reason."""
     layer = block.layer
     for role, quantizer in (("weights", layer.weight_quantizer), ("inputs", layer.input_quantizer)):
         if quantizer is None or (role == "weights" and layer.latent_evaluation):

@@ -1,0 +1,148 @@
+"""ONNX files, run by onnxruntime, against the network they were made from."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner
+
+from qbench import calibration
+from qbench.blocks import UnsupportedStructureError
+from qbench.cli import app
+from qbench.data import source
+from qbench.errors import UserError
+from qbench.folding import fold_batch_norms
+from qbench.integer import NotIntegerError
+from qbench.layers import quant_layers
+from qbench.models import model
+from qbench.onnx_export import export_onnx
+from qbench.schemes import Scheme, apply_scheme, scheme
+from quantizers import LSQ
+from tests.qbench.test_folding import trained_like
+
+onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="the extra 'dev' is not installed")
+
+pytestmark = pytest.mark.filterwarnings("ignore::quantizers.DegenerateKLWarning")
+IMAGES = source("digits").load(0).test.images
+
+
+def quantized(chosen: Scheme, name: str = "digits-convnet", fold: bool = True, **options: Any) -> nn.Module:
+    torch.manual_seed(1)
+    network = trained_like(apply_scheme(model(name).make(options), scheme("fp32")))
+    if fold:
+        fold_batch_norms(network)
+    apply_scheme(network, chosen)
+    calibration.calibrate(network, IMAGES)
+    return network.eval()
+
+
+def run(path: Path, images: torch.Tensor) -> torch.Tensor:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    (scores,) = session.run(["scores"], {"images": images.numpy()})
+    return torch.from_numpy(scores)
+
+
+def assert_same(network: nn.Module, path: Path, images: torch.Tensor = IMAGES) -> None:
+    with torch.no_grad():
+        expected = network(images)
+    found = run(path, images)
+    assert float((found.argmax(1) == expected.argmax(1)).double().mean()) >= 0.999
+    # A sum that lies on a rounding border may turn a code, and with it a score by a level or so.
+    scale = float(expected.abs().max())
+    close = ((found - expected).abs() <= 1e-4 * scale).double().mean()
+    assert close > 0.95
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.02 * scale)
+
+
+@pytest.mark.parametrize(
+    "name", ["int8-minmax", "int8-kl", "int8-percentile", "uint8-kl", "int8-kl-pow2", "int4-weights-mse"]
+)
+def test_onnxruntime_predicts_the_same(name: str, tmp_path: Path) -> None:
+    network = quantized(scheme(name), width=8)
+    export_onnx(network, (1, 8, 8), tmp_path / "net.onnx")
+    assert_same(network, tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"activations": {"name": "int8", "options": {"bits": 4, "rule": "percentile"}}},  # narrower than 8 bits
+        {"network_input": {"name": "int8", "options": {"rule": "percentile", "rule_options": {"percentile": 80.0}}}},
+        {"weights": {"name": "uint8"}, "activations": {"name": "uint8", "options": {"bits": 5}}},
+        {"activation_function": "hardtanh"},
+    ],
+)
+def test_formats_saturate_where_they_should(options: dict[str, Any], tmp_path: Path) -> None:
+    network = quantized(scheme("int8-minmax", **options), "digits-mlp", hidden=24, layers=2)
+    export_onnx(network, (1, 8, 8), tmp_path / "net.onnx")
+    assert_same(network, tmp_path / "net.onnx", 2 * IMAGES)  # twice what was calibrated on
+
+
+def test_batch_norm_may_stand_apart(tmp_path: Path) -> None:
+    network = quantized(scheme("int8-minmax"), fold=False, width=8)
+    export_onnx(network, (1, 8, 8), tmp_path / "net.onnx")
+    assert_same(network, tmp_path / "net.onnx")
+
+
+def test_learned_steps(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = apply_scheme(model("digits-mlp").make({"hidden": 16}), scheme("int8-lsq"))
+    network.train()(IMAGES)
+    assert all(isinstance(layer.input_quantizer, LSQ) for _, layer in quant_layers(network))
+    export_onnx(network.eval(), (1, 8, 8), tmp_path / "net.onnx")
+    assert_same(network, tmp_path / "net.onnx")
+
+
+def test_the_file_holds_integers(tmp_path: Path) -> None:
+    network = quantized(scheme("int8-kl"), width=8)
+    export_onnx(network, (1, 8, 8), tmp_path / "net.onnx")
+    graph = onnx.load(tmp_path / "net.onnx").graph
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count("QuantizeLinear") == 6
+    assert kinds.count("DequantizeLinear") == 6 * 3  # inputs, weights, biases
+    stored = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    codes = stored["conv2.weight.codes"]
+    assert codes.dtype == np.int8
+    assert np.array_equal(codes, network.conv2.quantized_weight().codes.numpy())
+    assert stored["conv2.bias.codes"].dtype == np.int32
+    unit = stored["conv2.weight.scale"] * stored["conv2.input.scale"]
+    np.testing.assert_allclose(stored["conv2.bias.codes"] * unit, network.conv2.bias.detach().numpy(), rtol=1e-5)
+
+
+def test_what_has_no_such_form_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    with pytest.raises(NotIntegerError, match="fc1: its weights are binary"):
+        export_onnx(apply_scheme(model("digits-mlp").make({}), scheme("binarynet")), (1, 8, 8), path)
+    odd = apply_scheme(nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.Sigmoid()), scheme("int8-minmax"))
+    with pytest.raises(UnsupportedStructureError, match="2: Sigmoid is not known here"):
+        export_onnx(odd, (1, 8, 8), path)
+    assert not path.exists()
+    good = quantized(scheme("int8-minmax"), "digits-mlp", hidden=8, layers=1)
+    with pytest.raises(UserError, match="cannot be written"):
+        export_onnx(good, (1, 8, 8), tmp_path / "no" / "folder.onnx")
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(UserError, match=r"pip install 'qbench\[onnx\]'"):
+        export_onnx(nn.Sequential(), (1,), tmp_path / "net.onnx")
+
+
+def test_the_command(tmp_path: Path) -> None:
+    folder, file = tmp_path / "run", tmp_path / "net.onnx"
+    small = ["--model", "digits-mlp", "-o", "model_options.hidden=16", "-o", "model_options.layers=1"]
+    train = ["train", "--scheme", "int8-kl", "--epochs", "2", "--output", str(folder), *small]
+    assert CliRunner().invoke(app, train, env={"WANDB_MODE": "disabled"}).exit_code == 0
+    result = CliRunner().invoke(app, ["export-onnx", str(folder), "--to", str(file)])
+    assert result.exit_code == 0, result.output
+    assert "100.00 % of 360 test images predicted alike by onnxruntime" in " ".join(result.output.split())
+    assert run(file, IMAGES).shape == (360, 10)
