@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import os
 import socket
+import ssl
 import sys
 import time
 import urllib.error
@@ -26,6 +27,10 @@ _ATTEMPTS = 4
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
 # Nobody is there: asking again within seconds does not help, and a machine without a network should hear so at once.
 _UNREACHABLE = {errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH}
+
+
+# What a transfer can end with. Not OSError as a whole: a full disk is no reason to ask again.
+_BROKEN = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError)
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def _from(url: str, file: PublishedFile, part: Path, pause: float, stream: TextI
             if error.code not in _AGAIN:
                 raise _Refused(reason) from error
             continue
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+        except _BROKEN as error:
             cause = error.reason if isinstance(error, urllib.error.URLError) else error
             reason = str(cause) or type(cause).__name__
             if isinstance(cause, socket.gaierror) or getattr(cause, "errno", None) in _UNREACHABLE:
@@ -184,7 +189,8 @@ class _Progress:
             return
         self.shown = step
         amount = f"{step} % of {total / 1e6:.1f} MB" if total else f"{have / 1e6:.0f} MB"
-        self.stream.write(f"\rdownloading {self.name}: {amount}" if self.terminal else f"{self.name}: {amount}\n")
+        line = f"downloading {self.name}: {amount}"
+        self.stream.write(f"\r{line}" if self.terminal else f"{line}\n")
         self.stream.flush()
 
     def end(self, have: int) -> None:

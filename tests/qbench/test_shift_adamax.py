@@ -73,6 +73,25 @@ def test_a_long_trace_of_many_parameters(dtype):
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-5 if dtype == torch.float32 else 1e-12)
 
 
+def test_large_parameters_and_other_layouts_step_like_small_ones():
+    """More than a block of numbers, not a multiple of it, and a layout that is not contiguous: bit for bit."""
+    values, gradient = torch.randn(3, 7, 61, 57), torch.randn(2, 3, 7, 61, 57)
+    whole = nn.Parameter(values.clone())
+    last = nn.Parameter(values.clone(memory_format=torch.channels_last))
+    single = [nn.Parameter(part.clone()) for part in values.flatten().split(1000)]
+    optimizer = ShiftAdaMax([whole, last, *single])
+    for step in range(2):
+        whole.grad, last.grad = gradient[step].clone(), gradient[step].clone(memory_format=torch.channels_last)
+        for each, part in zip(single, gradient[step].flatten().split(1000), strict=True):
+            each.grad = part.clone()
+        optimizer.step()
+    assert whole.numel() > 2**16
+    assert not last.is_contiguous()
+    assert torch.equal(whole, last)
+    assert torch.equal(whole.flatten(), torch.cat(single))
+    assert not torch.equal(whole, values)
+
+
 def test_a_zero_gradient_from_the_start_moves_nothing():
     p = parameter(0.5, -0.5)
     optimizer = ShiftAdaMax([p])

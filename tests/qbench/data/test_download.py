@@ -35,7 +35,7 @@ def test_a_file_is_downloaded_once(tmp_path, server, kit):
     assert target.read_bytes() == CONTENT
     assert server.requests == [("digits.bin", None)]
     assert left_in(target.parent) == ["digits.bin"]
-    assert said.getvalue().splitlines()[-1] == "digits.bin: 100 % of 0.7 MB"
+    assert said.getvalue().splitlines()[-1] == "downloading digits.bin: 100 % of 0.7 MB"
 
 
 def test_a_broken_transfer_goes_on_where_it_stopped(tmp_path, server, kit):

@@ -87,7 +87,7 @@ def test_it_is_downloaded_when_absent(small, data_folder, server, kit, monkeypat
     assert sorted(name for name, _ in server.requests) == sorted(file.name for file in files)
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "train-images-idx3-ubyte.gz: 100 % of" in captured.err
+    assert "downloading train-images-idx3-ubyte.gz: 100 % of" in captured.err
 
 
 def test_absent_and_offline_it_names_the_files_and_the_folder(small, data_folder):
