@@ -95,6 +95,8 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+# Parts of qbench in which no figure of a trial is made.
+_NO_FIGURES = ("cli.py", "bench.py", "report/", "sweep/", "claims/", "deploy/")
 _SOURCES = frozenset({".py", ".cpp", ".h", ".cu", ".cuh"})
 
 
@@ -102,7 +104,7 @@ _SOURCES = frozenset({".py", ".cpp", ".h", ".cu", ".cuh"})
 def code_digest() -> str:
     """Identity of the code that produces figures: the version and the sources of the three packages.
 
-    The kernels' C++ and CUDA count, the command line and the reports do not: they change no figure. Read once a
+    The kernels' C++ and CUDA count; the command line, reports and exports do not: they change no figure. Read once a
     process: sources edited later are not the code that it runs.
     """
     hashed = hashlib.sha256(qbench.__version__.encode())
@@ -110,7 +112,7 @@ def code_digest() -> str:
         root = Path(package.__path__[0])
         for path in sorted(path for path in root.rglob("*") if path.suffix in _SOURCES):
             name = path.relative_to(root).as_posix()
-            if package is qbench and (name == "cli.py" or name.startswith(("report/", "sweep/", "claims/"))):
+            if package is qbench and name.startswith(_NO_FIGURES):
                 continue
             hashed.update(f"{package.__name__}/{name}\0".encode() + path.read_bytes() + b"\0")
     return hashed.hexdigest()[:16]
