@@ -10,7 +10,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from qbench.shifts import elementwise_ap2
-from quantizers import ap2
+
+
+def _shift(x: Tensor) -> Tensor:
+    """AP2 of a channel's factor; a NaN stays one. By bits, because inductor cannot compile `quantizers.ap2`'s frexp."""
+    return torch.where(x.isnan(), x, elementwise_ap2(x)).detach()
 
 
 class _ShiftNormalize(torch.autograd.Function):
@@ -26,8 +30,8 @@ class _ShiftNormalize(torch.autograd.Function):
         centred = x - mean
         shifted = elementwise_ap2(centred)
         inverse = ((centred * shifted).mean(over, keepdim=True) + eps).rsqrt()
-        scale = ap2(inverse)
-        gamma = None if weight is None else ap2(weight).view(columns)
+        scale = _shift(inverse)
+        gamma = None if weight is None else _shift(weight).view(columns)
         y = centred.mul_(scale if gamma is None else scale * gamma)  # exact: by a power of two
         if bias is not None:
             y += bias.view(columns)
@@ -121,8 +125,8 @@ class _ShiftBatchNorm(_BatchNorm):
         """
         if self.running_inverse_std is None:
             raise ValueError("ShiftBatchNorm without running statistics has no fixed factor")
-        scale = ap2(self.running_inverse_std)
-        return scale if self.weight is None else scale * ap2(self.weight)
+        scale = _shift(self.running_inverse_std)
+        return scale if self.weight is None else scale * _shift(self.weight)
 
 
 class ShiftBatchNorm1d(_ShiftBatchNorm, nn.BatchNorm1d):

@@ -237,6 +237,22 @@ def test_nan_is_passed_on():
     assert y[:, [0, 2]].isfinite().all()
 
 
+def test_a_nan_parameter_is_passed_on():
+    norm = ShiftBatchNorm1d(2)
+    nn.init.constant_(norm.weight, torch.nan)
+    x = torch.randn(8, 2)
+    assert norm(x).isnan().all()
+    assert norm.eval()(x).isnan().all()
+
+
+def test_the_gradient_of_evaluation_does_not_reach_gamma():
+    """Its AP2 is a constant there, as in training's formula for x; β's gradient is the plain one."""
+    norm = ShiftBatchNorm1d(3).eval()
+    norm(torch.randn(4, 3)).sum().backward()
+    assert norm.weight.grad is None
+    assert norm.bias.grad.tolist() == [4, 4, 4]
+
+
 def test_sixteen_bits_are_normalized_in_float32():
     x = torch.randn(32, 4).bfloat16()
     low, high = ShiftBatchNorm1d(4), ShiftBatchNorm1d(4)
@@ -261,3 +277,16 @@ def test_elementwise_ap2_at_its_turning_points():
     assert torch.equal(elementwise_ap2(x), ap2(x))
     assert torch.equal(elementwise_ap2(-x), ap2(-x))
     assert torch.equal(elementwise_ap2(x.double()), ap2(x.double()))
+
+
+def test_it_compiles_to_one_graph():
+    plain, compiled = norm_for((8, 5), torch.float32), norm_for((8, 5), torch.float32)
+    graph = torch.compile(compiled, fullgraph=True, backend="aot_eager")
+    x = draw((8, 5)).float()
+    first, again = x.clone().requires_grad_(), x.clone().requires_grad_()
+    y, y_again = plain(first), graph(again)
+    torch.testing.assert_close(y, y_again)
+    y.square().sum().backward()
+    y_again.square().sum().backward()
+    torch.testing.assert_close(first.grad, again.grad, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(plain.running_inverse_std, compiled.running_inverse_std)

@@ -62,6 +62,7 @@ def test_a_server_without_ranges_sends_all_again(tmp_path, server, kit):
     server.script = [kit.cut_after(5000), kit.without_ranges]
     fetch(file, tmp_path / "a", pause=PAUSE, stream=io.StringIO())
     assert (tmp_path / "a").read_bytes() == CONTENT
+    assert len(server.requests) == 2
 
 
 def test_failures_of_the_server_are_retried(tmp_path, server, kit):
