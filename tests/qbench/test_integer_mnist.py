@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from qbench import calibration
-from qbench.data import source
+from qbench.data import Examples, Splits, source
 from qbench.folding import fold_batch_norms
 from qbench.integer import agreement
 from qbench.schemes import apply_scheme, scheme
@@ -23,7 +24,27 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def trained(images: torch.Tensor, labels: torch.Tensor) -> nn.Sequential:
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that share cores with other processes wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return source("mnist").load(0)
+
+
+@pytest.fixture(scope="module")
+def train(splits: Splits) -> Examples:
+    return splits.train[torch.arange(6000)]
+
+
+@pytest.fixture(scope="module")
+def trained(train: Examples) -> nn.Sequential:
     """A small network after one short pass; BatchNorm after its pool, as in the papers' networks."""
     torch.manual_seed(0)
     network = nn.Sequential(
@@ -38,7 +59,7 @@ def trained(images: torch.Tensor, labels: torch.Tensor) -> nn.Sequential:
         nn.Linear(784, 10),
     )
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
-    for batch, truth in zip(images.split(64), labels.split(64), strict=True):
+    for batch, truth in zip(train.images.split(64), train.labels.split(64), strict=True):
         optimizer.zero_grad()
         F.cross_entropy(network(batch), truth).backward()
         optimizer.step()
@@ -46,10 +67,10 @@ def trained(images: torch.Tensor, labels: torch.Tensor) -> nn.Sequential:
 
 
 @pytest.mark.parametrize("negative_gammas", [False, True])
-def test_at_least_999_of_1000_predictions_agree(negative_gammas: bool) -> None:
-    splits = source("mnist").load(0)
-    images, train = splits.test.images, splits.train[torch.arange(6000)]
-    network = trained(train.images, train.labels)
+def test_at_least_999_of_1000_predictions_agree(
+    negative_gammas: bool, splits: Splits, train: Examples, trained: nn.Sequential
+) -> None:
+    images, network = splits.test.images, copy.deepcopy(trained)
     if negative_gammas:
         network[5].weight.data[::2] *= -1  # these channels' pools take the smallest
     fold_batch_norms(network)
@@ -65,11 +86,9 @@ def test_at_least_999_of_1000_predictions_agree(negative_gammas: bool) -> None:
     assert float((found.predicted == float_predictions).double().mean()) > (0.97 if negative_gammas else 0.99)
 
 
-def test_a_constant_background_fools_the_kl_rule() -> None:
+def test_a_constant_background_fools_the_kl_rule(splits: Splits, train: Examples, trained: nn.Sequential) -> None:
     """docs/int8.md: the background's activation is one value, a spike that is not at zero; other rules do not mind."""
-    splits = source("mnist").load(0)
-    train, validation = splits.train[torch.arange(6000)], splits.validation[torch.arange(2000)]
-    network = trained(train.images, train.labels)
+    validation, network = splits.validation[torch.arange(2000)], copy.deepcopy(trained)
     fold_batch_norms(network)
     thresholds, accuracies = {}, {}
     for rule in ("minmax", "percentile", "mse", "kl"):
