@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -42,16 +41,21 @@ def local_contrast(images: Tensor, *, size: int = 7, sigma: float = 2.0, thresho
     """
     if size % 2 == 0:
         raise ValueError(f"size must be odd, got {size}")
-    at = torch.arange(size, dtype=torch.float32) - size // 2
-    window = (-at.square() / (2 * sigma**2)).exp()
-    window /= window.sum()
-    shape = images.shape
-    x = images.to(torch.float32).reshape(-1, 1, *shape[2:])
+    x = images.to(torch.float32)
+    # The window is a product of two rows, and each pass a product with a band matrix: conv2d of one channel is far slower.
+    down, across = (_smoothing(length, size, sigma) for length in x.shape[2:])
 
-    def smooth(values: Tensor) -> Tensor:  # the window is a product of two rows
-        across = F.conv2d(values, window.view(1, 1, 1, size), padding=(0, size // 2))
-        return F.conv2d(across, window.view(1, 1, size, 1), padding=(size // 2, 0))
+    def smooth(values: Tensor) -> Tensor:
+        return down @ (values @ across.T)
 
     deviation = smooth(x.square()).clamp_min_(0).sqrt_()
     floor = deviation.mean((2, 3), keepdim=True).clamp_min_(threshold)
-    return ((x - smooth(x)) / torch.maximum(deviation, floor)).reshape(shape)
+    return (x - smooth(x)) / torch.maximum(deviation, floor)
+
+
+def _smoothing(length: int, size: int, sigma: float) -> Tensor:
+    """The matrix [length, length] that smooths a column of pixels by a Gaussian window, with zeros beyond its ends."""
+    distance = torch.arange(length).unsqueeze(0) - torch.arange(length).unsqueeze(1)
+    weights = (-torch.arange(-(size // 2), size // 2 + 1, dtype=torch.float64).square() / (2 * sigma**2)).exp()
+    band = (-distance.double().square() / (2 * sigma**2)).exp() * (distance.abs() <= size // 2)
+    return (band / weights.sum()).to(torch.float32)
