@@ -42,7 +42,7 @@ def local_contrast(images: Tensor, *, size: int = 7, sigma: float = 2.0, thresho
     if size % 2 == 0:
         raise ValueError(f"size must be odd, got {size}")
     x = images.to(torch.float32)
-    # The window is a product of two rows, and each pass a product with a band matrix: conv2d of one channel is far slower.
+    # The window is a product of two rows; a pass is a product with a band matrix, far faster than a one-channel conv2d.
     down, across = (_smoothing(length, size, sigma) for length in x.shape[2:])
 
     def smooth(values: Tensor) -> Tensor:
