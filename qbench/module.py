@@ -91,6 +91,14 @@ class QuantModule(pl.LightningModule):
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self._losses: list[Tensor] = []
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning sets this name around every hook, some fifty times a step. nn.Module would each time search its
+        # parameters, modules and buffers for it, which shows beside a small network's step.
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     # The two methods that a new quantizer overrides.
 
     def weight_quantizer(self, layer: QuantLayer) -> Quantizer | None:
