@@ -122,7 +122,7 @@ def digits_mlp(hidden: int = 256, layers: int = 3) -> nn.Module:
     return _mlp(64, hidden, layers, 10, 0.0, 0.0)
 
 
-def digits_convnet(width: int = 64) -> nn.Module:
+def digits_convnet(width: int = 48) -> nn.Module:
     return _convnet(1, 8, (width, 2 * width), (4 * width,), 10)
 
 
@@ -140,7 +140,7 @@ def svhn_convnet(width: int = 64) -> nn.Module:
 
 MODELS.add("digits-mlp", Model(digits_mlp, (1, 8, 8), 10, "64 - 3×256 - 10, for 8×8 images"))
 MODELS.add(
-    "digits-convnet", Model(digits_convnet, (1, 8, 8), 10, "(2×64C3)-MP2-(2×128C3)-MP2-256FC-10, for 8×8 images")
+    "digits-convnet", Model(digits_convnet, (1, 8, 8), 10, "(2×48C3)-MP2-(2×96C3)-MP2-192FC-10, for 8×8 images")
 )
 MODELS.add("mnist-mlp", Model(mnist_mlp, (1, 28, 28), 10, "784 - 3×4096 - 10 with dropout (BinaryNet's MNIST net)"))
 MODELS.add(

@@ -52,6 +52,12 @@ def test_every_command_named_has_help_with_an_example(command: str) -> None:
     assert f"qbench {command}" in done.stdout
 
 
+def test_the_table_of_the_sweep_is_there() -> None:
+    printed = README.partition("What `make sweep` prints")[2].partition("## ")[0]
+    for scheme in ("fp32", "binaryconnect-stochastic", "binarynet", "int8-kl"):
+        assert re.search(rf"^{scheme} +\d\d\.\d\d %", printed, flags=re.MULTILINE), scheme
+
+
 def test_every_file_linked_exists() -> None:
     links = re.findall(r"\]\(([^)#]+)", README)
     assert links
