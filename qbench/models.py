@@ -139,9 +139,7 @@ def svhn_convnet(width: int = 64) -> nn.Module:
 
 
 MODELS.add("digits-mlp", Model(digits_mlp, (1, 8, 8), 10, "64 - 3×256 - 10, for 8×8 images"))
-MODELS.add(
-    "digits-convnet", Model(digits_convnet, (1, 8, 8), 10, "(2×48C3)-MP2-(2×96C3)-MP2-192FC-10, for 8×8 images")
-)
+MODELS.add("digits-convnet", Model(digits_convnet, (1, 8, 8), 10, "(2×48C3)-MP2-(2×96C3)-MP2-192FC-10, for 8×8 images"))
 MODELS.add("mnist-mlp", Model(mnist_mlp, (1, 28, 28), 10, "784 - 3×4096 - 10 with dropout (BinaryNet's MNIST net)"))
 MODELS.add(
     "cifar10-convnet",
