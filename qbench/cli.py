@@ -105,7 +105,7 @@ def sweep(
     Example:
       qbench sweep sweeps/binary_vs_int8.yaml
       qbench sweep sweeps/binary_vs_int8.yaml --dry-run
-      qbench sweep my.yaml --max-runs 4 --workers 2 --output /tmp/try
+      qbench sweep my.yaml --max-runs 4 --workers 2 --output runs/try
 
     Trials that are done are never run again: stop with Ctrl-C, go on with the same command. Failed trials are tried
     again. Each trial is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise.
