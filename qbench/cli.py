@@ -395,7 +395,10 @@ def doctor(as_json: Json = False) -> None:
             print("\n".join(doctor_lines(found)))
 
 
-bench = typer.Typer(no_args_is_help=True, help="Time kernels and networks on this machine.")
+bench = typer.Typer(
+    no_args_is_help=True,
+    help="Time kernels and networks on this machine.\n\n\b\nExample:\n  qbench bench kernels --threads 1",
+)
 app.add_typer(bench, name="bench")
 
 

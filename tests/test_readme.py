@@ -45,7 +45,7 @@ def test_the_library_example_runs(tmp_path: Path) -> None:
     assert "test/accuracy" in done.stdout
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"^qbench (\w+)", README, flags=re.MULTILINE))))
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"^qbench ([\w-]+)", README, flags=re.MULTILINE))))
 def test_every_command_named_has_help_with_an_example(command: str) -> None:
     done = subprocess.run([*QBENCH, command, "--help"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
