@@ -35,9 +35,11 @@ from quantizers.range_rules import RANGE_RULES, RangeRule
 from quantizers.ranges import Range
 from quantizers.registered import QUANTIZERS, make, register
 from quantizers.registry import Registry, UnknownNameError
+from quantizers.scaled_sign import ScaledSign, mean_magnitude
 from quantizers.sign import Sign, sign, sign_ste
 from quantizers.sqnr import sqnr_db
 from quantizers.stochastic_sign import StochasticSign, hard_sigmoid, stochastic_sign
+from quantizers.tanh_sign import TanhSign
 from quantizers.ternary import Ternary, ternary_codes, ternary_step
 from quantizers.uniform import QuantizerState, Uniform, UnsignedUniform, fake_quantize
 
@@ -68,8 +70,10 @@ __all__ = [
     "Range",
     "RangeRule",
     "Registry",
+    "ScaledSign",
     "Sign",
     "StochasticSign",
+    "TanhSign",
     "Ternary",
     "Uniform",
     "UnknownNameError",
@@ -85,6 +89,7 @@ __all__ = [
     "kl_threshold",
     "learned_step_quantize",
     "make",
+    "mean_magnitude",
     "multiply_by_fixed_point",
     "register",
     "requantize",

@@ -1,0 +1,57 @@
+"""Binarization with a scale per output channel."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from quantizers.formats import BINARY
+from quantizers.quantized import Quantized
+from quantizers.registered import register
+from quantizers.sign import Sign, sign
+
+
+def mean_magnitude(weight: Tensor) -> Tensor:
+    """`α = mean |w|` of each output channel (axis 0), shape [N, 1, ...]; differentiable.
+
+    With B = sign(W) it is the α that minimises `|W - α·B|²`. Source: XNOR-Net (arXiv 1603.05279) eq. 6.
+    """
+    return weight.abs().mean(dim=tuple(range(1, weight.dim())), keepdim=True)
+
+
+@register("scaled_sign")
+class ScaledSign(Sign):
+    """Sign of a weight times the mean magnitude of its output channel (axis 0).
+
+    Forward: `q(w) = α·sign(w)`, `α = mean |w|` over the channel.
+    Backward: through both factors, the sign by `Sign`'s estimator e (1[|w| <= 1], or 1):
+    `dL/dw = g·α·e(w) + sgn(w)·mean(g·sign(w))`, where sgn(0) = 0, the derivative of |w|.
+
+    The codes are -1 and +1 with α as their scale, 4 bytes a channel. XNOR-Net scales activations too, which gives every
+    position its own factor and no exact integer product; this quantizer is for weights.
+
+    Args:
+        estimator, clip: as for `Sign`.
+
+    Raises:
+        ValueError: from `forward` and `quantize`, for a tensor of fewer than two dimensions.
+
+    Source: Rastegari et al., XNOR-Net (arXiv 1603.05279) section 3.1.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        _check(x)
+        return mean_magnitude(x) * super().forward(x)
+
+    @torch.no_grad()
+    def quantize(self, x: Tensor) -> Quantized:
+        """Codes -1 and +1 (int8), scale α [N, 1, ...]."""
+        _check(x)
+        return Quantized(sign(x).to(torch.int8), mean_magnitude(x), None, BINARY)
+
+
+def _check(weight: Tensor) -> None:
+    if weight.dim() < 2:
+        raise ValueError(
+            f"expected a weight of at least 2 dimensions, output channels first, got {tuple(weight.shape)}"
+        )
