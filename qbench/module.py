@@ -10,7 +10,7 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
-from qbench.errors import TrainingError
+from qbench.errors import ConfigError, TrainingError
 from qbench.folding import fold_batch_norms
 from qbench.layers import QuantLayer, quant_layers
 from qbench.schemes import (
@@ -22,7 +22,8 @@ from qbench.schemes import (
     initialize,
 )
 from qbench.schemes import scheme as named_scheme
-from quantizers import LSQ, Quantizer
+from qbench.shift_adamax import ShiftAdaMax, halving
+from quantizers import LSQ, Quantizer, TanhSign
 
 # Adam moves a parameter by about the learning rate whatever its gradient's scale, LSQ's g included, and a step of
 # 8 bits is near 0.01 where weights are near 0.1. Chosen on digits' validation set: see docs/decisions.md.
@@ -47,7 +48,7 @@ class QuantModule(pl.LightningModule):
     ...     def weight_quantizer(self, layer):
     ...         return MyQuantizer() if layer.position > 0 else None
 
-    Training: squared hinge loss, Adam, a learning rate that decays exponentially per epoch, updates of quantized
+    Training: squared hinge loss; the scheme's optimizer, learning rate and its decay per epoch; updates of quantized
     layers scaled as the scheme says; after each optimizer step the latent weights are clipped. A post-training scheme
     trains the float network; `quantize` and `qbench.calibration.calibrate` then quantize it.
 
@@ -59,6 +60,7 @@ class QuantModule(pl.LightningModule):
         seed: of the latent weights and the stochastic quantizers.
 
     Raises:
+        ConfigError: a model that cannot be quantized; a learning_rate_end where the scheme halves the rate.
         TrainingError: after an epoch whose mean loss or a parameter is infinite or NaN.
 
     Logs: `train/loss`, `val/accuracy`, `test/accuracy` (fractions) per epoch.
@@ -78,6 +80,11 @@ class QuantModule(pl.LightningModule):
         self.scheme = named_scheme(scheme) if isinstance(scheme, str) else scheme
         self.seed = seed
         self.learning_rate = learning_rate or self.scheme.learning_rate
+        if learning_rate_end is not None and self.scheme.halve_every is not None:
+            raise ConfigError(
+                f"{self.scheme.name} halves its rate every {self.scheme.halve_every} epochs; set halve_every in place",
+                "learning_rate_end",
+            )
         decay = self.scheme.learning_rate_end / self.scheme.learning_rate
         self.learning_rate_end = learning_rate_end or self.learning_rate * decay
         self.model = model
@@ -130,6 +137,11 @@ class QuantModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self._losses.clear()
+        if self.scheme.relaxed_share:
+            relaxed = self.current_epoch < self.scheme.relaxed_share * self._epochs()
+            for module in self.modules():
+                if isinstance(module, TanhSign):
+                    module.relaxed = relaxed
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
@@ -177,12 +189,32 @@ class QuantModule(pl.LightningModule):
             layer.clip_latent_()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        optimizer = torch.optim.Adam(self.parameter_groups(), fused=True)
-        decay = (self.learning_rate_end / self.learning_rate) ** (1 / max(self._epochs(), 1))
-        return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)}
+        groups = self.parameter_groups()
+        optimizer: torch.optim.Optimizer
+        if self.scheme.optimizer == "adam":
+            optimizer = torch.optim.Adam(groups, fused=True)
+        elif self.scheme.optimizer == "sgd":
+            optimizer = torch.optim.SGD(groups, fused=True)
+        else:
+            optimizer = ShiftAdaMax(groups)
+        scheduler: torch.optim.lr_scheduler.LRScheduler
+        if self.scheme.halve_every is not None:
+            scheduler = halving(optimizer, self.scheme.halve_every)
+        else:
+            decay = (self.learning_rate_end / self.learning_rate) ** (1 / max(self._epochs(), 1))
+            scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def rate_after(self, epochs: int) -> float:
+        """The learning rate after a training of so many epochs."""
+        if self.scheme.halve_every is not None:
+            return self.learning_rate * 0.5 ** (epochs // self.scheme.halve_every)
+        return self.learning_rate_end
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The trainable parameters with their learning rates: quantized layers' weights scaled as the scheme says.
+
+        ShiftAdaMax takes the scale apart from the rate, for it rounds both by AP2.
 
         Learned steps (LSQ) move at `STEP_RATE` of the rate and never decay: decay would shrink the range.
         """
@@ -197,7 +229,10 @@ class QuantModule(pl.LightningModule):
             if parameter.requires_grad and parameter not in steps:
                 groups.setdefault(scales.get(parameter, 1.0), []).append(parameter)
         found: list[dict[str, Any]] = [
-            {"params": each, "lr": self.learning_rate * scale} for scale, each in groups.items()
+            {"params": each, "lr": self.learning_rate, "scale": scale}
+            if self.scheme.optimizer == "shift-adamax"
+            else {"params": each, "lr": self.learning_rate * scale}
+            for scale, each in groups.items()
         ]
         if steps:
             learned = [parameter for parameter in self.parameters() if parameter in steps]

@@ -9,12 +9,14 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 import quantizers
 from qbench.errors import ConfigError, config_error
 from qbench.layers import Activation, QuantLayer, from_float, quant_layers
 from qbench.lookup import lookup
 from qbench.seeds import derive
+from qbench.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 from quantizers import Quantizer, Registry
 
 
@@ -61,9 +63,14 @@ class Scheme(BaseModel):
         first_layer, last_layer: "same" as the others, or "float": weights and input (the last layer's) stay float32.
         activation_function: what fills the model's activation slots. A binary activation replaces the ReLU: identity.
         stage: "training" quantizes in training; "post-training" trains the float network and quantizes it then.
+        norm: "shift" makes every BatchNorm before the last quantizable layer shift-based; "none" leaves all out.
+        norm_momentum: of BatchNorm's running averages, in torch's sense; None keeps the model's (shift-based: 1/8).
+        optimizer: "adam", "shift-adamax", or "sgd" without momentum.
+        relaxed_share: share of the epochs in which quantizers that have a relaxed form (`TanhSign`) train with it.
         initial_weights: "uniform" draws latent weights from U(-1, 1); "default" keeps torch's.
         learning_rate_scale: "glorot" multiplies a quantized layer's update by sqrt((fan_in + fan_out) / 1.5).
         learning_rate, learning_rate_end: of the first epoch and after the last; decays exponentially per epoch.
+        halve_every: instead, the rate is halved every so many epochs, and learning_rate_end has no say.
         epoch_factor: epochs for each epoch of the budget; 1 unless a scheme cannot converge within it.
         evaluation_weights: "quantized", or "latent": evaluation uses the real-valued weights.
         fold_batch_norm: post-training: BatchNorm goes into weights and bias before they are quantized.
@@ -85,10 +92,15 @@ class Scheme(BaseModel):
     last_layer: Literal["same", "float"] = "same"
     activation_function: Literal["relu", "hardtanh", "identity"] = "relu"
     stage: Literal["training", "post-training"] = "training"
+    norm: Literal["batch", "shift", "none"] = "batch"
+    norm_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
+    optimizer: Literal["adam", "shift-adamax", "sgd"] = "adam"
+    relaxed_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     initial_weights: Literal["default", "uniform"] = "default"
     learning_rate_scale: Literal["none", "glorot"] = "none"
     learning_rate: Rate = 3e-3
     learning_rate_end: Rate = 3e-5
+    halve_every: Annotated[int, Field(ge=1)] | None = None
     epoch_factor: Annotated[int, Field(ge=1)] = 1
     evaluation_weights: Literal["quantized", "latent"] = "quantized"
     fold_batch_norm: bool = False
@@ -185,8 +197,8 @@ def apply_scheme(
     """Quantize `model` in place as `scheme` says, and return it.
 
     Its `nn.Linear` and `nn.Conv2d` become quantizable (parameters kept); every layer, in the order of declaration,
-    gets a weight and an input quantizer; activation slots (`Activation`, `nn.ReLU`) get the scheme's function. Weights
-    are not initialized here: see `initialize`.
+    gets a weight and an input quantizer; activation slots (`Activation`, `nn.ReLU`) get the scheme's function, and
+    BatchNorms its kind of norm. Weights are not initialized here: see `initialize`.
 
     Args:
         seed: of the stochastic quantizers; each layer draws from its own stream.
@@ -247,6 +259,36 @@ def _make_quantizable(model: nn.Module, scheme: Scheme) -> None:
                 setattr(module, name, replaced.setdefault(child, from_float(child)))
             elif isinstance(child, Activation | nn.ReLU):
                 setattr(module, name, replaced.setdefault(child, Activation(scheme.activation_function)))
+    _replace_norms(model, scheme)
+
+
+def _replace_norms(model: nn.Module, scheme: Scheme) -> None:
+    """The scheme's kind of norm. The output layer's stays plain BatchNorm, as in the authors' shift-based networks."""
+    hidden: set[nn.Module] = set()
+    waiting: set[nn.Module] = set()  # norms of which it is not known yet whether a layer follows
+    for module in model.modules():
+        if isinstance(module, QuantLayer):
+            hidden |= waiting
+        elif isinstance(module, _BatchNorm):
+            waiting.add(module)
+    replaced: dict[nn.Module, nn.Module] = {}
+    for module in list(model.modules()):
+        for name, child in module._modules.items():
+            if isinstance(child, _BatchNorm):
+                if child not in replaced:
+                    replaced[child] = _norm(child, scheme, child in hidden)
+                setattr(module, name, replaced[child])
+
+
+def _norm(norm: _BatchNorm, scheme: Scheme, hidden: bool) -> nn.Module:
+    if scheme.norm == "none":
+        return nn.Identity()
+    if scheme.norm == "shift" and hidden and type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d):
+        kind = ShiftBatchNorm1d if isinstance(norm, nn.BatchNorm1d) else ShiftBatchNorm2d
+        norm = kind.from_batch_norm(norm)
+    if scheme.norm_momentum is not None:
+        norm.momentum = scheme.norm_momentum
+    return norm
 
 
 @torch.no_grad()
@@ -318,6 +360,63 @@ _add(
         learning_rate_scale="glorot",
         learning_rate=1e-2,
         learning_rate_end=1e-4,
+    )
+)
+_add(
+    Scheme(
+        name="bnn-shift",
+        description="±1 weights, ±1 activations drawn in training, shift-based BatchNorm and AdaMax (BNN, Torch7)",
+        weights=_SIGN_WEIGHTS,
+        activations=QuantizerSpec(name="stochastic_sign"),
+        activation_function="identity",
+        norm="shift",
+        optimizer="shift-adamax",
+        initial_weights="uniform",
+        learning_rate_scale="glorot",
+        learning_rate=2.0**-6,
+        halve_every=10,
+    )
+)
+_add(
+    Scheme(
+        name="xnor-net",
+        description="binarynet with a scale per output channel, the mean magnitude of its latent weights (XNOR-Net)",
+        weights=QuantizerSpec(name="scaled_sign", options={"estimator": "identity"}),
+        activations=_SIGN_ACTIVATIONS,
+        activation_function="identity",
+        initial_weights="uniform",
+        learning_rate_scale="glorot",
+        learning_rate=1e-2,
+        learning_rate_end=1e-4,
+    )
+)
+_add(
+    Scheme(
+        name="ternary-binary",
+        description="weights -Δ, 0, +Δ and ±1 activations (Hwang & Sung)",
+        weights=QuantizerSpec(name="ternary", options={"channel_axis": 0}),
+        activations=_SIGN_ACTIVATIONS,
+        activation_function="identity",
+    )
+)
+_add(
+    Scheme(
+        name="bitwise",
+        description="tanh-compressed real weights and activations first, then their signs (Kim & Smaragdis)",
+        weights=QuantizerSpec(name="tanh_sign"),
+        activations=QuantizerSpec(name="tanh_sign"),
+        activation_function="identity",
+        relaxed_share=0.5,
+    )
+)
+_add(
+    Scheme(
+        name="binarize-after",
+        description="trained in float32 with hard tanh, binarized afterwards with a scale per channel: fails",
+        weights=QuantizerSpec(name="scaled_sign"),
+        activations=_SIGN_ACTIVATIONS,
+        activation_function="hardtanh",
+        stage="post-training",
     )
 )
 # INT8. Weights have a scale per output channel and keep their full range; activations have one per tensor.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +76,18 @@ class _ShiftBatchNorm(_BatchNorm):
         self.register_buffer("running_var", None)
         inverse = torch.ones_like(self.running_mean) if self.running_mean is not None else None
         self.register_buffer("running_inverse_std", inverse)
+
+    @classmethod
+    def from_batch_norm(cls, norm: _BatchNorm) -> Self:
+        """The shift-based norm in the place of a plain one: its γ and β (shared), its statistics; the own ε, momentum."""
+        new = cls(norm.num_features, affine=norm.affine, track_running_stats=norm.track_running_stats)
+        new.weight, new.bias = norm.weight, norm.bias
+        if norm.running_mean is not None and new.running_mean is not None:
+            assert norm.running_var is not None
+            assert new.running_inverse_std is not None
+            new.running_mean.copy_(norm.running_mean)
+            new.running_inverse_std.copy_((norm.running_var + new.eps).rsqrt())
+        return new.train(norm.training)
 
     def reset_running_stats(self) -> None:
         """Mean 0 and 1/σ 1, as before any batch."""

@@ -514,7 +514,7 @@ def _evaluate(parts: Parts, module: QuantModule, splits: Splits, trained: Traine
         "training/epochs": parts.epochs,
         "training/best_epoch": trained.epoch,
         "training/learning_rate_start": module.learning_rate,
-        "training/learning_rate_end": module.learning_rate_end,
+        "training/learning_rate_end": module.rate_after(parts.epochs),
         **estimate_network(network, parts.model.input_shape, float_network=float_network).figures(
             parts.config.batch_size
         ),

@@ -12,11 +12,12 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from qbench.data import source
-from qbench.errors import TrainingError
+from qbench.errors import ConfigError, TrainingError
 from qbench.layers import QuantLayer, quant_layers
 from qbench.models import model
 from qbench.module import STEP_RATE, QuantModule, squared_hinge
 from qbench.schemes import glorot_scale, scheme
+from qbench.shift_adamax import ShiftAdaMax
 from quantizers import Quantizer, Sign
 
 # Lightning's advice on loaders and folders that these small runs do not need.
@@ -265,3 +266,61 @@ def test_learned_steps_begin_at_the_data_and_learn() -> None:
     assert float(quantizer.step) == pytest.approx(2 * float(images.mean()) / 127**0.5, rel=1e-5)
     loss.backward()
     assert float(quantizer.step.grad.abs()) > 0
+
+
+def test_shift_adamax_gets_rate_and_scale_apart_and_halves(tmp_path: Path) -> None:
+    module = small("bnn-shift")
+    scale = {parameter: group["scale"] for group in module.parameter_groups() for parameter in group["params"]}
+    for _, layer in quant_layers(module.model):
+        assert scale[layer.weight] == pytest.approx(glorot_scale(layer.weight))
+    assert {group["lr"] for group in module.parameter_groups()} == {2**-6}
+    module = small(scheme("bnn-shift", halve_every=2))
+    rates = []
+
+    class Watch(pl.Callback):
+        def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            rates.extend({group["lr"] for group in trainer.optimizers[0].param_groups})
+
+    fit = trainer(tmp_path, max_epochs=5, callbacks=[Watch()])
+    fit.fit(module, loader())
+    assert isinstance(module.optimizers().optimizer, ShiftAdaMax)
+    assert rates == [2**-6, 2**-6, 2**-7, 2**-7, 2**-8]
+    assert module.rate_after(5) == 2**-8
+    assert small("binarynet", learning_rate=1e-2, learning_rate_end=1e-4).rate_after(5) == 1e-4
+
+
+def test_a_halved_rate_has_no_end(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="learning_rate_end: bnn-shift halves its rate every 10 epochs"):
+        small("bnn-shift", learning_rate_end=1e-4)
+
+
+def test_sgd_step_is_the_rate_times_the_gradient(tmp_path: Path) -> None:
+    module = small(scheme("binaryconnect", optimizer="sgd"), learning_rate=1e-3)
+    layer = quant_layers(module.model)[0][1]
+    before = layer.weight.detach().clone()
+    images, labels = next(iter(loader()))
+    module.train()
+    squared_hinge(module(images), labels).backward()
+    gradient = layer.weight.grad.clone()
+    module.zero_grad()
+    trainer(tmp_path, limit_train_batches=1).fit(module, loader())
+    expected = (before - 1e-3 * glorot_scale(layer.weight) * gradient).clamp(-1, 1)
+    torch.testing.assert_close(layer.weight.detach(), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_bitwise_training_is_relaxed_first_and_binary_after(tmp_path: Path) -> None:
+    module = small(scheme("bitwise", relaxed_share=0.5))
+    seen: list[tuple[bool, bool]] = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+            layer = quant_layers(pl_module.model)[1][1]
+            weight = layer.weight_quantizer(layer.weight)
+            seen.append((layer.weight_quantizer.relaxed, bool((weight.abs() == 1).all())))
+
+        def on_validation_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+            layer = quant_layers(pl_module.model)[1][1]
+            assert bool((layer.weight_quantizer(layer.weight).abs() == 1).all())  # never scored in real numbers
+
+    trainer(tmp_path, max_epochs=4, limit_train_batches=1, callbacks=[Watch()]).fit(module, loader(), loader())
+    assert seen == [(True, False), (True, False), (False, True), (False, True)]

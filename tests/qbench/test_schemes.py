@@ -10,6 +10,7 @@ from qbench.errors import ConfigError
 from qbench.layers import Activation, QuantConv2d, quant_layers
 from qbench.models import model
 from qbench.schemes import SCHEMES, QuantizerSpec, Scheme, apply_scheme, glorot_scale, initialize, scheme
+from qbench.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 from quantizers import LSQ, UINT8, MovingAverageUniform, Sign, StochasticSign, Uniform, signed_integer
 
 ISSUED = (
@@ -18,6 +19,11 @@ ISSUED = (
     "binaryconnect-stochastic",
     "binarynet",
     "binarynet-stochastic",
+    "bnn-shift",
+    "xnor-net",
+    "ternary-binary",
+    "bitwise",
+    "binarize-after",
     "int8-minmax",
     "int8-kl",
     "int8-mean-extremes",
@@ -79,7 +85,9 @@ def test_applying_another_scheme_replaces_everything() -> None:
 def test_post_training_schemes_train_what_fp32_trains() -> None:
     ignored = {"name", "description"}
     fp32 = scheme("fp32").model_dump(exclude=ignored)
-    for name in [each for each in SCHEMES if SCHEMES.get(each).stage == "post-training"]:
+    # But for the baseline of binarizing afterwards, whose activations must have two signs.
+    relu = [name for name in SCHEMES if SCHEMES.get(name).stage == "post-training" and name != "binarize-after"]
+    for name in relu:
         assert scheme(name).training_scheme().model_dump(exclude=ignored) == fp32
     assert scheme("binarynet").training_scheme() == scheme("binarynet")
 
@@ -246,3 +254,62 @@ def test_conv_inside_a_users_module_is_found() -> None:
     net = apply_scheme(Users(), scheme("binarynet"))
     assert [name for name, _ in quant_layers(net)] == ["body.a", "head"]
     assert isinstance(net.body["a"], QuantConv2d)
+
+
+def norms(net: nn.Module) -> dict[str, nn.Module]:
+    return {name: module for name, module in net.named_modules() if "bn" in name}
+
+
+def test_shift_norm_replaces_all_but_the_output_layers() -> None:
+    net = apply_scheme(model("digits-convnet").make({}), scheme("bnn-shift"))
+    found = {name: type(module) for name, module in norms(net).items()}
+    assert found.pop("bn_out") is nn.BatchNorm1d  # the authors' output layer has a plain one
+    assert found.pop("bn_fc1") is ShiftBatchNorm1d
+    assert set(found.values()) == {ShiftBatchNorm2d}
+    assert all(module.momentum == 0.125 for name, module in norms(net).items() if name != "bn_out")
+    assert apply_scheme(net, scheme("bnn-shift")).bn1 is net.bn1  # a second time changes nothing
+
+
+def test_a_shift_norm_takes_over_parameters_and_statistics() -> None:
+    net = model("digits-mlp").make({"hidden": 4, "layers": 1})
+    plain = net.bn1
+    with torch.no_grad():
+        plain.weight.copy_(torch.tensor([0.5, -1.0, 2.0, 0.0]))
+        plain.running_mean.copy_(torch.arange(4.0))
+        plain.running_var.fill_(0.0625)
+    apply_scheme(net, scheme("bnn-shift"))
+    assert net.bn1.weight is plain.weight
+    assert net.bn1.running_mean.tolist() == [0, 1, 2, 3]
+    # eps is 1e-5: 1/sqrt(0.0625 + 1e-5) = 3.9997, AP2 of it 4.
+    assert net.bn1.factor().tolist() == [2, -4, 8, 0]
+
+
+def test_no_norm_and_a_momentum_of_ones_own() -> None:
+    net = apply_scheme(model("digits-mlp").make({}), scheme("binarynet", norm="none"))
+    assert all(type(module) is nn.Identity for module in norms(net).values())
+    for name in ("binarynet", "bnn-shift"):
+        net = apply_scheme(model("digits-mlp").make({}), scheme(name, norm_momentum=0.15))
+        assert {module.momentum for module in norms(net).values()} == {0.15}
+
+
+def test_a_norm_in_two_places_stays_one() -> None:
+    norm = nn.BatchNorm1d(5)
+    net = nn.Sequential(nn.Linear(3, 5), norm, nn.Linear(5, 5), norm, nn.Linear(5, 2))
+    apply_scheme(net, scheme("bnn-shift"))
+    assert net[1] is net[3]
+    assert isinstance(net[1], ShiftBatchNorm1d)
+
+
+def test_xnor_nets_scale_is_a_channels_mean_magnitude() -> None:
+    net = apply_scheme(model("digits-mlp").make({"hidden": 4}), scheme("xnor-net"))
+    quantized = net.fc2.quantized_weight()
+    torch.testing.assert_close(quantized.scale, net.fc2.weight.detach().abs().mean(1, keepdim=True))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"norm": "layer"}, {"optimizer": "lamb"}, {"halve_every": 0}, {"relaxed_share": 1.0}, {"norm_momentum": 0}],
+)
+def test_bad_training_options_are_named(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=f"scheme_options.{next(iter(options))}"):
+        scheme("binarynet", **options)
