@@ -2,8 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+
+
+@dataclass(frozen=True)
+class ConvWindow:
+    """How a convolution's filter moves over an image, without the filter's own size.
+
+    Attributes:
+        stride, padding, dilation: (vertical, horizontal).
+        groups: of the channels.
+        pad_value: the real value outside the image.
+
+    >>> ConvWindow(stride=(2, 1), padding=(1, 1)).output_size((9, 8), (3, 3))
+    (5, 8)
+    """
+
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    pad_value: int = 0
+
+    def output_size(self, size: Sequence[int], kernel: Sequence[int]) -> tuple[int, int]:
+        """`⌊(n + 2p - d·(k - 1) - 1)/s⌋ + 1` for an image and a filter of (vertical, horizontal) size."""
+        axes = zip(size, kernel, self.stride, self.padding, self.dilation, strict=True)
+        high, wide = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes)
+        return high, wide
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,7 @@ class Stage:
         layer = self.block.layer
         x = Quantized(codes, torch.ones(()), torch.tensor(self.input.zero_point, dtype=torch.int32), INT8)
         if isinstance(layer, QuantConv2d):
-            sums = _OP.accumulate_conv2d(x, self.weight, pair(layer.stride), pair(layer.padding), pair(layer.dilation))
-            sums = sums.movedim(1, -1)
+            sums = _OP.accumulate_conv2d(x, self.weight, layer.window).movedim(1, -1)
         else:
             flat = Quantized(codes.flatten(1), x.scale, x.zero_point, INT8)
             sums = _OP.accumulate(flat, self.weight)

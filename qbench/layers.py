@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qbench.geometry import Geometry
+from qbench.geometry import ConvWindow, Geometry
 from qbench.quant_op import Packed, QuantOp, select_op
 from quantizers import FLOAT32, NumberFormat, Quantized, Quantizer
 
@@ -168,14 +168,15 @@ class QuantConv2d(QuantLayer, nn.Conv2d):
         return self._conv_forward(x, weight, self.bias)
 
     def _packed_product(self, op: QuantOp, x: Quantized, packed: Packed) -> Tensor:
-        y = op.conv2d(x, packed, self.stride, self._pads, self.dilation, self.groups)
+        y = op.conv2d(x, packed, self.window)
         return y if self.bias is None else y + self.bias.reshape(-1, 1, 1)
 
     @property
-    def _pads(self) -> tuple[int, int]:
+    def window(self) -> ConvWindow:
+        """How the filters move over the image."""
         assert not isinstance(self.padding, str)  # refused by the constructor
-        vertical, horizontal = self.padding
-        return vertical, horizontal
+        (s_y, s_x), (p_y, p_x), (d_y, d_x) = self.stride, self.padding, self.dilation
+        return ConvWindow((s_y, s_x), (p_y, p_x), (d_y, d_x), self.groups)
 
     def geometry(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> Geometry:
         return Geometry(
@@ -183,9 +184,9 @@ class QuantConv2d(QuantLayer, nn.Conv2d):
             self.in_channels,
             self.out_channels,
             (self.kernel_size[0], self.kernel_size[1]),
-            (self.stride[0], self.stride[1]),
-            self._pads,
-            (self.dilation[0], self.dilation[1]),
+            self.window.stride,
+            self.window.padding,
+            self.window.dilation,
             self.groups,
             input_shape,
             output_shape,

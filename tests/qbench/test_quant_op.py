@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qbench.costs import Operations
-from qbench.geometry import Geometry
+from qbench.geometry import ConvWindow, Geometry
 from qbench.quant_op import OPS, BinaryWeightOp, FloatOp, Int8Op, QuantOp, XnorOp, refusals, select_op
 from quantizers import BINARY, FLOAT32, INT8, TERNARY, UINT8, NumberFormat, Quantized, signed_integer, unsigned_integer
 
@@ -120,7 +120,7 @@ def test_conv2d_is_exact(
         padded = F.pad(x.codes.double(), (horizontal, horizontal, vertical, vertical), value=pad_value)
         exact = F.conv2d(padded, weight.codes.double(), None, stride, 0, dilation)
         expected = exact * weight.scale.double().reshape(-1, 1, 1)
-        result = op.conv2d(x, op.pack(weight), stride, padding, dilation, 1, pad_value)
+        result = op.conv2d(x, op.pack(weight), ConvWindow(stride, padding, dilation, 1, pad_value))
         assert torch.equal(result, expected.float()), op.name
 
 
@@ -148,10 +148,11 @@ def test_zero_points_are_exact(weight_format: NumberFormat, input_format: Number
     x, weight = draw(input_format, (3, 2, 5, 4), ()), draw(weight_format, (6, 2, 3, 2), (6, 1, 1, 1))
     packed = op.pack(weight)
     expected = F.conv2d(centred(x).double(), centred(weight).double(), None, (2, 1), (1, 2))
-    sums = op.accumulate_conv2d(x, packed, (2, 1), (1, 2))
+    window = ConvWindow((2, 1), (1, 2))
+    sums = op.accumulate_conv2d(x, packed, window)
     assert sums.dtype == torch.int32
     assert torch.equal(sums.double(), expected)
-    assert torch.equal(op.conv2d(x, packed, (2, 1), (1, 2)), (expected / 4).float())
+    assert torch.equal(op.conv2d(x, packed, window), (expected / 4).float())
     x, weight = draw(input_format, (2, 3, 40), ()), draw(weight_format, (6, 40), (6, 1))
     assert torch.equal(op.accumulate(x, op.pack(weight)).double(), centred(x).double() @ centred(weight).double().T)
 
@@ -176,7 +177,7 @@ def test_groups_are_refused(op: QuantOp) -> None:
     generator = torch.Generator().manual_seed(0)
     weight, x = signs((4, 2, 3, 3), generator), signs((1, 4, 5, 5), generator)
     with pytest.raises(ValueError, match="groups must be 1, got 2"):
-        op.conv2d(x, op.pack(weight), groups=2)
+        op.conv2d(x, op.pack(weight), ConvWindow(groups=2))
 
 
 def test_operations_by_hand() -> None:
