@@ -234,12 +234,14 @@ class Trained:
     Attributes:
         state: of the epoch with the best validation accuracy (the first of equals).
         epoch: that epoch, counted from 1.
+        loss: mean training loss of the last epoch; None where the module logs none.
         seconds: of the training, with validation after each epoch.
         shared: another trial trained it.
     """
 
     state: dict[str, Tensor]
     epoch: int
+    loss: float | None
     seconds: float
     shared: bool
 
@@ -371,7 +373,9 @@ def _train(
         trainer.fit(module, data)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    return Trained(best.state, best.epoch, time.perf_counter() - start, shared=False)
+    loss = trainer.callback_metrics.get("train/loss")
+    seconds = time.perf_counter() - start
+    return Trained(best.state, best.epoch, None if loss is None else float(loss), seconds, shared=False)
 
 
 class _BestWeights(pl.Callback):
@@ -417,14 +421,16 @@ def _stored_training(store: Path) -> Trained | None:
     if not facts.exists():
         return None
     known = json.loads(facts.read_text())
-    return Trained(load_tensors(store / "weights.safetensors"), known["epoch"], known["seconds"], shared=True)
+    return Trained(
+        load_tensors(store / "weights.safetensors"), known["epoch"], known["loss"], known["seconds"], shared=True
+    )
 
 
 def _store_training(store: Path, trained: Trained) -> None:
     save_tensors(trained.state, store / "weights.safetensors")
     # Last, and in one step: its presence says that the weights are whole.
     temporary = store / ".training.json"
-    temporary.write_text(json.dumps({"epoch": trained.epoch, "seconds": trained.seconds}))
+    temporary.write_text(json.dumps({"epoch": trained.epoch, "loss": trained.loss, "seconds": trained.seconds}))
     temporary.replace(store / "training.json")
 
 
@@ -513,6 +519,7 @@ def _evaluate(parts: Parts, module: QuantModule, splits: Splits, trained: Traine
         "time/train_s": trained.seconds,
         "training/epochs": parts.epochs,
         "training/best_epoch": trained.epoch,
+        "training/loss": trained.loss,
         "training/learning_rate_start": module.learning_rate,
         "training/learning_rate_end": module.rate_after(parts.epochs),
         **estimate_network(network, parts.model.input_shape, float_network=float_network).figures(

@@ -16,7 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import cuda_ext
 import qbench
 import quantizers
-from qbench.errors import config_error
+from qbench.errors import ConfigError, config_error
+
+SETTINGS = "settings"
+"""The key of a sweep's parameter whose values are mappings of a trial's keys."""
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -64,18 +67,43 @@ class TrialConfig(BaseModel):
     def from_mapping(cls, values: Mapping[str, Any]) -> TrialConfig:
         """A config from plain values (of a YAML file, say).
 
+        The key `settings` holds more of these values, so that one parameter of a sweep can set several together: a
+        scheme with its own network, rates and epochs.
+
         Raises:
-            ConfigError: an unknown key (the nearest one is named), a missing or ill-typed value. Names such as the
-                scheme's are checked by `training.check`, which knows the registries.
+            ConfigError: an unknown key (the nearest one is named), a missing or ill-typed value, a value set inside
+                `settings` and outside. Names such as the scheme's are checked by `training.check`, which knows the
+                registries.
         """
+        plain = {key: value for key, value in values.items() if key != SETTINGS}
+        if SETTINGS in values:
+            if not isinstance(values[SETTINGS], Mapping):
+                raise ConfigError(f"must be a mapping of a trial's keys, got {values[SETTINGS]!r}", SETTINGS)
+            plain = _merged(plain, values[SETTINGS], SETTINGS)
         try:
-            return cls.model_validate(dict(values))
+            return cls.model_validate(plain)
         except ValidationError as error:
             raise config_error(error, list(cls.model_fields)) from None
 
     def flat(self) -> dict[str, Any]:
         """Config keys as one level, nested ones dotted: `model_options.width`. Empty mappings have no key."""
         return flatten(self.model_dump())
+
+
+def _merged(values: Mapping[str, Any], more: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Both, nested mappings too; `key` is the place of `more`, for messages."""
+    merged = dict(values)
+    for name, value in more.items():
+        here = f"{key}.{name}"
+        if name == SETTINGS:
+            raise ConfigError("settings hold no settings", here)
+        if name not in merged:
+            merged[name] = value
+        elif isinstance(value, Mapping) and isinstance(merged[name], Mapping):
+            merged[name] = _merged(merged[name], value, here)
+        else:
+            raise ConfigError("is set here and outside of settings", here)
+    return merged
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,7 +14,7 @@ from qbench.errors import ConfigError, config_error
 from qbench.sweep.distribution import Distribution, parse_distribution
 from qbench.sweep.figures import FIGURES
 from qbench.sweep.yaml_file import read_yaml
-from qbench.trial import TrialConfig, digest
+from qbench.trial import SETTINGS, TrialConfig, digest
 from quantizers.registry import nearest
 
 # Keys of wandb that would change what a sweep does, and that qbench does not do: said, never dropped.
@@ -117,6 +117,10 @@ class SweepConfig:
                 best = parameter
         if best is not None:
             return ".".join([best.key, *path[len(best.path) :]])
+        for parameter in self.parameters:
+            values = parameter.distribution.values or ()
+            if parameter.path == (SETTINGS,) and any(isinstance(v, Mapping) and path[0] in v for v in values):
+                return ".".join([parameter.key, *path])
         inside = [p for p in self.parameters if p.path[: len(path)] == path]
         return ".".join(["parameters", *path]) if inside or config_key else "parameters"
 
@@ -194,8 +198,9 @@ def _check_name(name: str | None, path: Path) -> None:
 def _parameters(values: Mapping[str, Any], path: tuple[str, ...], key: str) -> Iterator[Parameter]:
     for name, keys in values.items():
         here, there = (*path, name), f"{key}.{name}"
-        if not path and name not in TrialConfig.model_fields:
-            raise ConfigError(f"unknown key{nearest(name, list(TrialConfig.model_fields))}", there)
+        known = [*TrialConfig.model_fields, SETTINGS]
+        if not path and name not in known:
+            raise ConfigError(f"unknown key{nearest(name, known)}", there)
         if not isinstance(keys, Mapping):
             hint = f"`values: {keys}`" if isinstance(keys, list) else f"`value: {keys}`"
             raise ConfigError(f"must say how it is chosen, for example {hint}", there)

@@ -68,6 +68,46 @@ def test_bad_values_name_their_key_in_the_file(fake, workplace, extra, key, mess
     assert message in error.value.message
 
 
+SETTINGS = (
+    "method: grid\nparameters:\n  settings:\n    values:\n      - {scheme: fp32, epochs: 2}\n"
+    "      - {scheme: binarynet, epochs: 5, model_options: {width: 8}}\n  seed: {values: [0, 1]}\n"
+)
+
+
+def test_settings_give_every_scheme_its_own_values(fake, workplace):
+    found = plan(fake, workplace, SETTINGS + "  model_options: {parameters: {depth: {value: 2}}}\n")
+    assert [(trial.config.scheme, trial.config.epochs, trial.config.seed) for trial in found.trials] == [
+        ("fp32", 2, 0),
+        ("fp32", 2, 1),
+        ("binarynet", 5, 0),
+        ("binarynet", 5, 1),
+    ]
+    assert found.trials[0].config.model_options == {"depth": 2}
+    assert found.trials[2].config.model_options == {"depth": 2, "width": 8}
+    # The trial is the one that the same keys give outside of settings.
+    plain = plan(fake, workplace, "method: grid\nparameters: {scheme: {value: fp32}, epochs: {value: 2}}\n")
+    bare = plan(fake, workplace, "method: grid\nparameters: {settings: {value: {scheme: fp32, epochs: 2}}}\n")
+    assert [trial.id for trial in bare.trials] == [trial.id for trial in plain.trials]
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "message"),
+    [
+        (("epochs: 5", "epochs: five"), "parameters.settings.values.epochs", "valid integer, got 'five'"),
+        (("epochs: 5", "epoch: 5"), "parameters.settings.values.epoch", "did you mean 'epochs'"),
+        (("binarynet", "binarynett"), "parameters.settings.values.scheme", "did you mean 'binarynet'"),
+        (("  seed: {values", "  epochs: {values"), "parameters.settings.values.epochs", "set here and outside"),
+        (("{scheme: fp32, epochs: 2}", "fp32"), "parameters.settings.values", "must be a mapping"),
+        (("epochs: 5", "settings: {}"), "parameters.settings.values.settings", "hold no settings"),
+    ],
+)
+def test_bad_settings_name_their_place(fake, workplace, change, key, message):
+    with pytest.raises(ConfigError) as error:
+        plan(fake, workplace, SETTINGS.replace(*change))
+    assert error.value.key == key
+    assert message in error.value.message
+
+
 def test_what_training_refuses_is_said_with_file_and_key(fake, workplace):
     with pytest.raises(ConfigError) as error:
         plan(fake, workplace, GRID.replace("binarynet", "binarynett"))
