@@ -1,0 +1,184 @@
+"""Which stored trainings speak to a claim, and whether they ran at the paper's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isclose
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+from qbench.claims.claim import Selected
+from qbench.claims.paired import paired_test
+from qbench.claims.record import PLACE
+from qbench.claims.stored import StoredSweep, StoredTrial
+from qbench.trial import TrialConfig, digest
+
+# Options under which a scheme is still the scheme; others make another one, which no claim is about.
+_SCHEME_OPTIONS = ("norm_momentum", "epoch_factor", "halve_every")
+_LABELS = {
+    "training/epochs": "epochs",
+    "training/learning_rate_start": "start rate",
+    "training/learning_rate_end": "end rate",
+    "batch_size": "batch",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The training that a paper reports.
+
+    Attributes:
+        scheme, data, model: names. Trainings on another preprocessing of the data set count as `other settings`.
+        epochs: of the training.
+        keys: other row keys with the values that they must have.
+        unpublished: why no training here can be the paper's; empty where its settings are known.
+    """
+
+    scheme: str
+    data: str
+    model: str
+    epochs: int
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    unpublished: str = ""
+
+    @property
+    def required(self) -> dict[str, Any]:
+        """Row key -> value."""
+        return {"data": self.data, "training/epochs": self.epochs, **self.keys}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trainings that differ in their seed alone.
+
+    Attributes:
+        mismatches: how they differ from the paper's setting, `30 epochs for 1000`.
+        settings: `paper`, `short` (fewer epochs, whatever else differs) or `other`.
+    """
+
+    sweep: StoredSweep
+    trials: tuple[StoredTrial, ...]
+    mismatches: tuple[str, ...]
+    settings: Literal["paper", "short", "other"]
+
+
+def find_group(setting: Setting, sweeps: Sequence[StoredSweep]) -> Group | None:
+    """The stored trainings closest to a setting: at the paper's settings if there are any, else the longest.
+
+    Test errors have no say in it. Of equals, the one with more seeds, then the first. None where no sweep holds the
+    scheme on the data set and model.
+    """
+    groups = [group for sweep in sweeps for group in _groups(setting, sweep)]
+
+    def rank(group: Group) -> tuple[bool, int, int]:
+        return group.settings == "paper", group.trials[0].row["training/epochs"], len(group.trials)
+
+    return max(groups, key=rank, default=None)
+
+
+def _groups(setting: Setting, sweep: StoredSweep) -> list[Group]:
+    found: dict[str, list[StoredTrial]] = {}
+    for trial in sweep.trials:
+        if _speaks_to(setting, trial.row):
+            found.setdefault(_without_seed(trial.row), []).append(trial)
+    return [_group(setting, sweep, tuple(trials)) for trials in found.values()]
+
+
+def _speaks_to(setting: Setting, row: Mapping[str, Any]) -> bool:
+    options = [key.split(".")[1] for key in row if key.startswith("scheme_options.")]
+    return (
+        row["scheme"] == setting.scheme
+        and row["model"] == setting.model
+        and _data_set(row["data"]) == _data_set(setting.data)
+        and row.get("module") is None
+        and all(option in _SCHEME_OPTIONS for option in options)
+    )
+
+
+def _data_set(name: str) -> str:
+    return name.partition("-")[0]  # cifar10-whitened is CIFAR-10
+
+
+def _without_seed(row: Mapping[str, Any]) -> str:
+    ignored = ("seed", *PLACE)
+    return digest({k: v for k, v in row.items() if k.partition(".")[0] in TrialConfig.model_fields and k not in ignored})
+
+
+def _group(setting: Setting, sweep: StoredSweep, trials: tuple[StoredTrial, ...]) -> Group:
+    row = trials[0].row
+    mismatches = [
+        f"{_LABELS.get(key, key.rpartition('.')[2])} {_text(row.get(key))} for {_text(value)}"
+        for key, value in setting.required.items()
+        if not _equal(row.get(key), value)
+    ]
+    if setting.unpublished:
+        mismatches.append(setting.unpublished)
+    settings: Literal["paper", "short", "other"] = "other" if mismatches else "paper"
+    if row["training/epochs"] < setting.epochs:
+        settings = "short"
+    return Group(sweep, trials, tuple(mismatches), settings)
+
+
+def _equal(here: Any, there: Any) -> bool:
+    if isinstance(here, int | float) and isinstance(there, int | float):
+        return isclose(here, there, rel_tol=1e-9)
+    return bool(here == there)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "default" if value is None else str(value)
+
+
+def select_error(setting: Setting, sweeps: Sequence[StoredSweep]) -> Selected | None:
+    """Values: `value` (mean test error, percent), `spread` (standard deviation over seeds; None for one), `seeds`."""
+    group = find_group(setting, sweeps)
+    if group is None:
+        return None
+    errors = [trial.error for trial in group.trials]
+    return Selected({**_mean(errors), **_about(group)}, (group.sweep,))
+
+
+def select_figure(setting: Setting, keys: Sequence[str], sweeps: Sequence[StoredSweep]) -> Selected | None:
+    """Values: the mean over seeds of each row key; None where a training lacks one."""
+    group = find_group(setting, sweeps)
+    if group is None or any(trial.row.get(key) is None for trial in group.trials for key in keys):
+        return None
+    means = {key: fmean(trial.row[key] for trial in group.trials) for key in keys}
+    return Selected({**means, **_about(group)}, (group.sweep,))
+
+
+def select_pair(first: Setting, second: Setting, sweeps: Sequence[StoredSweep]) -> Selected | None:
+    """Values: those of `PairedTest`, over the seeds that both schemes have on the same test images."""
+    a, b = find_group(first, sweeps), find_group(second, sweeps)
+    if a is None or b is None:
+        return None
+    of_a = {trial.row["seed"]: trial for trial in a.trials}
+    of_b = {trial.row["seed"]: trial for trial in b.trials}
+    seeds = [seed for seed in sorted(of_a) if seed in of_b and of_a[seed].labels == of_b[seed].labels]
+    if not seeds:
+        return None
+    test = paired_test([of_a[seed].correct for seed in seeds], [of_b[seed].correct for seed in seeds])
+    order = ("short", "other", "paper")
+    settings = min(a.settings, b.settings, key=order.index)
+    notes = [f"{setting.scheme}: {_notes(group)}" for setting, group in ((first, a), (second, b)) if group.mismatches]
+    values = {
+        **vars(test),
+        "first": fmean(of_a[seed].error for seed in seeds),
+        "second": fmean(of_b[seed].error for seed in seeds),
+        "settings": settings,
+        "notes": "; ".join(notes),
+    }
+    return Selected(values, tuple({sweep.name: sweep for sweep in (a.sweep, b.sweep)}.values()))
+
+
+def _mean(values: Sequence[float]) -> dict[str, Any]:
+    return {"value": fmean(values), "spread": stdev(values) if len(values) > 1 else None}
+
+
+def _about(group: Group) -> dict[str, Any]:
+    return {"seeds": len(group.trials), "settings": group.settings, "notes": _notes(group)}
+
+
+def _notes(group: Group) -> str:
+    return ", ".join(group.mismatches)

@@ -1,0 +1,213 @@
+"""Results kept in `docs/results/`: one JSON file a sweep, one of measurements; written by the program, never by hand.
+
+Every file holds `format`, `kind` and a `digest` of the rest, so that an edit is found.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import qbench
+from qbench.errors import UserError
+from qbench.trial import digest
+
+FORMAT = 1
+MEASUREMENTS = "measurements.json"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a stored result comes from.
+
+    Attributes:
+        date: ISO, of the day on which the last figure was made.
+        machine: processor, cores, GPU.
+        command: what makes it again.
+        qbench, torch: their versions.
+    """
+
+    date: str
+    machine: str
+    command: str
+    qbench: str
+    torch: str
+
+    def __str__(self) -> str:
+        return f"stored result: {self.date}, {self.machine}, {self.command}"
+
+
+@dataclass(frozen=True)
+class StoredTrial:
+    """One training.
+
+    Attributes:
+        row: its configuration and figures.
+        images: test images.
+        right: base64 of one bit for each test image, first image in the highest bit of the first byte: 1 if right.
+        labels: digest of the true labels; trials with equal ones saw the same images in the same order.
+    """
+
+    row: dict[str, Any]
+    images: int
+    right: str
+    labels: str
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """[images]: which were right."""
+        packed = np.frombuffer(base64.b64decode(self.right, validate=True), dtype=np.uint8)
+        return np.unpackbits(packed, count=self.images).astype(np.bool_)
+
+    @property
+    def error(self) -> float:
+        """Test error, percent."""
+        return 100 * (1 - float(self.row["test/accuracy"]))
+
+
+def pack_correct(predictions: list[int], labels: list[int]) -> str:
+    """`StoredTrial.right` of a trial's predictions."""
+    return base64.b64encode(np.packbits(np.asarray(predictions) == np.asarray(labels)).tobytes()).decode()
+
+
+@dataclass(frozen=True)
+class StoredSweep:
+    """A sweep's trainings.
+
+    Attributes:
+        name: of the sweep, and of its file.
+        planned: trials that the sweep's file plans; fewer may have run.
+    """
+
+    name: str
+    origin: Origin
+    planned: int
+    trials: tuple[StoredTrial, ...]
+
+
+@dataclass(frozen=True)
+class StoredMeasurement:
+    """The values of one measurement."""
+
+    values: dict[str, Any]
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class StoredResults:
+    """Everything in a results folder."""
+
+    sweeps: tuple[StoredSweep, ...] = ()
+    measurements: tuple[tuple[str, StoredMeasurement], ...] = ()
+
+    def measurement(self, name: str) -> StoredMeasurement | None:
+        return dict(self.measurements).get(name)
+
+
+def default_folder() -> Path | None:
+    """`docs/results` beside the package, as in a checkout; None where an installed package has none."""
+    root = Path(qbench.__path__[0]).parent
+    return root / "docs" / "results" if (root / "docs").is_dir() else None
+
+
+def load_results(folder: Path | None) -> StoredResults:
+    """The files of a results folder; nothing for None or an empty folder.
+
+    Raises:
+        UserError: no such folder; a file that is broken, of another format, or edited.
+    """
+    if folder is None:
+        return StoredResults()
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is no folder; name one with --results")
+    sweeps: list[StoredSweep] = []
+    measurements: dict[str, StoredMeasurement] = {}
+    for path in sorted(folder.glob("*.json")):
+        content = _read(path)
+        try:
+            if content["kind"] == "sweep":
+                sweeps.append(_sweep(content, path))
+            else:
+                measurements |= {
+                    name: StoredMeasurement(dict(found["values"]), Origin(**found["origin"]))
+                    for name, found in content["measurements"].items()
+                }
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{path}: is damaged ({type(error).__name__}: {error}); record it again") from None
+    return StoredResults(tuple(sweeps), tuple(measurements.items()))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: is no JSON ({error}); record it again") from None
+    if not isinstance(content, dict) or content.get("kind") not in ("sweep", "measurements"):
+        raise UserError(f"{path}: is no stored result of qbench")
+    if content.get("format") != FORMAT:
+        raise UserError(
+            f"{path}: has format {content.get('format')!r}, this qbench reads format {FORMAT}; record it again"
+        )
+    stated = content.pop("digest", None)
+    if stated != digest(content):
+        raise UserError(f"{path}: was changed after qbench wrote it (its digest does not match); record it again")
+    return content
+
+
+def _sweep(content: dict[str, Any], path: Path) -> StoredSweep:
+    trials = tuple(StoredTrial(**each) for each in content["trials"])
+    for trial in trials:
+        try:
+            right = int(trial.correct.sum())
+        except binascii.Error as error:
+            raise ValueError(str(error)) from None
+        if right != round(trial.row["test/accuracy"] * trial.images):
+            raise ValueError(f"trial {trial.row['trial_id']}: its accuracy is not that of its predictions")
+    return StoredSweep(content["name"], Origin(**content["origin"]), content["planned"], trials)
+
+
+def write_sweep(sweep: StoredSweep, folder: Path) -> Path:
+    """Write `<name>.json`, replacing an older one in one step."""
+    content = {
+        "kind": "sweep",
+        "name": sweep.name,
+        "origin": asdict(sweep.origin),
+        "planned": sweep.planned,
+        "trials": [asdict(trial) for trial in sweep.trials],
+    }
+    return _write(folder / f"{sweep.name}.json", content)
+
+
+def write_measurements(measurements: dict[str, StoredMeasurement], folder: Path) -> Path:
+    """Add measurements to `measurements.json`; one of the same name replaces the older one."""
+    kept = dict(load_results(folder).measurements) if folder.is_dir() else {}
+    merged = kept | measurements
+    content = {"kind": "measurements", "measurements": {name: asdict(merged[name]) for name in sorted(merged)}}
+    return _write(folder / MEASUREMENTS, content)
+
+
+def _write(path: Path, content: dict[str, Any]) -> Path:
+    content = {"format": FORMAT, **content}
+    text = json.dumps({**content, "digest": digest(content)}, indent=1, allow_nan=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
+        ) as file:
+            file.write(text)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+    return path
