@@ -17,6 +17,7 @@ from quantizers.formats import (
     FLOAT16,
     FLOAT32,
     INT8,
+    PIXEL8,
     TERNARY,
     UINT8,
     NumberFormat,
@@ -30,6 +31,7 @@ from quantizers.moving_average_observer import MovingAverageObserver
 from quantizers.moving_average_uniform import MovingAverageUniform
 from quantizers.observer import Observer
 from quantizers.outliers import OutlierReport, analyse_outliers, clip_outliers
+from quantizers.pixels import KNOWN_PIXELS, Pixel8, Pixels, find_pixels
 from quantizers.quantized import Quantized, storage_bytes
 from quantizers.range_rules import RANGE_RULES, RangeRule
 from quantizers.ranges import Range
@@ -48,7 +50,9 @@ __all__ = [
     "FLOAT16",
     "FLOAT32",
     "INT8",
+    "KNOWN_PIXELS",
     "LSQ",
+    "PIXEL8",
     "QUANTIZERS",
     "RANGE_RULES",
     "TERNARY",
@@ -64,6 +68,8 @@ __all__ = [
     "NumberFormat",
     "Observer",
     "OutlierReport",
+    "Pixel8",
+    "Pixels",
     "Quantized",
     "Quantizer",
     "QuantizerState",
@@ -84,6 +90,7 @@ __all__ = [
     "channel_statistics",
     "clip_outliers",
     "fake_quantize",
+    "find_pixels",
     "hard_sigmoid",
     "kl_divergence",
     "kl_threshold",

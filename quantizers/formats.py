@@ -11,7 +11,8 @@ class NumberFormat:
     """A set of representable numbers and the width of one stored code.
 
     An integer format holds every integer code in `minimum..maximum`; BINARY holds only the two ends. Real values
-    are obtained from codes by a `Quantized`'s scale and zero point, which are not part of the format.
+    are obtained from codes by a `Quantized`'s scale and zero point, which are not part of the format. Real 0 is a code
+    of every integer format; of PIXEL8 it need not be one: a zero point halfway between two codes makes 2q/255 - 1.
 
     >>> INT8.levels, BINARY.levels, BINARY.packed_bytes(rows=10, row_length=9)
     (255, 2, 20)
@@ -19,7 +20,7 @@ class NumberFormat:
 
     name: str
     bits: int
-    kind: Literal["float", "integer", "binary"]
+    kind: Literal["float", "integer", "binary", "pixel"]
     minimum: float
     maximum: float
 
@@ -71,3 +72,4 @@ BINARY = NumberFormat("binary", 1, "binary", -1, 1)
 TERNARY = NumberFormat("ternary", 2, "integer", -1, 1)  # three values; stored in two bits
 INT8 = signed_integer(8)
 UINT8 = unsigned_integer(8)
+PIXEL8 = NumberFormat("pixel8", 8, "pixel", 0, 255)

@@ -18,11 +18,12 @@ class Quantized:
     numbers are.
 
     Attributes:
-        codes: any shape; int8 for BINARY (-1, +1) and signed integers, uint8 for unsigned ones, floating point for
-            the float formats (the values themselves).
+        codes: any shape; int8 for BINARY (-1, +1) and signed integers, uint8 for unsigned ones and pixels, floating
+            point for the float formats (the values themselves).
         scale: float tensor that broadcasts against `codes`: one element (per tensor), or e.g. [N, 1, 1, 1]
             (per channel).
-        zero_point: integer tensor that broadcasts against `codes`, or None for a symmetric format (zero point 0).
+        zero_point: integer tensor that broadcasts against `codes`, or None for a symmetric format (zero point 0); of
+            PIXEL8 a floating-point multiple of ½.
         format: the codes' number format.
     """
 

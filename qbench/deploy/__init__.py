@@ -8,8 +8,8 @@
 from qbench.deploy.convert import NotPackable, pack
 from qbench.deploy.file import BadFile, load, read, save
 from qbench.deploy.network import PackedNetwork
-from qbench.deploy.pixels import Pixels
 from qbench.deploy.spec import NetworkSpec, PackedModel
+from quantizers import Pixels
 
 __all__ = [
     "BadFile",

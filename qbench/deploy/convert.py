@@ -11,13 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import cuda_ext
-from qbench.deploy.pixels import Pixels
 from qbench.deploy.spec import Function, InputSpec, LayerSpec, NetworkSpec, PackedModel, PoolSpec, Step
 from qbench.deploy.threshold import IsPositive, fold_float, fold_integer
 from qbench.errors import UserError
 from qbench.layers import Activation, QuantConv2d, QuantLayer, QuantLinear
 from qbench.module import QuantModule
-from quantizers import BINARY, FLOAT32, Quantizer, Sign
+from quantizers import BINARY, FLOAT32, PIXEL8, Pixel8, Pixels, Quantizer, Sign
 
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -72,7 +71,8 @@ def pack(
     Args:
         module: a QuantModule or its network, on the CPU.
         input_shape: of one image, channels first.
-        pixels: what the images are made of; the first layer is then integer arithmetic. None keeps it real.
+        pixels: what the images are made of; the first layer is then integer arithmetic. None keeps it real, unless the
+            network's input passes through `Pixel8`, which decides.
         made_from: where it comes from, kept in the file.
 
     Raises:
@@ -96,7 +96,7 @@ def pack(
         raise NotPackable(str(error)) from None
     tensors: dict[str, Tensor] = {}
     for block, step in zip(blocks, steps, strict=True):
-        found = _tensors(block, step, pixels)
+        found = _tensors(block, step, spec.input.pixels)
         tensors |= {f"{block.name}.{key}": tensor.contiguous() for key, tensor in found.items()}
     model = PackedModel(spec, tensors)
     model.check()
@@ -108,7 +108,7 @@ def _blocks(network: nn.Module, image: bool) -> list[_Block]:
     blocks: list[_Block] = []
     for name, module in _opened(network, ""):
         if isinstance(module, QuantLayer):
-            _check_layer(name, module)
+            _check_layer(name, module, first=not blocks)
             assert isinstance(module, QuantLinear | QuantConv2d)
             if isinstance(module, QuantLinear) and image:
                 raise NotPackable(f"{name}: a linear layer on an image needs an nn.Flatten before it")
@@ -164,7 +164,7 @@ def _add(block: _Block, name: str, module: nn.Module) -> None:
         raise NotPackable(f"{name}: {type(module).__name__} has no packed form")
 
 
-def _check_layer(name: str, layer: QuantLayer) -> None:
+def _check_layer(name: str, layer: QuantLayer, first: bool) -> None:
     if layer.weight.dtype != torch.float32 or layer.weight.device.type != "cpu":
         found = f"{layer.weight.dtype} on {layer.weight.device}"
         raise NotPackable(f"{name}: is {found}; packing starts from float32 on the CPU")
@@ -173,7 +173,7 @@ def _check_layer(name: str, layer: QuantLayer) -> None:
     if layer.weight_format != BINARY:
         latent = ", its latent ones" if layer.weight_quantizer is not None and layer.latent_evaluation else ""
         raise NotPackable(f"{name}: evaluation uses {layer.weight_format} weights{latent}; a packed layer's are binary")
-    if layer.input_format not in (BINARY, FLOAT32):
+    if layer.input_format not in (BINARY, FLOAT32) and not (first and layer.input_format == PIXEL8):
         raise NotPackable(f"{name}: reads {layer.input_format}; a packed layer reads binary values or float32")
     if layer.bias is not None:
         raise NotPackable(f"{name}: has a bias, which the float sum starts from: its rounding cannot be repeated")
@@ -182,7 +182,7 @@ def _check_layer(name: str, layer: QuantLayer) -> None:
     if not layer.quantized_weight().has_unit_scale:
         raise NotPackable(f"{name}: its binary weights are scaled; packed ones are -1 and +1")
     quantizer = layer.input_quantizer
-    if quantizer is not None and not quantizer.quantize(torch.zeros(1)).has_unit_scale:
+    if quantizer is not None and quantizer.format == BINARY and not quantizer.quantize(torch.zeros(1)).has_unit_scale:
         raise NotPackable(f"{name}: its binary inputs are scaled; packed ones are -1 and +1")
 
 
@@ -199,12 +199,17 @@ def _check_norm(name: str, norm: _Norm, channels: int) -> None:
 
 
 def _input(layer: QuantLayer, shape: tuple[int, ...], pixels: Pixels | None) -> InputSpec:
-    if layer.input_quantizer is None:
-        return InputSpec(shape=shape, kind="real" if pixels is None else "pixels", pixels=pixels)
-    if not isinstance(layer.input_quantizer, Sign):
-        name = type(layer.input_quantizer).__name__
-        raise NotPackable(f"the network's input passes through {name}; only Sign and float32 have a packed form")
-    return InputSpec(shape=shape, kind="sign")
+    quantizer = layer.input_quantizer
+    if type(quantizer) is Pixel8:
+        pixels = quantizer.pixels
+    elif type(quantizer) is Sign:
+        return InputSpec(shape=shape, kind="sign")
+    elif quantizer is not None:
+        name = type(quantizer).__name__
+        raise NotPackable(
+            f"the network's input passes through {name}; only Sign, Pixel8 and float32 have a packed form"
+        )
+    return InputSpec(shape=shape, kind="real" if pixels is None else "pixels", pixels=pixels)
 
 
 def _layer_spec(block: _Block, last: bool) -> LayerSpec:

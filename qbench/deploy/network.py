@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import cuda_ext
-from qbench.deploy.pixels import Pixels
 from qbench.deploy.pooling import pool_bits
 from qbench.deploy.spec import LayerSpec, NetworkSpec, PackedModel, Step
 from qbench.deploy.threshold import rising_only
 from qbench.layers import Activation
+from qbench.quant_op import BitplaneOp, columns
+from quantizers import BINARY, Pixels, Quantized
 
 _BATCH = 1000
 _ROW_ELEMENTS = 2**24
@@ -209,31 +210,26 @@ class _RealStage(_Stage):
 
 
 class _PixelStage(_Stage):
-    """8-bit inputs: bit planes. x: uint8 [B, ...].
+    """8-bit inputs: bit planes (see `BitplaneOp`). x: uint8 [B, ...].
 
-    With x = (a·q - b)/d the sums are `a·Σ q·w - b·Σ w`, the second over the taps inside the image: a constant per
-    channel, and at the borders of a padded convolution one per position.
+    With x = (a·q - b)/d the sums are `a·Σ q·w - b·Σ w`, and their values those over d.
     """
 
     def __init__(self, step: Step, tensors: dict[str, Tensor], pixels: Pixels) -> None:
         super().__init__(step, tensors)
         layer = self.layer
         self.pixels = pixels
-        self.weight = _prepacked(tensors["weight"], layer)
         signs = _signs(tensors["weight"], layer)
         if layer.kind == "conv2d":
             signs = signs.reshape(layer.outputs, layer.inputs, *layer.kernel)
-            inside = signs.new_ones(1, *step.input_shape)
-            total = F.conv2d(inside, signs, None, layer.stride, layer.padding, layer.dilation).permute(0, 2, 3, 1)
-        else:
-            total = signs.sum(1)
-        self.constant = (-pixels.offset * total.to(torch.int32)).contiguous()
+        op = BitplaneOp()
+        packed = op.pack(Quantized(signs, signs.new_ones(()), None, BINARY))
+        self.constant = op.constant(packed, pixels.offset, step.input_shape[1:], layer.window)
+        self.weight = cuda_ext.prepack(packed.data, layer.dot_length)
 
     def sums(self, x: Tensor) -> Tensor:
-        # A pixel of 0 adds nothing to Σ q·w, so zeros pad.
-        k = self.layer.dot_length
-        products = _by_rows(x, self.step, lambda rows: cuda_ext.bitplane_matmul(rows, self.weight, k))
-        return torch.add(self.constant, products, alpha=self.pixels.multiplier, out=products)
+        multiplier = self.pixels.multiplier
+        return _by_rows(x, self.step, lambda rows: BitplaneOp.accumulate(rows, self.weight, multiplier, self.constant))
 
     def values(self, sums: Tensor) -> Tensor:
         return sums.to(torch.float32) / self.pixels.divisor
@@ -261,30 +257,16 @@ def _prepacked(weight: Tensor, layer: LayerSpec) -> cuda_ext.Prepacked:
 
 
 def _by_rows(x: Tensor, step: Step, product: Callable[[Tensor], Tensor]) -> Tensor:
-    """`product` of the rows of x, as sums with channels last; some images at a time, to bound the patches' memory."""
+    """`product` of the inputs of each sum as rows [..., K], as sums with channels last.
+
+    Some images at a time, to bound the patches' memory.
+    """
+    layer = step.layer
     outputs, *size = step.sums_shape
-    images = max(1, _ROW_ELEMENTS // (prod(size) * step.layer.dot_length))
-    parts = [product(_rows(part, step)) for part in x.split(images)]
+    images = max(1, _ROW_ELEMENTS // (prod(size) * layer.dot_length))
+    parts = [
+        product(part.flatten(1) if layer.kind == "linear" else columns(part, layer.kernel, layer.window)[0])
+        for part in x.split(images)
+    ]
     sums = parts[0] if len(parts) == 1 else torch.cat(parts)
     return sums.reshape(x.shape[0], *size, outputs)
-
-
-def _rows(x: Tensor, step: Step) -> Tensor:
-    """The inputs of each sum as a row [..., K] in PyTorch's order: images flattened, or a convolution's patches."""
-    layer = step.layer
-    if layer.kind == "linear":
-        return x.flatten(1)
-    down, across = layer.padding
-    x = F.pad(x, (across, across, down, down)).permute(0, 2, 3, 1)
-    high, wide = step.sums_shape[1:]
-    # Filled tap by tap: several times faster than unfold's strided copy.
-    rows = x.new_empty(x.shape[0], high, wide, layer.inputs, *layer.kernel)
-    for i in range(layer.kernel[0]):
-        for j in range(layer.kernel[1]):
-            top, left = i * layer.dilation[0], j * layer.dilation[1]
-            rows[..., i, j] = x[
-                :,
-                top : top + (high - 1) * layer.stride[0] + 1 : layer.stride[0],
-                left : left + (wide - 1) * layer.stride[1] + 1 : layer.stride[1],
-            ]
-    return rows.view(-1, layer.dot_length)

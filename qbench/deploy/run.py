@@ -13,14 +13,15 @@ from torch import Tensor
 
 from qbench.deploy.convert import pack
 from qbench.deploy.network import PackedNetwork
-from qbench.deploy.pixels import find_pixels
 from qbench.deploy.spec import PackedModel
 from qbench.errors import UserError
 from qbench.module import QuantModule
 from qbench.training import predict, resolve, trained_module
 from qbench.trial import TrialConfig
+from quantizers import find_pixels
 
 _KEPT = ("trial_id", "scheme", "seed", "model", "data", "split_seed", "test/accuracy")
+_ENOUGH = 100  # images: thousands of values
 
 
 @dataclass(frozen=True)
@@ -132,14 +133,15 @@ def export(run: Run, real_input: bool = False) -> Exported:
     parts = resolve(config.model_copy(update={"device": "cpu"}))
     splits = parts.source.load(config.split_seed)
     module = run.module()
-    # The validation images are enough to tell: should a test image be none of such pixels, it is an error below.
-    pixels = None if real_input else find_pixels(splits.validation.images)
+    # Some images are enough to tell: should a test image be none of such pixels, it is an error below.
+    pixels = None if real_input else find_pixels(splits.validation[:_ENOUGH].images)
     kept = {key: run.row.get(key) for key in _KEPT}
     model = pack(module, parts.source.input_shape, pixels, kept)
     try:
         packed = PackedNetwork(model).predict(splits.test.images)
     except ValueError as error:
-        raise UserError(f"data {config.data!r}: {error}; try --real-input") from None
+        hint = "; try --real-input" if pixels == model.spec.input.pixels else ""  # else the network rounds to pixels
+        raise UserError(f"data {config.data!r}: {error}{hint}") from None
     expected = predict(module.model, splits.test.images)
     return Exported(
         model,

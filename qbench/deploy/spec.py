@@ -11,7 +11,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from qbench.deploy.pixels import Pixels
+from qbench.geometry import ConvWindow
+from quantizers import Pixels
 
 Count = Annotated[int, Field(ge=1, le=2**24)]
 Pads = Annotated[int, Field(ge=0, le=2**16)]
@@ -73,6 +74,11 @@ class LayerSpec(_Value):
         """K: the products of one sum."""
         return self.inputs * prod(self.kernel)
 
+    @property
+    def window(self) -> ConvWindow:
+        """How its filters move over an image."""
+        return ConvWindow(self.stride, self.padding, self.dilation)
+
     def sums_shape(self, shape: Shape) -> Shape:
         """The shape of the sums, channels first, of one input of `shape`.
 
@@ -85,8 +91,7 @@ class LayerSpec(_Value):
             return (self.outputs,)
         if len(shape) != 3 or shape[0] != self.inputs:
             raise ValueError(f"{self.name}: expected {self.inputs} channels of an image, got shape {shape}")
-        axes = zip(shape[1:], self.kernel, self.stride, self.padding, self.dilation, strict=True)
-        return self.outputs, *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes)
+        return self.outputs, *self.window.output_size(shape[1:], self.kernel)
 
     def output_shape(self, sums: Shape) -> Shape:
         """The shape after pooling `sums`. Raises ValueError where there is no image to pool."""

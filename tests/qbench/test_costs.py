@@ -69,6 +69,17 @@ def test_binarynet_by_hand() -> None:
     assert dense.input_bytes == 3
 
 
+def test_a_first_layer_on_pixels_by_hand() -> None:
+    network = apply_scheme(small_net(), scheme("binarynet", network_input="pixel8"))
+    conv, dense = estimate_network(network, (2, 6, 6)).cost.layers
+    # 8 planes of 18 products, one word each; the pixels' scale and zero point go into the thresholds.
+    assert conv.op == "bitplane"
+    assert conv.operations == Operations(xnor_popcount_word=8 * 16 * 5, int32_add=20)
+    assert (conv.weight_bytes, conv.scale_bytes, conv.other_bytes) == (5 * 3, 0, 5 * 4 + 1)
+    assert (conv.input_bytes, conv.output_bytes) == (72, 3)
+    assert dense.op == "xnor"
+
+
 def test_binaryconnect_stochastic_evaluates_with_latent_weights_and_costs_32_bits() -> None:
     found = estimate("digits-convnet", "binaryconnect-stochastic")
     assert found.weight_compression == 1.0

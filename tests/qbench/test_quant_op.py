@@ -10,8 +10,19 @@ from hypothesis import strategies as st
 
 from qbench.costs import Operations
 from qbench.geometry import ConvWindow, Geometry
-from qbench.quant_op import OPS, BinaryWeightOp, FloatOp, Int8Op, QuantOp, XnorOp, refusals, select_op
-from quantizers import BINARY, FLOAT32, INT8, TERNARY, UINT8, NumberFormat, Quantized, signed_integer, unsigned_integer
+from qbench.quant_op import OPS, BinaryWeightOp, BitplaneOp, FloatOp, Int8Op, QuantOp, XnorOp, refusals, select_op
+from quantizers import (
+    BINARY,
+    FLOAT32,
+    INT8,
+    PIXEL8,
+    TERNARY,
+    UINT8,
+    NumberFormat,
+    Quantized,
+    signed_integer,
+    unsigned_integer,
+)
 
 LINEAR = Geometry("linear", 40, 7, (1, 1), (1, 1), (0, 0), (1, 1), 1, (40,), (7,))
 GROUPED = Geometry("conv2d", 4, 4, (3, 3), (1, 1), (1, 1), (1, 1), 2, (4, 5, 5), (4, 5, 5))
@@ -37,6 +48,12 @@ def reals(shape: tuple[int, ...], generator: torch.Generator) -> Quantized:
     [
         (BINARY, BINARY, LINEAR, XnorOp),
         (BINARY, FLOAT32, LINEAR, BinaryWeightOp),
+        (BINARY, PIXEL8, LINEAR, BitplaneOp),
+        (BINARY, UINT8, LINEAR, BitplaneOp),
+        (BINARY, unsigned_integer(4), LINEAR, BitplaneOp),
+        (BINARY, INT8, LINEAR, FloatOp),
+        (INT8, PIXEL8, LINEAR, FloatOp),
+        (BINARY, PIXEL8, GROUPED, FloatOp),
         (INT8, INT8, LINEAR, Int8Op),
         (FLOAT32, FLOAT32, LINEAR, FloatOp),
         (FLOAT32, BINARY, LINEAR, FloatOp),
@@ -157,6 +174,83 @@ def test_zero_points_are_exact(weight_format: NumberFormat, input_format: Number
     assert torch.equal(op.accumulate(x, op.pack(weight)).double(), centred(x).double() @ centred(weight).double().T)
 
 
+def pixels(shape: tuple[int, ...], zero_point: float, scale: float, generator: torch.Generator) -> Quantized:
+    codes = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    codes.view(-1)[0], codes.view(-1)[-1] = 0, 255
+    return Quantized(codes, torch.tensor(scale), torch.tensor(zero_point), PIXEL8)
+
+
+LATTICES = st.sampled_from([(127.5, 2 / 255), (0.0, 1.0), (8.0, 0.125), (0.5, 0.25), (255.0, 3.0)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 700), st.integers(1, 9), LATTICES, st.integers(0, 10**6))
+def test_bit_planes_are_exact(batch: int, k: int, outputs: int, lattice: tuple[float, float], seed: int) -> None:
+    """Twice `Σ (q - Z)·w` in int64, then one rounding of each factor: the scales."""
+    generator = torch.Generator().manual_seed(seed)
+    x, weight = pixels((batch, k), *lattice, generator), signs((outputs, k), generator)
+    weight = Quantized(weight.codes, torch.rand(outputs, 1, generator=generator) + 0.5, None, BINARY)
+    doubled = (2 * x.codes.long() - round(2 * lattice[0])) @ weight.codes.long().T
+    expected = doubled.double() * (x.scale.double() / 2) * weight.scale.double().reshape(-1)
+    op = BitplaneOp()
+    packed = op.pack(weight)
+    torch.testing.assert_close(op.linear(x, packed).double(), expected, rtol=1.2e-7, atol=0)
+    multiplier, offset = (1, int(lattice[0])) if lattice[0].is_integer() else (2, round(2 * lattice[0]))
+    sums = op.accumulate(x.codes, packed.data, multiplier, op.constant(packed, offset, (), ConvWindow()))
+    assert sums.dtype == torch.int32
+    assert torch.equal(sums.long() * (2 // multiplier), doubled)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(1, 2),
+    st.integers(1, 40),
+    st.integers(1, 5),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    st.sampled_from([-1, 0, 1]),
+    LATTICES,
+    st.integers(0, 10**6),
+)
+def test_bit_planes_are_exact_at_the_borders(
+    batch: int,
+    channels: int,
+    outputs: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    pad_value: int,
+    lattice: tuple[float, float],
+    seed: int,
+) -> None:
+    """A padded value is real, and need not be one of the codes' values (BinaryNet's 0: 127.5)."""
+    generator = torch.Generator().manual_seed(seed)
+    x, weight = pixels((batch, channels, 6, 5), *lattice, generator), signs((outputs, channels, *kernel), generator)
+    vertical, horizontal = padding
+    scale = x.scale.double()
+    padded = F.pad(x.codes.double() - lattice[0], (horizontal, horizontal, vertical, vertical), value=pad_value / scale)
+    exact = F.conv2d(padded, weight.codes.double(), None, stride, 0, dilation) * scale
+    op = BitplaneOp()
+    result = op.conv2d(x, op.pack(weight), ConvWindow(stride, padding, dilation, 1, pad_value))
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result.double(), exact, rtol=1.2e-7, atol=1e-9)
+
+
+def test_bit_planes_need_a_zero_point_of_halves() -> None:
+    generator = torch.Generator().manual_seed(0)
+    with pytest.raises(ValueError, match=r"bitplane: the zero point must be a multiple of 1/2, got 0\.25"):
+        BitplaneOp().linear(pixels((1, 4), 0.25, 1.0, generator), BitplaneOp().pack(signs((2, 4), generator)))
+
+
+def test_bit_planes_refuse_sums_that_may_not_fit_int32() -> None:
+    longest = (2**31 - 1) // 510
+    geometry = Geometry("linear", longest + 1, 7, (1, 1), (1, 1), (0, 0), (1, 1), 1, (longest + 1,), (7,))
+    assert BitplaneOp().supports(BINARY, PIXEL8, geometry) == (False, f"needs K at most {longest}, got {longest + 1}")
+
+
 def test_int8_refuses_sums_that_may_not_fit_int32() -> None:
     def geometry(k: int) -> Geometry:
         return Geometry("linear", k, 7, (1, 1), (1, 1), (0, 0), (1, 1), 1, (k,), (7,))
@@ -168,11 +262,16 @@ def test_int8_refuses_sums_that_may_not_fit_int32() -> None:
 def test_leading_dimensions_are_kept() -> None:
     generator = torch.Generator().manual_seed(0)
     weight = signs((5, 12), generator)
-    for op, x in ((XnorOp(), signs((2, 3, 12), generator)), (BinaryWeightOp(), reals((2, 3, 12), generator))):
+    cases = [
+        (XnorOp(), signs((2, 3, 12), generator)),
+        (BinaryWeightOp(), reals((2, 3, 12), generator)),
+        (BitplaneOp(), pixels((2, 3, 12), 127.5, 2 / 255, generator)),
+    ]
+    for op, x in cases:
         assert op.linear(x, op.pack(weight)).shape == (2, 3, 5)
 
 
-@pytest.mark.parametrize("op", [XnorOp(), BinaryWeightOp(), Int8Op()])
+@pytest.mark.parametrize("op", [XnorOp(), BitplaneOp(), BinaryWeightOp(), Int8Op()])
 def test_groups_are_refused(op: QuantOp) -> None:
     generator = torch.Generator().manual_seed(0)
     weight, x = signs((4, 2, 3, 3), generator), signs((1, 4, 5, 5), generator)
@@ -183,6 +282,7 @@ def test_groups_are_refused(op: QuantOp) -> None:
 def test_operations_by_hand() -> None:
     # 7 outputs of K = 40: two words each.
     assert XnorOp().cost(LINEAR) == Operations(xnor_popcount_word=14)
+    assert BitplaneOp().cost(LINEAR) == Operations(xnor_popcount_word=8 * 14)
     assert BinaryWeightOp().cost(LINEAR) == Operations(fp32_add=280)
     assert Int8Op().cost(LINEAR) == Operations(int8_mul=280, int32_add=280)
     assert FloatOp().cost(LINEAR) == Operations(fp32_mul=280, fp32_add=280)

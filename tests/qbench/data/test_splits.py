@@ -7,7 +7,7 @@ import torch
 
 from qbench.data import Batches, Examples
 from qbench.data.splits import hold_out
-from qbench.deploy.pixels import Pixels, find_pixels
+from quantizers import Pixels, find_pixels
 
 
 def every_pixel():

@@ -6,10 +6,10 @@ import shutil
 import pytest
 
 from qbench.deploy import NotPackable, read, save
-from qbench.deploy.pixels import KNOWN
 from qbench.deploy.run import export, find_run
 from qbench.errors import UserError
 from qbench.trial import TrialConfig
+from quantizers import KNOWN_PIXELS
 
 MLP = {"model": "digits-mlp", "model_options": {"hidden": 40, "layers": 2}}
 SIGNS = {"scheme_options": {"network_input": {"name": "sign"}}}
@@ -106,6 +106,28 @@ def test_other_weights_than_the_networks(trained, tmp_path):
 
 def test_a_test_image_that_is_no_pixel(trained, monkeypatch):
     """Should the validation images be pixels and a test image not, nothing is rounded."""
-    monkeypatch.setattr("qbench.deploy.run.find_pixels", lambda images: KNOWN[3])
+    monkeypatch.setattr("qbench.deploy.run.find_pixels", lambda images: KNOWN_PIXELS[3])
     with pytest.raises(UserError, match=r"data 'digits': images: expected values .*; try --real-input"):
         export(find_run(trained()))
+
+
+def test_a_network_of_pixels_runs_packed_from_pixels_to_scores(trained):
+    """`network_input: pixel8`: layer by layer and as a packed network; digits are q/8 - 1."""
+    digits = {"name": "pixel8", "options": {"multiplier": 1, "offset": 8, "divisor": 8}}
+    run = find_run(trained(scheme_options={"network_input": digits}))
+    first, *others = run.row["kernel/ops"].split()
+    assert (first, set(others)) == ("bitplane", {"xnor"})
+    assert run.row["kernel/agreement"] == 1.0
+    for real_input in (False, True):  # the network itself reads pixels
+        made = export(run, real_input=real_input)
+        assert made.model.spec.input.kind == "pixels"
+        assert made.model.spec.input.pixels == KNOWN_PIXELS[0]
+        assert made.agreement == 1.0
+
+
+def test_data_that_are_no_pixels_of_the_network_have_no_packed_form(trained):
+    """BinaryNet's 2q/255 - 1 on digits: evaluation rounds them, a packed network reads pixels alone."""
+    run = find_run(trained(scheme_options={"network_input": "pixel8"}))
+    assert run.row["kernel/agreement"] == 1.0  # layer by layer, the quantizer rounds
+    with pytest.raises(UserError, match=r"expected values \(2·q - 255\)/255 of pixels .* values\)$"):
+        export(run)

@@ -1,0 +1,159 @@
+"""8-bit pixels behind real-valued images, and the quantizer of a network's input that makes them so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from quantizers.base import Quantizer
+from quantizers.formats import PIXEL8
+from quantizers.quantized import Quantized
+from quantizers.registered import register
+
+_TOLERANCE = 1e-5  # the ways to compute 2q/255 - 1 in float32 differ by 1e-7; neighbouring pixels by 8e-3
+_LIMITS = {"multiplier": (1, 2), "offset": (0, 255 * 255), "divisor": (1, 2**16)}
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How an image's values are made of pixels q in 0..255: `x = (multiplier·q - offset) / divisor`, all integers.
+
+    A first layer with ±1 weights is then integer arithmetic: with `S = Σ (multiplier·q - offset)·w` over the taps
+    inside the image (a padded zero adds nothing), its value is `S / divisor`. BinaryNet's `2q/255 - 1` is (2, 255,
+    255): real 0 is no pixel there.
+
+    Raises:
+        ValueError: a multiplier other than 1 and 2, or another number that is no integer or out of range.
+
+    >>> Pixels(multiplier=1, offset=8, divisor=8).decode(torch.tensor([0, 8, 16], dtype=torch.uint8)).tolist()
+    [-1.0, 0.0, 1.0]
+    """
+
+    multiplier: int
+    offset: int
+    divisor: int
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _LIMITS.items():
+            value = getattr(self, name)
+            if type(value) is not int or not low <= value <= high:
+                raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
+
+    @property
+    def scale(self) -> float:
+        """S of `x = S·(q - Z)`."""
+        return self.multiplier / self.divisor
+
+    @property
+    def zero_point(self) -> float:
+        """Z of `x = S·(q - Z)`, a multiple of ½."""
+        return self.offset / self.multiplier
+
+    @property
+    def bound(self) -> int:
+        """The largest |multiplier·q - offset|."""
+        return max(self.offset, abs(255 * self.multiplier - self.offset))
+
+    def decode(self, q: Tensor) -> Tensor:
+        """uint8 pixels as the float32 values that training saw."""
+        return (self.multiplier * q.to(torch.float32) - self.offset) / self.divisor
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """The nearest pixels, as floating point; values beyond 0 and 255 saturate, NaN stays NaN."""
+        return ((x * self.divisor + self.offset) / self.multiplier).round().clamp(0, 255)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """float32 values as uint8 pixels.
+
+        Raises:
+            ValueError: values that no pixel has.
+        """
+        q = self.nearest(x)
+        close = (self.decode(q) - x).abs() <= _TOLERANCE  # NaN is close to nothing
+        if not bool(close.all()):
+            value = x[~close].flatten()[0].item()
+            raise ValueError(
+                f"images: expected values ({self.multiplier}·q - {self.offset})/{self.divisor} of pixels q in 0..255, "
+                f"got {value:.6g} ({int((~close).sum())} of {x.numel()} values)"
+            )
+        return q.to(torch.uint8)
+
+
+KNOWN_PIXELS = (
+    Pixels(multiplier=1, offset=8, divisor=8),  # digits: q/8 - 1
+    Pixels(multiplier=2, offset=255, divisor=255),  # BinaryNet's images: 2q/255 - 1
+    Pixels(multiplier=1, offset=0, divisor=255),
+    Pixels(multiplier=1, offset=0, divisor=1),
+)
+
+
+def find_pixels(images: Tensor) -> Pixels | None:
+    """The first of KNOWN_PIXELS that every value of `images` (float32) fits; None where they are no such pixels."""
+    for pixels in KNOWN_PIXELS:
+        try:
+            pixels.encode(images)
+        except ValueError:
+            continue
+        return pixels
+    return None
+
+
+class _RoundToPixels(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, pixels: Pixels) -> Tensor:
+        if ctx.needs_input_grad[0]:
+            low, high = pixels.scale * -pixels.zero_point, pixels.scale * (255 - pixels.zero_point)
+            ctx.save_for_backward((x >= low) & (x <= high))
+        values = pixels.nearest(x if x.dtype == torch.float64 else x.float())
+        return ((values - pixels.zero_point) * pixels.scale).to(x.dtype)  # the arithmetic of Quantized.dequantize
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (inside,) = ctx.saved_tensors
+        return grads[0] * inside, None
+
+
+@register("pixel8")
+class Pixel8(Quantizer):
+    """A network's input as the 8-bit pixels it is made of: nothing is calibrated, and real 0 need not be a code.
+
+    Forward: `x̂ = S·(q - Z)`, `q = clamp(round((x·divisor + offset) / multiplier), 0, 255)`, S = multiplier / divisor,
+    Z = offset / multiplier (see `Pixels`); half to even. Of pixels this is x itself, up to the last bit of float32.
+    Backward: 1 where x is between the values of 0 and 255, ends included, else 0.
+    NaN stays NaN; `quantize` refuses it.
+
+    A first layer with ±1 weights then runs on bit planes. Unsigned integer formats do not serve: their zero point is an
+    integer, and under `2q/255 - 1` it would be 127.5, so that they round every pixel by half a step.
+
+    Args:
+        multiplier, offset, divisor: of the pixels; BinaryNet's `2q/255 - 1` unless others are given. Digits: 1, 8, 8.
+
+    Raises:
+        ValueError: numbers that describe no pixels.
+
+    Source: BinaryNet (arXiv 1602.02830) section 3.4, the first layer.
+    """
+
+    format = PIXEL8
+
+    def __init__(self, multiplier: int = 2, offset: int = 255, divisor: int = 255) -> None:
+        super().__init__()
+        self.pixels = Pixels(multiplier, offset, divisor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _RoundToPixels.apply(x, self.pixels)
+
+    @torch.no_grad()
+    def quantize(self, x: Tensor) -> Quantized:
+        """Codes uint8, scale S, and zero point Z, which is floating point."""
+        codes = self.pixels.nearest(x if x.dtype == torch.float64 else x.float())
+        if bool(codes.isnan().any()):
+            raise ValueError(f"{self.layer_name or 'pixel8'}: NaN has no code")
+        scale, zero_point = (codes.new_full((), value) for value in (self.pixels.scale, self.pixels.zero_point))
+        return Quantized(codes.to(torch.uint8), scale, zero_point, PIXEL8)
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={getattr(self.pixels, name)}" for name in _LIMITS)
