@@ -529,6 +529,76 @@ def export_onnx(
             print(f"{100 * made['agreement']:.2f} % of {made['images']} test images predicted alike by onnxruntime")
 
 
+@app.command()
+def claims(
+    run: Annotated[bool, typer.Option("--run", help="Measure what this machine can; some minutes.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Of these claims; may be repeated.", show_default="all")
+    ] = None,
+    record: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN_FOLDER", help="First keep the results of this finished sweep; may be repeated."),
+    ] = None,
+    sweep_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--sweep", metavar="FILE", help="With --record: the sweep's file.", show_default="sweeps/<folder>.yaml"
+        ),
+    ] = None,
+    store: Annotated[bool, typer.Option("--store", help="With --run: keep the measurements as well.")] = False,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where stored results are.",
+            show_default="docs/results of a checkout; an installed package has none",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print every figure of the papers beside this project's: computed, stored, or measured with --run.
+
+    \b
+    Example:
+      qbench claims
+      qbench claims --run --only memory-file --only stochastic-slow
+      qbench claims --record runs/paper_mnist_short
+      qbench claims --run --store
+
+    What the verdicts mean: docs/claims.md. Record a sweep on the machine that ran it, whose processor is noted.
+    """
+    with exit_codes():
+        from qbench.claims.record import record as read_run
+        from qbench.claims.registry import chosen
+        from qbench.claims.stored import (
+            StoredMeasurement,
+            default_folder,
+            load_results,
+            results_folder,
+            write_measurements,
+            write_sweep,
+        )
+        from qbench.claims.table import make_rows, measure_all
+        from qbench.report.claims import claims_text
+
+        wanted = chosen(only or [])
+        for folder in record or []:
+            written = write_sweep(read_run(folder, sweep_file), results_folder(results))
+            print(f"recorded: {written}", file=sys.stderr)
+        stored = load_results(results or default_folder())
+        measured = {}
+        if run:
+            for name, found in measure_all(wanted, lambda text: print(text, file=sys.stderr, flush=True)):
+                measured[name] = found
+                if store and isinstance(found, StoredMeasurement):
+                    write_measurements({name: found}, results_folder(results))
+        rows = make_rows(wanted, stored, measured)
+        if as_json:
+            _print_json([row.to_dict() for row in rows])
+        else:
+            print(claims_text(rows))
+
+
 # Further commands go here, each with an example in its docstring and `exit_codes()`.
 
 

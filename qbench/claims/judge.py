@@ -111,7 +111,7 @@ def always(verdict: Verdict, rule: str = "") -> Judge:
     return Judge(rule, lambda _: verdict)
 
 
-def quoted(expected: float, key: str = "value") -> Judge:
+def quoted(expected: Any, key: str = "value") -> Judge:
     """`cited only` where the program's constant is the figure that it quotes, else it differs."""
 
     def decide(values: Values) -> Verdict:

@@ -45,7 +45,8 @@ class PairedTest:
         difference: mean error of the second less that of the first, in points: above 0 the first is better.
         seeds: pairs of trainings.
         p_seeds: `paired_t` of the errors.
-        p_images: the least of McNemar's p-values of the seeds in which the first is better, times the seeds (Bonferroni).
+        p_images: the least of McNemar's p-values of the seeds in which the first is better, times the seeds
+            (Bonferroni).
         p_images_against: the same of the seeds in which the second is better.
     """
 

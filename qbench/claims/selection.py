@@ -12,6 +12,7 @@ from qbench.claims.claim import Selected
 from qbench.claims.paired import paired_test
 from qbench.claims.record import PLACE
 from qbench.claims.stored import StoredSweep, StoredTrial
+from qbench.models import model
 from qbench.trial import TrialConfig, digest
 
 # Options under which a scheme is still the scheme; others make another one, which no claim is about.
@@ -32,6 +33,7 @@ class Setting:
         scheme, data, model: names. Trainings on another preprocessing of the data set count as `other settings`.
         epochs: of the training.
         keys: other row keys with the values that they must have.
+        essential: those of `keys` without which a training does not speak to the claim at all.
         unpublished: why no training here can be the paper's; empty where its settings are known.
     """
 
@@ -40,6 +42,7 @@ class Setting:
     model: str
     epochs: int
     keys: Mapping[str, Any] = field(default_factory=dict)
+    essential: tuple[str, ...] = ()
     unpublished: str = ""
 
     @property
@@ -66,13 +69,14 @@ class Group:
 def find_group(setting: Setting, sweeps: Sequence[StoredSweep]) -> Group | None:
     """The stored trainings closest to a setting: at the paper's settings if there are any, else the longest.
 
-    Test errors have no say in it. Of equals, the one with more seeds, then the first. None where no sweep holds the
-    scheme on the data set and model.
+    Of equally long ones that with the fewest mismatches, then the most seeds, then the first: test errors have no say.
+    None where no sweep holds the scheme on the data set and model.
     """
     groups = [group for sweep in sweeps for group in _groups(setting, sweep)]
 
-    def rank(group: Group) -> tuple[bool, int, int]:
-        return group.settings == "paper", group.trials[0].row["training/epochs"], len(group.trials)
+    def rank(group: Group) -> tuple[bool, int, int, int]:
+        epochs = group.trials[0].row["training/epochs"]
+        return group.settings == "paper", epochs, -len(group.mismatches), len(group.trials)
 
     return max(groups, key=rank, default=None)
 
@@ -86,6 +90,7 @@ def _groups(setting: Setting, sweep: StoredSweep) -> list[Group]:
 
 
 def _speaks_to(setting: Setting, row: Mapping[str, Any]) -> bool:
+    row = _with_defaults(setting, row)
     options = [key.split(".")[1] for key in row if key.startswith("scheme_options.")]
     return (
         row["scheme"] == setting.scheme
@@ -93,7 +98,13 @@ def _speaks_to(setting: Setting, row: Mapping[str, Any]) -> bool:
         and _data_set(row["data"]) == _data_set(setting.data)
         and row.get("module") is None
         and all(option in _SCHEME_OPTIONS for option in options)
+        and all(_equal(row.get(key), setting.keys[key]) for key in setting.essential)
     )
+
+
+def _with_defaults(setting: Setting, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A model option that is not given has the builder's default."""
+    return {f"model_options.{name}": value for name, value in model(setting.model).options.items()} | dict(row)
 
 
 def _data_set(name: str) -> str:
@@ -102,11 +113,13 @@ def _data_set(name: str) -> str:
 
 def _without_seed(row: Mapping[str, Any]) -> str:
     ignored = ("seed", *PLACE)
-    return digest({k: v for k, v in row.items() if k.partition(".")[0] in TrialConfig.model_fields and k not in ignored})
+    return digest(
+        {k: v for k, v in row.items() if k.partition(".")[0] in TrialConfig.model_fields and k not in ignored}
+    )
 
 
 def _group(setting: Setting, sweep: StoredSweep, trials: tuple[StoredTrial, ...]) -> Group:
-    row = trials[0].row
+    row = _with_defaults(setting, trials[0].row)
     mismatches = [
         f"{_LABELS.get(key, key.rpartition('.')[2])} {_text(row.get(key))} for {_text(value)}"
         for key, value in setting.required.items()

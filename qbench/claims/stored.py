@@ -115,8 +115,20 @@ class StoredResults:
 
 def default_folder() -> Path | None:
     """`docs/results` beside the package, as in a checkout; None where an installed package has none."""
-    root = Path(qbench.__path__[0]).parent
-    return root / "docs" / "results" if (root / "docs").is_dir() else None
+    folder = Path(qbench.__path__[0]).parent / "docs" / "results"
+    return folder if folder.is_dir() else None
+
+
+def results_folder(named: Path | None) -> Path:
+    """Where to write.
+
+    Raises:
+        UserError: no folder is named, and there is no default.
+    """
+    folder = named or default_folder()
+    if folder is None:
+        raise UserError("this qbench is installed without docs/results: name a folder with --results")
+    return folder
 
 
 def load_results(folder: Path | None) -> StoredResults:

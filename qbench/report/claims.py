@@ -45,21 +45,19 @@ class ClaimRow:
 
 
 def claims_text(rows: Sequence[ClaimRow]) -> str:
-    """A line of values and lines of text for each claim, under its section; then the count of verdicts.
+    """A line of values and two of text for each claim, under its section; then the count of verdicts.
 
     Stored results, whose machine and command many claims share, are numbered and written out once at the end.
     """
     notes: dict[str, int] = {}
-    cells = [(row.id, row.verdict, f"paper {row.paper}", f"here {row.here}") for row in rows]
-    heads = iter(aligned(cells, left=4)) if cells else iter(())
     lines: list[str] = []
-    for section, members in groupby(rows, key=lambda row: row.section):
+    for section, group in groupby(rows, key=lambda row: row.section):
+        members = list(group)
         lines += ["", section] if lines else [section]
-        for row in members:
-            lines += [f"  {next(heads)}", f"      {row.statement}"]
-            if row.rule:
-                lines.append(f"      {row.rule}")
-            lines.append(f"      {row.source}; {_how(row.how, notes)}")
+        cells = [(row.id, row.verdict, f"paper: {row.paper}", f"here: {row.here}") for row in members]
+        for row, head in zip(members, aligned(cells, left=4), strict=True):
+            rule = f" ({row.rule})" if row.rule else ""
+            lines += [f"  {head}", f"    {row.statement}{rule}", f"    {row.source}; {_how(row.how, notes)}"]
     counts = Counter(row.verdict for row in rows)
     lines += ["", f"{len(rows)} claims: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())]
     lines += [f"[{number}] {text}" for text, number in notes.items()]

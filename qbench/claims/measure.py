@@ -1,0 +1,219 @@
+"""What a claim measures on this machine: the functions behind `qbench claims --run`.
+
+Each gives plain values, with `device` where a GPU would give others. Ratios of times are medians over interleaved
+rounds (`cuda_ext.benchmark`), whose quartiles stand beside them as `low` and `high`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import cuda_ext
+from cuda_ext.benchmark import BASELINE, interleave, matmul, peak_gops, quartiles
+from qbench.bench import network_contestants
+from qbench.deploy import Pixels, pack, save
+from qbench.models import model
+from qbench.module import QuantModule
+from qbench.shift_batch_norm import ShiftBatchNorm2d
+from qbench.training import run_trial
+from qbench.trial import TrialConfig
+from qbench.weights import save_tensors
+from quantizers import Sign, StochasticSign
+
+Values = dict[str, Any]
+Call = Callable[[], Any]
+
+
+class CannotMeasure(Exception):
+    """Why a measurement has no result on this machine."""
+
+
+def packed_file() -> Values:
+    """Bytes of a packed network's file beside those of its float32 weights and norms: BinaryNet's CIFAR-10 net.
+
+    Weights are random: the sizes do not depend on them.
+    """
+    named = model("cifar10-convnet")
+    module = QuantModule(named.make({}), "binarynet").eval()
+    with tempfile.TemporaryDirectory() as folder:
+        packed, floats = Path(folder) / "packed.safetensors", Path(folder) / "float.safetensors"
+        save(pack(module, named.input_shape, Pixels(multiplier=2, offset=255, divisor=255)), packed)
+        save_tensors(
+            {name: value for name, value in module.model.state_dict().items() if value.is_floating_point()}, floats
+        )
+        sizes = {"packed_bytes": packed.stat().st_size, "float_bytes": floats.stat().st_size}
+    return {"value": sizes["float_bytes"] / sizes["packed_bytes"], **sizes}
+
+
+def product_rate() -> Values:
+    """Binary multiply-adds a second of one core, from registers, beside float32's in torch's matrix product."""
+    _need_kernels("cpu")
+    peak = peak_gops()
+    if peak is None:
+        raise CannotMeasure(f"the path {cuda_ext.backends()['cpu'].selected} has no loop for its peak")
+    size = 1024
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    times = interleave({BASELINE: lambda: a @ b}, 9)
+    gops = 2 * size**3 / quartiles(times[BASELINE])[1] / 1e9
+    return {"value": peak / gops, "binary_gops": peak, "float_gops": gops, "device": "cpu", **_execution("cpu")}
+
+
+def matmul_8192() -> Values:
+    """An 8192×8192×8192 product of ±1 matrices, activations packed within the call, beside torch's float32 product."""
+    device = _device()
+    _need_kernels(device)
+    if device == "cuda":
+        calls = _cuda_matmul(8192)
+    else:
+        made = matmul(8192, 8192, 8192)
+        calls = {name: made[name].call for name in (BASELINE, "xnor, float in", "xnor prepacked")}
+    found = _ratios(calls, 3)
+    return {
+        **found["xnor, float in"],
+        "packed_value": found["xnor prepacked"]["value"],
+        "device": device,
+        **_execution(device),
+    }
+
+
+def _cuda_matmul(size: int) -> Mapping[str, Call]:
+    generator = torch.Generator("cuda").manual_seed(0)
+    x, w = (torch.randn(size, size, device="cuda", generator=generator) for _ in range(2))
+    bits, w_bits = cuda_ext.pack_signs(x), cuda_ext.pack_signs(w)
+    return {
+        BASELINE: _synchronized(lambda: x @ w.T),
+        "xnor, float in": _synchronized(lambda: cuda_ext.xnor_matmul(cuda_ext.pack_signs(x), w_bits, size)),
+        "xnor prepacked": _synchronized(lambda: cuda_ext.xnor_matmul(bits, w_bits, size)),
+    }
+
+
+def mlp_10000() -> Values:
+    """BinaryNet's MNIST network, random weights, 10,000 images from pixels to scores: packed beside float32.
+
+    `agreement`: share of images whose packed prediction is the fake-quantized module's.
+    """
+    device = _device()
+    _need_kernels(device)
+    made = network_contestants("mnist-mlp", 10_000, device)
+    calls = {name: made.contestants[name].call for name in (BASELINE, "packed, pixels in")}
+    found = _ratios(calls, 3)["packed, pixels in"]
+    return {**found, "agreement": made.agreement, "device": device, **_execution(device)}
+
+
+def without_batch_norm() -> Values:
+    """Mean training loss of the last of ten epochs, and test error: a BinaryNet MLP on digits with and without norm."""
+    found: Values = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for norm in ("batch", "none"):
+            config = TrialConfig(
+                scheme="binarynet",
+                scheme_options={"norm": norm},
+                model="digits-mlp",
+                model_options={"hidden": 512},
+                epochs=10,
+            )
+            row = run_trial(config, Path(folder)).row
+            found[f"{norm}_loss"] = row["training/loss"]
+            found[f"{norm}_error"] = 100 * (1 - row["test/accuracy"])
+    return {"value": found["none_loss"] / found["batch_loss"], **found}
+
+
+def stochastic_sign() -> Values:
+    """Time of the stochastic sign beside the deterministic one, on a 4096×4096 weight."""
+    device = _device()
+    weight = torch.empty(4096, 4096, device=device).uniform_(-1, 1)
+    sign, stochastic = Sign(estimator="identity").train(), StochasticSign(estimator="identity").train()
+
+    def quantize(quantizer: nn.Module) -> Call:
+        with_device = quantizer.to(device)
+
+        def call() -> Tensor:
+            with torch.no_grad():
+                return with_device(weight)
+
+        return _on(device, call)
+
+    calls = {BASELINE: quantize(stochastic), "deterministic": quantize(sign)}
+    return {**_ratios(calls, 9)["deterministic"], "device": device}
+
+
+def shift_batch_norm() -> Values:
+    """Time of BatchNorm over that of shift-based BatchNorm, forward and backward in training, on [50, 128, 32, 32]."""
+    device = _device()
+    x = torch.randn(50, 128, 32, 32, device=device, requires_grad=True)
+    gradient = torch.randn_like(x)
+
+    def step(norm: nn.Module) -> Call:
+        norm = norm.to(device).train()
+        return _on(device, lambda: norm(x).backward(gradient))
+
+    calls = {BASELINE: step(nn.BatchNorm2d(128)), "shift-based": step(ShiftBatchNorm2d(128))}
+    return {**_ratios(calls, 9)["shift-based"], "device": device}
+
+
+MEASUREMENTS: dict[str, Callable[[], Values]] = {
+    "packed-file": packed_file,
+    "product-rate": product_rate,
+    "matmul-8192": matmul_8192,
+    "mlp-10000": mlp_10000,
+    "without-batch-norm": without_batch_norm,
+    "stochastic-sign": stochastic_sign,
+    "shift-batch-norm": shift_batch_norm,
+}
+
+
+def measure(name: str) -> Values:
+    """The values of one of MEASUREMENTS, on one CPU thread.
+
+    Raises:
+        CannotMeasure: this machine has not what it takes.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return MEASUREMENTS[name]()
+    finally:
+        torch.set_num_threads(before)
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _need_kernels(device: str) -> None:
+    backend = cuda_ext.backends()[device]
+    if not backend.available:
+        raise CannotMeasure(f"no compiled kernels here: {backend.reason}")
+
+
+def _execution(device: str) -> Values:
+    return {"kernels": cuda_ext.backends()[device].selected}
+
+
+def _on(device: str, call: Call) -> Call:
+    return _synchronized(call) if device == "cuda" else call
+
+
+def _synchronized(call: Call) -> Call:
+    def timed() -> None:
+        call()
+        torch.cuda.synchronize()
+
+    return timed
+
+
+def _ratios(calls: Mapping[str, Call], rounds: int) -> dict[str, Values]:
+    """Of each contestant: the rounds' ratios of BASELINE's time to its own (`value`, `low`, `high`), its `seconds`."""
+    times = interleave(calls, rounds)
+    found = {}
+    for name in calls:
+        low, middle, high = quartiles([base / own for base, own in zip(times[BASELINE], times[name], strict=True)])
+        seconds = quartiles(times[name])[1]
+        found[name] = {"value": middle, "low": low, "high": high, "seconds": seconds, "rounds": rounds}
+    return found

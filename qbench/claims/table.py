@@ -1,0 +1,80 @@
+"""From claims to rows: evidence is computed, measured or looked up, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from qbench.claims.claim import Cited, Claim, Computed, Measured, Trained
+from qbench.claims.judge import Values
+from qbench.claims.measure import CannotMeasure, measure
+from qbench.claims.record import origin_now
+from qbench.claims.stored import StoredMeasurement, StoredResults
+from qbench.report.claims import ClaimRow
+
+_NOT_RUN = "not run"
+
+
+def measure_all(claims: Sequence[Claim], say: Callable[[str], None]) -> Iterator[tuple[str, StoredMeasurement | str]]:
+    """Run each measurement that the claims need, once, as they are asked for: (name, result, or why there is none).
+
+    `say` is told before each.
+    """
+    names = dict.fromkeys(claim.evidence.name for claim in claims if isinstance(claim.evidence, Measured))
+    for number, name in enumerate(names, start=1):
+        ids = [claim.id for claim in claims if claim.evidence == Measured(name)]
+        say(f"[{number}/{len(names)}] measuring {name} ({', '.join(ids)})")
+        try:
+            values = measure(name)
+        except CannotMeasure as reason:
+            yield name, str(reason)
+        else:
+            yield name, StoredMeasurement(values, origin_now(f"qbench claims --run --only {ids[0]}"))
+
+
+def make_rows(
+    claims: Sequence[Claim], results: StoredResults, measured: Mapping[str, StoredMeasurement | str]
+) -> list[ClaimRow]:
+    """A row for each claim.
+
+    Args:
+        results: what is stored.
+        measured: by name, what was measured in this run, which goes before what is stored, or why it could not be.
+    """
+    return [_row(claim, *_evidence(claim, results, measured)) for claim in claims]
+
+
+def _evidence(
+    claim: Claim, results: StoredResults, measured: Mapping[str, StoredMeasurement | str]
+) -> tuple[Values | None, str]:
+    """The values, and how they were obtained; without values, why."""
+    evidence = claim.evidence
+    if isinstance(evidence, Computed):
+        return evidence.compute(), "computed"
+    if isinstance(evidence, Cited):
+        return {}, _NOT_RUN
+    if isinstance(evidence, Trained):
+        found = evidence.select(results.sweeps)
+        if found is None:
+            return None, _NOT_RUN
+        return found.values, " and ".join(str(sweep.origin) for sweep in found.sweeps)
+    now = measured.get(evidence.name)
+    if isinstance(now, StoredMeasurement):
+        return now.values, "measured in this run"
+    stored = results.measurement(evidence.name)
+    if stored is not None:
+        return stored.values, str(stored.origin)
+    return None, _NOT_RUN if now is None else f"{_NOT_RUN}: {now}"
+
+
+def _row(claim: Claim, values: Values | None, how: str) -> ClaimRow:
+    return ClaimRow(
+        id=claim.id,
+        section=claim.section,
+        statement=claim.statement,
+        rule=claim.judge.rule,
+        source=claim.source,
+        paper=claim.paper,
+        here="-" if values is None else claim.show(values),
+        how=how,
+        verdict="not run" if values is None else claim.judge.decide(values),
+    )
