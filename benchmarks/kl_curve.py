@@ -17,10 +17,12 @@ import torch
 from torch import Tensor
 
 from qbench import calibration
+from qbench.calibration import calibration_images
 from qbench.layers import quant_layers
+from qbench.parts import resolve
 from qbench.rule_comparison import rule_scheme
 from qbench.schemes import apply_scheme
-from qbench.training import calibration_images, float_module, resolve, run_trial
+from qbench.training import float_module, run_trial
 from qbench.trial import TrialConfig
 from quantizers import RANGE_RULES, HistogramObserver, KLThreshold, Uniform, kl_threshold
 

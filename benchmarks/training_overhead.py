@@ -29,8 +29,9 @@ from torch import Tensor, nn
 from qbench.data import Splits
 from qbench.layers import Activation, QuantConv2d, QuantLinear, quant_layers
 from qbench.module import squared_hinge
+from qbench.parts import Parts, resolve
 from qbench.seeds import derive
-from qbench.training import Parts, resolve, run_trial
+from qbench.training import run_trial
 from qbench.trial import TrialConfig
 from qbench.weights import load_tensors
 from quantizers import sign, sign_ste

@@ -7,10 +7,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qbench.data import Examples, Splits
+from qbench.errors import ConfigError
 from qbench.layers import Activation, QuantLayer, quant_layers
+from qbench.seeds import derive
 from quantizers import LSQ, OutlierReport, Uniform, analyse_outliers, clip_outliers
 
 CALIBRATION_BATCH = 32  # what a batch is to the mean_extremes rule; no other rule sees it
+
+
+def calibration_images(splits: Splits, count: int, seed: int) -> Examples:
+    """`count` training images drawn without replacement by `seed`.
+
+    Raises:
+        ConfigError: more images than there are.
+    """
+    if count > len(splits.train):
+        raise ConfigError(f"{count} images of {len(splits.train)} training images", "calibration_images")
+    order = torch.randperm(len(splits.train), generator=torch.Generator().manual_seed(derive(seed, "calibration")))
+    return splits.train[order[:count]]
 
 
 def calibrate_weights(network: nn.Module, outlier_sigmas: float | None = None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from math import isfinite
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -135,37 +136,80 @@ class QuantModule(pl.LightningModule):
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x)
 
-    def on_train_epoch_start(self) -> None:
-        self._losses.clear()
+    # What one step and one epoch are made of. `qbench.fitting` calls these; so do Lightning's hooks below.
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Before the training steps of epoch `epoch` (from 0) of `epochs`: quantizers are relaxed, or no longer."""
         if self.scheme.relaxed_share:
-            relaxed = self.current_epoch < self.scheme.relaxed_share * self._epochs()
             for module in self.modules():
                 if isinstance(module, TanhSign):
-                    module.relaxed = relaxed
+                    module.relaxed = epoch < self.scheme.relaxed_share * epochs
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """The training loss of a batch: squared hinge."""
+        return squared_hinge(self.model(images), labels)
+
+    def clip_latents(self) -> None:
+        """After each optimizer step: the latent rules of the weight quantizers."""
+        if self._layers is None:
+            self._layers = [layer for _, layer in quant_layers(self.model)]
+        for layer in self._layers:
+            layer.clip_latent_()
+
+    def check_finite(self, losses: list[Tensor], epoch: int) -> float | None:
+        """After an epoch: the mean of its losses; None of none.
+
+        Raises:
+            TrainingError: it or a parameter is infinite or NaN.
+        """
+        # A NaN weight or threshold still binarizes to -1: the loss alone would not show it.
+        broken = [name for name, value in self.named_parameters() if not bool(value.isfinite().all())]
+        if broken:
+            raise _diverged(f"parameter {broken[0]}", epoch)
+        loss = float(torch.stack(losses).mean()) if losses else None
+        if loss is not None and not isfinite(loss):
+            raise _diverged("training loss", epoch)
+        return loss
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """The scheme's optimizer over `parameter_groups`."""
+        groups = self.parameter_groups()
+        if self.scheme.optimizer == "adam":
+            return torch.optim.Adam(groups, fused=True)
+        if self.scheme.optimizer == "sgd":
+            return torch.optim.SGD(groups, fused=True)
+        return ShiftAdaMax(groups)
+
+    def make_scheduler(self, optimizer: torch.optim.Optimizer, epochs: int) -> torch.optim.lr_scheduler.LRScheduler:
+        """The scheme's decay of the learning rate, to be stepped after each of `epochs` epochs."""
+        if self.scheme.halve_every is not None:
+            return halving(optimizer, self.scheme.halve_every)
+        decay = (self.learning_rate_end / self.learning_rate) ** (1 / max(epochs, 1))
+        return torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)
+
+    def rate_after(self, epochs: int) -> float:
+        """The learning rate after a training of so many epochs."""
+        if self.scheme.halve_every is not None:
+            return self.learning_rate * 0.5 ** (epochs // self.scheme.halve_every)
+        return self.learning_rate_end
+
+    # Lightning's hooks.
+
+    def on_train_epoch_start(self) -> None:
+        self._losses.clear()
+        self.start_epoch(self.current_epoch, self._epochs())
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, labels = batch
-        loss = squared_hinge(self.model(images), labels)
+        loss = self.loss(*batch)
         self._losses.append(loss.detach())
         return loss
 
     def on_train_epoch_end(self) -> None:
-        # A NaN weight or threshold still binarizes to -1: the loss alone would not show it.
-        broken = [name for name, value in self.named_parameters() if not bool(value.isfinite().all())]
-        if broken:
-            self._diverged(f"parameter {broken[0]}")
         # Logged once an epoch: a `self.log` in every step costs as much as a small network's step. A subclass with a
         # training_step of its own logs for itself.
-        if self._losses:
-            loss = torch.stack(self._losses).mean()
-            if not bool(loss.isfinite()):
-                self._diverged("training loss")
+        loss = self.check_finite(self._losses, self.current_epoch)
+        if loss is not None:
             self.log("train/loss", loss, sync_dist=True)
-
-    def _diverged(self, place: str) -> NoReturn:
-        raise TrainingError(
-            f"{place} became infinite or NaN in epoch {self.current_epoch + 1}; try a lower learning_rate"
-        )
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
@@ -183,33 +227,11 @@ class QuantModule(pl.LightningModule):
 
     def optimizer_step(self, *args: Any, **options: Any) -> None:
         super().optimizer_step(*args, **options)
-        if self._layers is None:
-            self._layers = [layer for _, layer in quant_layers(self.model)]
-        for layer in self._layers:
-            layer.clip_latent_()
+        self.clip_latents()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        groups = self.parameter_groups()
-        optimizer: torch.optim.Optimizer
-        if self.scheme.optimizer == "adam":
-            optimizer = torch.optim.Adam(groups, fused=True)
-        elif self.scheme.optimizer == "sgd":
-            optimizer = torch.optim.SGD(groups, fused=True)
-        else:
-            optimizer = ShiftAdaMax(groups)
-        scheduler: torch.optim.lr_scheduler.LRScheduler
-        if self.scheme.halve_every is not None:
-            scheduler = halving(optimizer, self.scheme.halve_every)
-        else:
-            decay = (self.learning_rate_end / self.learning_rate) ** (1 / max(self._epochs(), 1))
-            scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
-
-    def rate_after(self, epochs: int) -> float:
-        """The learning rate after a training of so many epochs."""
-        if self.scheme.halve_every is not None:
-            return self.learning_rate * 0.5 ** (epochs // self.scheme.halve_every)
-        return self.learning_rate_end
+        optimizer = self.make_optimizer()
+        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer, self._epochs())}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The trainable parameters with their learning rates: quantized layers' weights scaled as the scheme says.
@@ -244,3 +266,7 @@ class QuantModule(pl.LightningModule):
         if epochs is None or epochs < 0:
             raise ValueError("the learning rate decays over a known number of epochs: give the Trainer max_epochs")
         return epochs
+
+
+def _diverged(place: str, epoch: int) -> TrainingError:
+    return TrainingError(f"{place} became infinite or NaN in epoch {epoch + 1}; try a lower learning_rate")

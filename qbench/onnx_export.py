@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from qbench.blocks import Block, blocks, pair
 from qbench.deploy.run import Run
 from qbench.errors import UserError
+from qbench.evaluation import predict
 from qbench.integer import check_block
 from qbench.layers import QuantConv2d
-from qbench.training import predict, resolve
+from qbench.parts import resolve
 from quantizers import Quantized, Quantizer
 
 OPSET = 17

@@ -12,14 +12,17 @@ from typing import Any
 from torch import nn
 
 from qbench import calibration
+from qbench.calibration import calibration_images
 from qbench.data import Examples, Splits
 from qbench.deploy.run import Run
 from qbench.errors import ConfigError
+from qbench.evaluation import predict
 from qbench.layer_report import NetworkReport, report_layers
 from qbench.layers import quant_layers
 from qbench.module import QuantModule
+from qbench.parts import resolve
 from qbench.schemes import QuantizerSpec, Scheme, apply_scheme, scheme
-from qbench.training import calibration_images, float_module, predict, resolve
+from qbench.training import float_module
 from quantizers import RANGE_RULES, DegenerateKLWarning, Uniform
 
 

@@ -407,6 +407,7 @@ _add(
         activations=QuantizerSpec(name="tanh_sign"),
         activation_function="identity",
         relaxed_share=0.5,
+        learning_rate_end=1e-3,
     )
 )
 _add(

@@ -79,7 +79,7 @@ class _ShiftBatchNorm(_BatchNorm):
 
     @classmethod
     def from_batch_norm(cls, norm: _BatchNorm) -> Self:
-        """The shift-based norm in the place of a plain one: its γ and β (shared), its statistics; the own ε, momentum."""
+        """The shift-based norm in place of a plain one: its γ and β (shared) and statistics, not its ε and momentum."""
         new = cls(norm.num_features, affine=norm.affine, track_running_stats=norm.track_running_stats)
         new.weight, new.bias = norm.weight, norm.bias
         if norm.running_mean is not None and new.running_mean is not None:

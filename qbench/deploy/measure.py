@@ -15,7 +15,7 @@ from qbench.data import Examples, source
 from qbench.deploy.network import PackedNetwork
 from qbench.deploy.run import Run, share
 from qbench.errors import ConfigError, UserError
-from qbench.training import predict
+from qbench.evaluation import predict
 
 _MIN_ROUNDS, _MIN_SECONDS = 5, 0.5
 

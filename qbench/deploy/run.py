@@ -15,8 +15,10 @@ from qbench.deploy.convert import pack
 from qbench.deploy.network import PackedNetwork
 from qbench.deploy.spec import PackedModel
 from qbench.errors import UserError
+from qbench.evaluation import predict
 from qbench.module import QuantModule
-from qbench.training import predict, resolve, trained_module
+from qbench.parts import resolve
+from qbench.training import trained_module
 from qbench.trial import TrialConfig
 from quantizers import find_pixels
 

@@ -10,12 +10,14 @@ import torch
 from typer.testing import CliRunner
 
 from qbench import calibration
+from qbench.calibration import calibration_images
 from qbench.cli import app
 from qbench.errors import ConfigError
 from qbench.layers import quant_layers
 from qbench.module import QuantModule
+from qbench.parts import resolve
 from qbench.rule_comparison import RuleResult, compare_rules, rule_scheme
-from qbench.training import calibration_images, float_module, resolve, run_trial
+from qbench.training import float_module, run_trial
 from qbench.trial import TrialConfig
 from quantizers import RANGE_RULES
 

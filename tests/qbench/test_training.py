@@ -6,17 +6,19 @@ import csv
 import json
 import sys
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
 from pytorch_lightning.loggers import CSVLogger
 
+import qbench.parts
 from qbench import training
 from qbench.errors import ConfigError, TrainingError
 from qbench.layers import QuantLayer
 from qbench.module import QuantModule
-from qbench.training import check, resolve, run_trial, training_key, trial_id
+from qbench.parts import check, resolve, training_key, trial_id
+from qbench.training import run_trial
 from qbench.trial import TrialConfig
 from quantizers import Quantizer, Sign, Uniform
 
@@ -56,8 +58,8 @@ def test_int8_shares_the_fp32_training_and_one_calibration_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = {"train": 0, "observe": 0}
-    train, observe = training._train, training.calibration.observe
-    monkeypatch.setattr(training, "_train", lambda *a: calls.update(train=calls["train"] + 1) or train(*a))
+    fit, observe = training.fit, training.calibration.observe
+    monkeypatch.setattr(training, "fit", lambda *a, **k: calls.update(train=calls["train"] + 1) or fit(*a, **k))
     monkeypatch.setattr(
         training.calibration, "observe", lambda *a: calls.update(observe=calls["observe"] + 1) or observe(*a)
     )
@@ -305,27 +307,9 @@ def test_a_relu_that_a_scheme_cannot_replace_is_refused(tmp_path: Path, monkeypa
     check(TrialConfig(scheme="binaryconnect", model="relu_under_test.NET"))
 
 
-@pytest.mark.parametrize(
-    ("accuracies", "best"), [([0.5, 0.9, 0.9, 0.6], 2), ([0.4, 0.3, 0.2], 1), ([0.1, 0.2, 0.3], 3), ([0.0, 0.0], 1)]
-)
-def test_the_first_of_the_best_epochs_is_kept(accuracies: list[float], best: int) -> None:
-    class Trainer:
-        current_epoch = 0
-        callback_metrics: ClassVar[dict[str, float]] = {}
-
-    module = QuantModule(torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False)), "fp32")
-    keeper, trainer = training._BestWeights(None), Trainer()
-    for epoch, accuracy in enumerate(accuracies):
-        trainer.current_epoch, trainer.callback_metrics["val/accuracy"] = epoch, accuracy
-        module.model[0].weight.data.fill_(float(epoch + 1))
-        keeper.on_validation_end(trainer, module)  # type: ignore[arg-type]
-    assert keeper.epoch == best
-    assert keeper.state["0.weight"].item() == best
-
-
 def test_changed_code_is_another_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     before = trial_id(config()), training_key(config())
-    monkeypatch.setattr(training, "code_digest", lambda: "another version")
+    monkeypatch.setattr(qbench.parts, "code_digest", lambda: "another version")
     assert trial_id(config()) != before[0]
     assert training_key(config()) != before[1]
 

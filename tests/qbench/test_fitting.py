@@ -1,0 +1,176 @@
+"""The two ways to train a trial's module, which must give the same bits; checkpoints, and what continues from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from qbench import fitting
+from qbench.checkpoint import Progress
+from qbench.errors import UserError
+from qbench.fitting import CHECKPOINT, fit, own_hooks
+from qbench.module import QuantModule
+from qbench.parts import resolve
+from qbench.trained import Trained
+from qbench.training import run_trial
+from qbench.trial import TrialConfig
+from quantizers import Quantizer, Sign
+
+MLP = {"model": "digits-mlp", "model_options": {"hidden": 12, "layers": 2}, "epochs": 5}
+
+
+class Hooked(QuantModule):
+    """A module with a hook of Lightning's: only a Trainer calls it."""
+
+    started = 0
+
+    def on_train_start(self) -> None:
+        type(self).started += 1
+
+
+class OwnQuantizer(QuantModule):
+    def weight_quantizer(self, layer: Any) -> Quantizer | None:
+        return Sign(clip=0.5)
+
+    def clip_latents(self) -> None:
+        super().clip_latents()
+
+
+def config(scheme: str = "binarynet", **fields: Any) -> TrialConfig:
+    return TrialConfig.from_mapping({"scheme": scheme, **MLP, **fields})
+
+
+def equal(first: Trained, second: Trained) -> bool:
+    same = first.state.keys() == second.state.keys() and all(
+        torch.equal(first.state[key], second.state[key]) for key in first.state
+    )
+    return same and (first.epoch, first.loss) == (second.epoch, second.loss)
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    ["fp32", "binaryconnect-stochastic", "binarynet-stochastic", "bnn-shift", "bitwise", "int8-qat", "int8-lsq"],
+)
+def test_the_direct_loop_and_the_trainer_give_the_same_bits(scheme: str, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    Hooked.started, trained = 0, []
+    for started, kind in enumerate((QuantModule, Hooked)):
+        parts = replace(resolve(config(scheme, epochs=3)), module=kind)
+        trained.append(fit(parts, parts.build(), parts.source.load(0), tmp_path))
+        assert Hooked.started == started
+    assert equal(*trained)
+
+
+def test_what_counts_as_a_hook_of_ones_own() -> None:
+    assert own_hooks(QuantModule) == []
+    assert own_hooks(OwnQuantizer) == []
+    assert own_hooks(Hooked) == ["on_train_start"]
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_at(epoch: int) -> fitting.OnEpoch:
+    def on_epoch(done: int, _: int) -> None:
+        if done == epoch:
+            raise Killed
+
+    return on_epoch
+
+
+@pytest.mark.parametrize("scheme", ["binaryconnect-stochastic", "bnn-shift", "bitwise", "int8-qat", "int8-lsq"])
+def test_a_killed_training_continues_bit_for_bit(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    parts = resolve(config(scheme, scheme_options={"halve_every": 2} if scheme == "bnn-shift" else {}))
+    splits = parts.source.load(0)
+    whole = fit(parts, parts.build(), splits, tmp_path)
+    (tmp_path / CHECKPOINT).unlink()
+    for epoch in (2, 4):  # killed twice; epoch 4's own checkpoint is not written yet
+        with pytest.raises(Killed):
+            fit(parts, parts.build(), splits, tmp_path, on_epoch=kill_at(epoch))
+        torch.rand(3)  # another state of the global generator
+    seen: list[int] = []
+    resumed = fit(parts, parts.build(), splits, tmp_path, on_epoch=lambda done, _: seen.append(done))
+    assert seen[0] == 4
+    assert seen[-1] == parts.epochs
+    assert equal(whole, resumed)
+
+
+def test_dropout_continues_with_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropout draws from torch's global generator, whose state the checkpoint keeps."""
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    parts = resolve(config())
+    splits = parts.source.load(0)
+
+    def build() -> QuantModule:
+        module = parts.build()
+        for name in ("fc1", "fc2", "out"):
+            getattr(module.model, name).dropout = 0.3
+        return module
+
+    whole = fit(parts, build(), splits, tmp_path)
+    (tmp_path / CHECKPOINT).unlink()
+    with pytest.raises(Killed):
+        fit(parts, build(), splits, tmp_path, on_epoch=kill_at(3))
+    torch.manual_seed(99)
+    assert equal(whole, fit(parts, build(), splits, tmp_path))
+
+
+def test_checkpoints_are_rare_and_go_with_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr(fitting, "save_checkpoint", lambda path, progress, *_: saved.append(progress.epoch))
+    run_trial(config(), tmp_path / "a")
+    assert saved == []  # five epochs take no minute
+    monkeypatch.undo()
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    run_trial(config(), tmp_path / "b")
+    assert not list((tmp_path / "b").rglob(CHECKPOINT))
+
+
+def test_a_checkpoint_of_another_network_or_a_damaged_one_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    parts = resolve(config())
+    splits = parts.source.load(0)
+    with pytest.raises(Killed):
+        fit(parts, parts.build(), splits, tmp_path, on_epoch=kill_at(2))
+    other = resolve(config(model_options={"hidden": 13, "layers": 2}))
+    with pytest.raises(
+        UserError,
+        match=r"checkpoint.pt: is of another network \(size mismatch .*12\].*13\].*\); delete it to start over$",
+    ):
+        fit(other, other.build(), splits, tmp_path)
+    (tmp_path / CHECKPOINT).write_bytes((tmp_path / CHECKPOINT).read_bytes()[:5000])
+    with pytest.raises(UserError, match="is no checkpoint or is damaged") as error:
+        fit(parts, parts.build(), splits, tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_pickle_is_not_loaded(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"module": Evil()}, tmp_path / CHECKPOINT)
+    parts = resolve(config())
+    with pytest.raises(UserError, match="is no checkpoint or is damaged"):
+        fit(parts, parts.build(), parts.source.load(0), tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "best"), [([0.5, 0.9, 0.9, 0.6], 2), ([0.4, 0.3, 0.2], 1), ([0.1, 0.2, 0.3], 3), ([0.0, 0.0], 1)]
+)
+def test_the_first_of_the_best_epochs_is_kept(accuracies: list[float], best: int) -> None:
+    model, progress = torch.nn.Linear(1, 1, bias=False), Progress()
+    for epoch, accuracy in enumerate(accuracies, start=1):
+        model.weight.data.fill_(float(epoch))
+        progress.validated(accuracy, epoch, model)
+    assert progress.trained().epoch == best
+    assert progress.trained().state["weight"].item() == best
