@@ -1,0 +1,85 @@
+"""A run folder made a stored result."""
+
+import json
+import os
+import re
+import socket
+
+import pytest
+from stored_examples import LABELS, SWEEP, predictions
+
+import qbench.claims.record as record_module
+from qbench.claims.record import record, this_machine
+from qbench.claims.stored import load_results, write_sweep
+from qbench.errors import UserError
+
+
+def test_the_finished_trials_are_kept(run_folder, tmp_path):
+    for path in (run_folder / "trials").glob("*.json"):
+        os.utime(path, (1_000_000, 1_000_000))
+    os.utime(run_folder / "trials" / f"{2:016x}.json", (86_400 * 365 + 43_200,) * 2)
+    os.utime(run_folder / "trials" / f"{3:016x}.json", (86_400 * 800,) * 2)  # failed: not one of the result's
+    sweep = record(run_folder, tmp_path / "tiny.yaml")
+    assert (sweep.name, sweep.planned, len(sweep.trials)) == ("tiny", 4, 3)
+    assert sweep.origin.date == "1971-01-01"
+    assert sweep.origin.command == "qbench sweep tiny.yaml"
+    first = sweep.trials[0]
+    assert (first.row["scheme"], first.row["seed"], first.row["epochs"]) == ("binarynet", 0, 3)
+    assert first.row["cost/weight_bytes"] == 10
+    assert "cost/energy_uj" not in first.row  # an estimate that no claim about trainings needs
+    assert first.correct.tolist() == [a == b for a, b in zip(predictions(1), LABELS, strict=True)]
+    write_sweep(sweep, tmp_path / "results")
+    assert load_results(tmp_path / "results").sweeps == (sweep,)
+
+
+def test_nothing_names_the_machine_or_its_folders(run_folder, tmp_path):
+    text = write_sweep(record(run_folder, tmp_path / "tiny.yaml"), tmp_path / "results").read_text()
+    assert str(tmp_path) not in text
+    assert socket.gethostname() not in text
+    assert re.search(r"\d+ cores", this_machine())
+
+
+def test_the_sweeps_file_is_found_by_the_folders_name(run_folder, tmp_path):
+    with pytest.raises(UserError, match=r"there is no sweeps/tiny\.yaml; name the sweep's file with --sweep"):
+        record(run_folder)
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "tiny.yaml").rename(tmp_path / "sweeps" / "tiny.yaml")
+    assert record(run_folder).origin.command == "qbench sweep sweeps/tiny.yaml"
+
+
+def test_trials_of_another_sweep_are_refused(run_folder, tmp_path):
+    (tmp_path / "other.yaml").write_text(SWEEP.replace("value: 3", "value: 4"))
+    with pytest.raises(UserError, match=r"seed 0\) is not one of .*other\.yaml"):
+        record(run_folder, tmp_path / "other.yaml")
+
+
+def test_where_a_trial_ran_does_not_make_it_another(run_folder, tmp_path, monkeypatch):
+    for path in (run_folder / "trials").glob("*.json"):
+        content = json.loads(path.read_text())
+        content["row"] |= {"device": "cuda", "threads": 8}
+        path.write_text(json.dumps(content))
+    monkeypatch.setattr(record_module, "this_machine", lambda: "Some Processor, 2 cores")
+    with pytest.raises(UserError, match="trained on a GPU, which this machine has not"):
+        record(run_folder, tmp_path / "tiny.yaml")
+    monkeypatch.setattr(record_module, "this_machine", lambda: "Some Processor, 2 cores, GPU Some Card")
+    origin = record(run_folder, tmp_path / "tiny.yaml").origin
+    assert origin.machine.endswith("GPU Some Card")
+    assert origin.command == "qbench sweep tiny.yaml (device: cuda)"
+
+
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        (None, r"results\.json: cannot be read"),
+        ("{", "is no sweep's results"),
+        ("3", "is no sweep's results"),
+        ('[{"scheme": "fp32"}]', "is no sweep's results"),
+        ("[]", "holds no finished trial"),
+        ('[{"trial_id": "absent", "status": "done"}]', "whose record is missing"),
+    ],
+)
+def test_what_is_no_finished_sweep_is_one_clear_line(run_folder, tmp_path, results, message):
+    path = run_folder / "results.json"
+    path.unlink() if results is None else path.write_text(results)
+    with pytest.raises(UserError, match=message):
+        record(run_folder, tmp_path / "tiny.yaml")
