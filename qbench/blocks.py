@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qbench.errors import UserError
-from qbench.folding import DirectedMaxPool2d, norm_factor
+from qbench.folding import NORMS, DirectedMaxPool2d, Norm, norm_factor
 from qbench.layers import Activation, QuantConv2d, QuantLayer, QuantLinear
 from quantizers import Quantizer
 
@@ -23,15 +23,14 @@ class UnsupportedStructureError(UserError):
 class Block:
     """A layer and the modules between it and the next one, in evaluation.
 
-    The block computes `activation(pool(layer(x))·factor + shift)`; pooling commutes with what follows it but for the
-    channels whose factor is negative, which `direction` says.
+    The block computes `activation(norm(pool(layer(x))))`, or `activation(pool(norm(layer(x))))`; an activation never
+    decreases, so pooling before it and after it are the same.
 
     Attributes:
         name, layer: the layer.
-        pool: the max-pool, if there is one; its window alone counts.
-        direction: float [C] of the block's *result* (after normalization): +1 where the pool takes its largest, -1
-            where it takes its smallest values.
-        factor, shift: float64 [C]: what normalization does to the layer's output.
+        norm: the BatchNorm, if there is one.
+        pool: the max-pool, if there is one.
+        pool_before_norm: it stands before the BatchNorm, or there is none.
         activation: "relu", "hardtanh" or "identity".
         flatten: the layer's input is flattened before it.
         following: the next layer's input quantizer; None after the last layer, or where it reads float32.
@@ -39,14 +38,12 @@ class Block:
 
     name: str
     layer: QuantLinear | QuantConv2d
-    factor: Tensor
-    shift: Tensor
-    direction: Tensor
+    norm: Norm | None = None
     pool: nn.MaxPool2d | None = None
+    pool_before_norm: bool = True
     activation: str = "identity"
     flatten: bool = False
     following: Quantizer | None = None
-    _normalized: bool = False
     _activated: bool = False
 
     @property
@@ -54,85 +51,118 @@ class Block:
         """Output channels."""
         return int(self.layer.weight.shape[0])
 
+    @property
+    def factor(self) -> Tensor:
+        """float64 [C]: with `shift`, what normalization does to the layer's output, `x·factor + shift`."""
+        return self._factor_and_shift()[0]
 
-@torch.no_grad()
-def blocks(network: nn.Module) -> list[Block]:
+    @property
+    def shift(self) -> Tensor:
+        """float64 [C]."""
+        return self._factor_and_shift()[1]
+
+    @property
+    def direction(self) -> Tensor:
+        """float64 [C] of the block's *result*: +1 where the pool takes its largest, -1 where its smallest values.
+
+        Pooling commutes with the normalization after it but for the channels whose factor is negative.
+        """
+        direction = torch.ones_like(self.factor)
+        if isinstance(self.pool, DirectedMaxPool2d):
+            direction = self.pool.direction.reshape(-1).to(direction)
+        if self.pool is not None and self.pool_before_norm:
+            direction = torch.where(self.factor < 0, -direction, direction)
+        return direction
+
+    def _factor_and_shift(self) -> tuple[Tensor, Tensor]:
+        if self.norm is not None:
+            return norm_factor(self.norm)
+        ones = torch.ones(self.channels, dtype=torch.float64, device=self.layer.weight.device)
+        return ones, torch.zeros_like(ones)
+
+
+def blocks(network: nn.Module, refusal: type[UserError] = UnsupportedStructureError) -> list[Block]:
     """The blocks of an nn.Sequential (nested ones are opened), whose modules run in the order they stand in.
 
-    A block is a QuantLinear or QuantConv2d, then at most one max-pool, one BatchNorm and one activation (the BatchNorm
-    before the activation); nn.Flatten stands before linear layers; nn.Dropout and nn.Identity pass.
+    A block is a QuantLinear or QuantConv2d, then at most one max-pool, one BatchNorm with running statistics (plain or
+    shift-based) and one activation (after the BatchNorm); nn.Flatten stands before linear layers; nn.Dropout and
+    nn.Identity pass.
 
     Raises:
-        UnsupportedStructureError: anything else.
+        refusal: anything else.
     """
     found: list[Block] = []
     flat = False
-    for name, module in _opened(network, ""):
-        if isinstance(module, QuantLinear | QuantConv2d):
+    for name, module in _opened(network, "", refusal):
+        kind = type(module)
+        if kind in (QuantLinear, QuantConv2d):
+            assert isinstance(module, QuantLinear | QuantConv2d)
             if found:
                 found[-1].following = module.input_quantizer
             if isinstance(module, QuantLinear) and found and isinstance(found[-1].layer, QuantConv2d) and not flat:
-                raise UnsupportedStructureError(f"{name}: a linear layer on an image needs an nn.Flatten before it")
+                raise refusal(f"{name}: a linear layer on an image needs an nn.Flatten before it")
             if isinstance(module, QuantConv2d) and flat:
-                raise UnsupportedStructureError(f"{name}: a convolution after nn.Flatten")
-            ones = torch.ones(module.weight.shape[0], dtype=torch.float64, device=module.weight.device)
-            found.append(Block(name, module, ones, torch.zeros_like(ones), ones.clone(), flatten=flat))
+                raise refusal(f"{name}: a convolution after nn.Flatten")
+            found.append(Block(name, module, flatten=flat))
             flat = False
-        elif type(module) is nn.Flatten:
+        elif isinstance(module, QuantLayer):
+            raise refusal(f"{name}: {kind.__name__} may compute otherwise than QuantLinear and QuantConv2d")
+        elif isinstance(module, nn.Flatten):
             if (module.start_dim, module.end_dim) != (1, -1):
-                raise UnsupportedStructureError(f"{name}: flattens other dimensions than all but the batch")
+                raise refusal(f"{name}: flattens other dimensions than all but the batch")
             flat = True
-        elif type(module) not in (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity):  # which evaluation skips
+        elif kind not in (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity):  # which evaluation skips
             if not found:
-                raise UnsupportedStructureError(f"{name}: {type(module).__name__} comes before the first layer")
-            if flat and isinstance(found[-1].layer, QuantConv2d) and type(module) is not Activation:
-                raise UnsupportedStructureError(f"{name}: {type(module).__name__} after nn.Flatten")
-            _add(found[-1], name, module)
+                raise refusal(f"{name}: {kind.__name__} comes before the first layer")
+            if flat and isinstance(found[-1].layer, QuantConv2d) and kind is not Activation:
+                raise refusal(f"{name}: {kind.__name__} after nn.Flatten")
+            reason = _added(found[-1], module)
+            if reason:
+                raise refusal(f"{name}: {reason}")
     if not found:
-        raise UnsupportedStructureError("the network has no layer to quantize")
+        raise refusal("the network has no layer to quantize")
     return found
 
 
-def _opened(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
+def _opened(module: nn.Module, prefix: str, refusal: type[UserError]) -> Iterator[tuple[str, nn.Module]]:
+    """The modules of nested nn.Sequentials in order."""
     if type(module) is not nn.Sequential:
         if not prefix:
-            raise UnsupportedStructureError(
-                f"the network is {type(module).__name__}, not an nn.Sequential: its order is not known"
-            )
+            raise refusal(f"the network is {type(module).__name__}, not an nn.Sequential: its order is not known")
         yield prefix, module
         return
     for name, child in module.named_children():
-        yield from _opened(child, f"{prefix}.{name}" if prefix else name)
+        yield from _opened(child, f"{prefix}.{name}" if prefix else name, refusal)
 
 
-def _add(block: Block, name: str, module: nn.Module) -> None:
+def _added(block: Block, module: nn.Module) -> str | None:
+    """Take `module` into the block before it; why not, if it does not fit."""
     kind = type(module)
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and kind in (nn.BatchNorm1d, nn.BatchNorm2d):
-        if block._normalized or block._activated:
-            raise UnsupportedStructureError(f"{name}: a BatchNorm after another or after an activation")
+    if kind in NORMS:
+        assert isinstance(module, Norm)
+        if block.norm is not None or block._activated:
+            return "a BatchNorm after another or after an activation"
         if module.running_mean is None:
-            raise UnsupportedStructureError(f"{name}: has no running statistics: it depends on the batch")
-        block.factor, block.shift = norm_factor(module)
-        if block.pool is not None:  # its order is that of the sums
-            block.direction = torch.where(block.factor < 0, -block.direction, block.direction)
-        block._normalized = True
-    elif isinstance(module, nn.MaxPool2d) and kind in (nn.MaxPool2d, DirectedMaxPool2d):
+            return "has no running statistics: it depends on the batch"
+        if module.num_features != block.channels:
+            return f"normalizes {module.num_features} channels of {block.channels}"
+        block.norm = module
+    elif kind in (nn.MaxPool2d, DirectedMaxPool2d):
+        assert isinstance(module, nn.MaxPool2d)
         if block.pool is not None:
-            raise UnsupportedStructureError(f"{name}: a second max-pool after one layer")
+            return "a second max-pool after one layer"
         if module.ceil_mode or module.return_indices or pair(module.dilation) != (1, 1):
-            raise UnsupportedStructureError(f"{name}: max-pool with ceil_mode, dilation or indices")
+            return "max-pool with ceil_mode, dilation or indices"
         block.pool = module
-        if isinstance(module, DirectedMaxPool2d):
-            block.direction = module.direction.reshape(-1).double()
+        block.pool_before_norm = block.norm is None
     elif kind in (Activation, nn.ReLU):
         if block._activated:
-            raise UnsupportedStructureError(f"{name}: a second activation after one layer")
+            return "a second activation after one layer"
         block.activation = module.function if isinstance(module, Activation) else "relu"
         block._activated = True
-    elif isinstance(module, QuantLayer):
-        raise UnsupportedStructureError(f"{name}: {kind.__name__} may compute otherwise than its base class")
     else:
-        raise UnsupportedStructureError(f"{name}: {kind.__name__} is not known here")
+        return f"{kind.__name__} is not known here"
+    return None
 
 
 def pair(value: Any) -> tuple[int, int]:

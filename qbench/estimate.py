@@ -24,7 +24,7 @@ from qbench.costs import (
 )
 from qbench.errors import ConfigError
 from qbench.filters import NetworkRepetition, filter_repetition, network_repetition
-from qbench.folding import fold_batch_norms
+from qbench.folding import ShiftNorm, fold_batch_norms
 from qbench.geometry import Geometry
 from qbench.layers import QuantLayer
 from qbench.models import model
@@ -34,20 +34,39 @@ from quantizers import BINARY, FLOAT32, Quantizer, storage_bytes
 
 
 @dataclass(frozen=True)
+class TracedNorm:
+    """A BatchNorm as one forward pass met it: how many values it normalizes, and whether by shifts."""
+
+    values: int
+    shifts: bool = False
+
+    @property
+    def numbers(self) -> int:
+        """float32 numbers per channel at inference: scale and shift; of a shift-based one the mean as well."""
+        return 3 if self.shifts else 2
+
+    @property
+    def operations(self) -> Operations:
+        """Scale and shift. A shift-based one subtracts the mean, adds to the exponent, and adds the shift."""
+        if self.shifts:
+            return Operations(fp32_add=2 * self.values, int32_add=self.values)
+        return Operations(fp32_mul=self.values, fp32_add=self.values)
+
+
+@dataclass(frozen=True)
 class TracedLayer:
     """A quantizable layer as one forward pass met it.
 
     Attributes:
         name, layer, geometry: of the layer.
-        norms: values that each BatchNorm between it and the next layer normalizes; the first layer's has those before
-            it as well.
+        norms: each BatchNorm between it and the next layer; the first layer has those before it as well.
         output_elements: values handed to the next layer (after pooling), or the network's scores.
     """
 
     name: str
     layer: QuantLayer
     geometry: Geometry
-    norms: tuple[int, ...] = ()
+    norms: tuple[TracedNorm, ...] = ()
     output_elements: int = 0
 
 
@@ -58,7 +77,7 @@ def trace(network: nn.Module, input_shape: tuple[int, ...]) -> list[TracedLayer]
     Normalization after a layer is taken to be the layer's own; a branching network's additions are not traced.
     """
     found: list[dict[str, Any]] = []
-    leading: tuple[int, ...] = ()
+    leading: tuple[TracedNorm, ...] = ()
     names = {module: name for name, module in network.named_modules()}
 
     def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -71,10 +90,11 @@ def trace(network: nn.Module, input_shape: tuple[int, ...]) -> list[TracedLayer]
             found.append({"name": names[module], "layer": module, "geometry": geometry, "norms": leading})
             leading = ()
         elif isinstance(module, _BatchNorm):
+            norm = TracedNorm(prod(shape), isinstance(module, ShiftNorm))
             if found:
-                found[-1]["norms"] += (prod(shape),)
+                found[-1]["norms"] += (norm,)
             else:
-                leading += (prod(shape),)
+                leading += (norm,)
         if found:
             found[-1]["output_elements"] = prod(shape)
 
@@ -99,10 +119,12 @@ def layer_cost(traced: TracedLayer, following: QuantLayer | None) -> LayerCost:
     operations, other_bytes = op.cost(geometry), 0
     quantized = layer.weight_format != FLOAT32
     weight_bytes = layer.weight_format.packed_bytes(geometry.out_channels, geometry.dot_length)
-    scale_bytes = storage_bytes(layer.quantized_weight()) - weight_bytes if quantized else 0
+    weight_scales = storage_bytes(layer.quantized_weight()) - weight_bytes if quantized else 0
+    input_scales = 0  # of pixels, too: theirs are in the thresholds, or in the scale of what follows
     if layer.input_format.kind == "integer":
-        scale_bytes += 4 + (layer.input_format.minimum == 0)  # the activations' scale, and their zero point
+        input_scales = 4 + (layer.input_format.minimum == 0)  # the activations' scale, and their zero point
     norms = traced.norms
+    thresholds = bool(norms) and output_format == BINARY
     if op.name == "int8":
         # Each sum is multiplied by its channel's fixed-point multiplier; BatchNorm is in that and in the int32 bias.
         operations += Operations(int32_mul=geometry.outputs)
@@ -111,19 +133,21 @@ def layer_cost(traced: TracedLayer, following: QuantLayer | None) -> LayerCost:
             operations += Operations(int32_add=geometry.outputs)
         norms = norms[1:]
     else:
-        if scale_bytes and not norms:
-            operations += Operations(fp32_mul=geometry.outputs)  # the scale, which no normalization takes in
+        if layer.weight_format == BINARY and thresholds:
+            weight_scales = 0  # sum·scale compared with a threshold is the sum compared with another
+        elif weight_scales and (layer.weight_format == BINARY or not norms):
+            operations += Operations(fp32_mul=geometry.outputs)  # the scale, which nothing takes in
         if layer.bias is not None:
             other_bytes += 4 * geometry.out_channels
             operations += Operations(fp32_add=geometry.outputs)
-    if norms and output_format == BINARY:
+    if thresholds and norms:
         # BatchNorm and sign fold to a comparison with a threshold, whose direction is the sign of gamma.
         other_bytes += 4 * geometry.out_channels + -(-geometry.out_channels // 8)
-        operations += Operations(int32_add=norms[-1])
+        operations += Operations(int32_add=norms[-1].values)
         norms = norms[:-1]
-    for values in norms:
-        other_bytes += 8 * geometry.out_channels
-        operations += Operations(fp32_mul=values, fp32_add=values)
+    for norm in norms:
+        other_bytes += 4 * norm.numbers * geometry.out_channels
+        operations += norm.operations
     return LayerCost(
         name=traced.name,
         op=op.name,
@@ -133,7 +157,7 @@ def layer_cost(traced: TracedLayer, following: QuantLayer | None) -> LayerCost:
         macs=geometry.macs,
         operations=operations,
         weight_bytes=weight_bytes,
-        scale_bytes=scale_bytes,
+        scale_bytes=weight_scales + input_scales,
         other_bytes=other_bytes,
         input_bytes=layer.input_format.packed_bytes(1, geometry.inputs),
         output_bytes=output_format.packed_bytes(1, traced.output_elements),

@@ -9,8 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from qbench.layers import QuantLayer
+from qbench.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 
-_Norm = nn.BatchNorm1d | nn.BatchNorm2d
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
+ShiftNorm = ShiftBatchNorm1d | ShiftBatchNorm2d
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, ShiftBatchNorm1d, ShiftBatchNorm2d)
+"""The types whose evaluation is `x·factor + shift` as `norm_factor` says; a subclass may compute otherwise."""
 
 
 class DirectedMaxPool2d(nn.MaxPool2d):
@@ -34,30 +38,35 @@ class DirectedMaxPool2d(nn.MaxPool2d):
         return self.direction * super().forward(self.direction * x)
 
 
-def norm_factor(norm: _Norm) -> tuple[Tensor, Tensor]:
+@torch.no_grad()
+def norm_factor(norm: Norm) -> tuple[Tensor, Tensor]:
     """The two numbers per channel of `BatchNorm(x) = x·factor + shift` in evaluation; float64 [C].
 
-    `factor = gamma / sqrt(var + eps)`, `shift = beta - mean · factor`.
+    `factor = gamma / sqrt(var + eps)`, of a shift-based BatchNorm its power of two; `shift = beta - mean · factor`.
     """
     assert norm.running_mean is not None
-    assert norm.running_var is not None
-    gamma, beta = (None if each is None else each.detach().double() for each in (norm.weight, norm.bias))
-    factor = (norm.running_var.double() + norm.eps).rsqrt()
-    if gamma is not None:
-        factor = factor * gamma
+    if isinstance(norm, ShiftNorm):
+        factor = norm.factor().double()
+    else:
+        assert norm.running_var is not None
+        factor = (norm.running_var.double() + norm.eps).rsqrt()
+        if norm.weight is not None:
+            factor = factor * norm.weight.double()
     shift = -norm.running_mean.double() * factor
-    return factor, shift if beta is None else shift + beta
+    return factor, shift if norm.bias is None else shift + norm.bias.double()
 
 
 @torch.no_grad()
 def fold_batch_norms(network: nn.Module) -> list[str]:
-    """Fold every BatchNorm that follows a layer into its weight and bias, in place; the folded layers' names.
+    """Fold every BatchNorm (shift-based ones too) that follows a layer into its weight and bias, in place.
 
     With `BatchNorm(x) = x·f + s`: `w' = f·w` and `b' = f·b + s`, computed in float64. A max-pool between the two
     stays; where some f are negative it becomes a `DirectedMaxPool2d`. The BatchNorm becomes an nn.Identity.
 
     Folded is what is certain to run in that order: neighbours in an nn.Sequential, used once in the network, with
     running statistics. Any other BatchNorm stays as it is, which is right as well.
+
+    Result: the folded layers' names.
 
     Source: Jacob et al. (CVPR 2018) section 3.2; Krishnamoorthi (2018) section 3.2.2.
     """
@@ -71,10 +80,10 @@ def fold_batch_norms(network: nn.Module) -> list[str]:
                 continue
             following = children[index + 1 : index + 3]
             pool = following.pop(0) if following and type(following[0][1]) is nn.MaxPool2d else None
-            if not following or type(following[0][1]) not in (nn.BatchNorm1d, nn.BatchNorm2d):
+            if not following or type(following[0][1]) not in NORMS:
                 continue
             norm_name, norm = following[0]
-            assert isinstance(norm, _Norm)
+            assert isinstance(norm, Norm)
             parts = [layer, norm] if pool is None else [layer, norm, pool[1]]
             weight: Any = layer.weight
             if max(uses[part] for part in parts) > 1 or norm.running_mean is None:
@@ -91,7 +100,7 @@ def fold_batch_norms(network: nn.Module) -> list[str]:
     return folded
 
 
-def _fold(layer: Any, norm: _Norm) -> Tensor:
+def _fold(layer: Any, norm: Norm) -> Tensor:
     """Fold `norm` into `layer`; the factors."""
     factor, shift = norm_factor(norm)
     weight, bias = layer.weight, layer.bias

@@ -38,7 +38,7 @@ class Stage:
     """One block in integers: `code = clamp(M·(factor·Σ + bias) + zero_point, low, high)`, then max-pool.
 
     Attributes:
-        block: whose names, window and direction it uses.
+        block: whose name, window and pool it uses.
         weight: packed for Int8Op.
         factor: int32 [C]: ±2^p, a left shift and the sign of the normalization's factor.
         bias: int32 [C], in units of the shifted sum.
@@ -46,6 +46,7 @@ class Stage:
         multiplier: `unit / output.scale` as fixed point.
         input, output: of the codes; the output of the last stage is int32 scores.
         low, high: of the output's codes, the activation's clamp included.
+        turned: bool [C, 1, 1]: where the pool takes its smallest values.
     """
 
     block: Block
@@ -58,6 +59,7 @@ class Stage:
     output: Encoding
     low: int
     high: int
+    turned: Tensor
 
     def run(self, codes: Tensor, last: bool) -> Tensor:
         """int8 codes [B, ...] in, int8 codes out (int32 of the last stage)."""
@@ -78,13 +80,12 @@ class Stage:
 
     def _pooled(self, codes: Tensor, pool: nn.MaxPool2d) -> Tensor:
         # ~q = -q - 1 turns the order of integers round and is inside int8: channels that take their smallest.
-        turned = (self.block.direction < 0).reshape(-1, 1, 1).to(codes.device)
-        codes = torch.where(turned, ~codes, codes)
+        codes = torch.where(self.turned, ~codes, codes)
         vertical, horizontal = pair(pool.padding)
         lowest = torch.iinfo(codes.dtype).min
         codes = F.pad(codes, (horizontal, horizontal, vertical, vertical), value=lowest)
         codes = F.max_pool2d(codes, pair(pool.kernel_size), pair(pool.stride))
-        return torch.where(turned, ~codes, codes)
+        return torch.where(self.turned, ~codes, codes)
 
 
 class IntegerNetwork:
@@ -276,6 +277,7 @@ def _stage(block: Block, source: Encoding, last: bool, device: torch.device) -> 
         target,
         low,
         high,
+        (block.direction < 0).reshape(-1, 1, 1).to(device),
     )
 
 

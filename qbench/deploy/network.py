@@ -122,8 +122,9 @@ class _Stage:
                 self.threshold = rising_only(self.threshold, rising)
                 self.direction = torch.ones_like(self.direction)
                 self.inverted = cuda_ext.pack_signs(torch.where(rising, -1.0, 1.0))
-        elif self.layer.norm:
-            self.scale, self.shift = tensors["scale"], tensors["shift"]
+        else:
+            keys = ("weight_scale", "mean", "scale", "shift")
+            self.weight_scale, self.mean, self.scale, self.shift = (tensors.get(key) for key in keys)
 
     def __call__(self, x: Tensor) -> Tensor:
         return self._bits(x) if self.layer.output == "bits" else self._real(self.values(self.sums(x)))
@@ -144,12 +145,17 @@ class _Stage:
         return bits if self.layer.pool is None else pool_bits(bits, self.layer.pool, self.inverted)
 
     def _real(self, x: Tensor) -> Tensor:
-        """Pooling, scale and shift, activation; channels first."""
+        """The weights' scale, pooling, scale and shift, activation; channels first."""
+        if self.weight_scale is not None:
+            x = x * self.weight_scale
         x = x.permute(0, 3, 1, 2) if x.dim() == 4 else x
         pool = self.layer.pool
         if pool is not None and pool.before_norm:
             x = F.max_pool2d(x, pool.kernel, pool.stride, pool.padding)
-        if self.layer.norm:
+        if self.mean is not None and self.scale is not None and self.shift is not None:
+            mean, scale, shift = (each.view(-1, *[1] * (x.dim() - 2)) for each in (self.mean, self.scale, self.shift))
+            x = (x - mean) * scale + shift
+        elif self.scale is not None:
             # With mean 0, variance 1 and eps 0 torch's BatchNorm is x·scale + shift, rounded as in the module.
             mean, variance = torch.zeros_like(self.scale), torch.ones_like(self.scale)
             x = F.batch_norm(x, mean, variance, self.scale, self.shift, False, 0.0, 0.0)

@@ -51,9 +51,10 @@ class LayerSpec(_Value):
         name: of its tensors in the file.
         inputs, outputs: features, or channels.
         kernel, stride, padding, dilation: (vertical, horizontal), of a convolution. Padding adds zeros.
-        output: "bits": each sum compared with its channel's threshold; "float32": scale · sum + shift, then the
-            activation.
-        norm: a float32 output has a scale and a shift.
+        output: "bits": each sum compared with its channel's threshold; "float32": of the sum, in this order, what
+            follows.
+        scaled: times its channel's weight scale.
+        norm, centred: less the mean (centred), times scale, plus shift; then the activation.
     """
 
     name: str
@@ -66,7 +67,9 @@ class LayerSpec(_Value):
     dilation: Pair = (1, 1)
     pool: PoolSpec | None = None
     output: Literal["bits", "float32"]
+    scaled: bool = False
     norm: bool = True
+    centred: bool = False
     activation: Function = "identity"
 
     @property
@@ -105,16 +108,17 @@ class LayerSpec(_Value):
         """Dtype and shape of each of its tensors in a file, by name.
 
         `weight`: signs, row n those of the float weight's row n in PyTorch's order, ⌈K/8⌉ bytes, least significant bit
-        first. `threshold` and `direction` (a bit, 1 for `sum >= threshold`, 0 for `sum <= threshold`), or `scale` and
-        `shift`.
+        first. `threshold` and `direction` (a bit, 1 for `sum >= threshold`, 0 for `sum <= threshold`), or
+        `weight_scale`, `mean`, `scale` and `shift`, as far as the output has them.
         """
         found: dict[str, tuple[torch.dtype, Shape]] = {}
         found["weight"] = (torch.uint8, (self.outputs, -(-self.dot_length // 8)))
         if self.output == "bits":
             found["threshold"] = (torch.float32 if reads == "real" else torch.int32, (self.outputs,))
             found["direction"] = (torch.uint8, (-(-self.outputs // 8),))
-        elif self.norm:
-            found["scale"] = found["shift"] = (torch.float32, (self.outputs,))
+        else:
+            present = {"weight_scale": self.scaled, "mean": self.centred, "scale": self.norm, "shift": self.norm}
+            found |= {key: (torch.float32, (self.outputs,)) for key, is_there in present.items() if is_there}
         return {f"{self.name}.{key}": value for key, value in found.items()}
 
 
@@ -173,6 +177,9 @@ class NetworkSpec(_Value):
         reads: Reads = "bits" if self.input.kind == "sign" else self.input.kind
         found = []
         for layer in self.layers:
+            folded = layer.output == "bits" and (layer.scaled or layer.centred)
+            if folded or (layer.centred and not layer.norm):
+                raise ValueError(f"{layer.name}: has a weight scale beside thresholds, or a mean without a norm")
             sums = layer.sums_shape(shape)
             output = layer.output_shape(sums)
             for each in (shape, sums, output):

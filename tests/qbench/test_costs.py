@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from qbench.calibration import calibrate_weights
-from qbench.costs import HOROWITZ_45NM, Interval, Operations
+from qbench.costs import HOROWITZ_45NM, Interval, NetworkCost, Operations
 from qbench.estimate import estimate, estimate_network
-from qbench.layers import Activation, QuantLayer
+from qbench.layers import Activation
 from qbench.schemes import apply_scheme, scheme
-from quantizers import BINARY, Quantized, Quantizer, Sign
+from qbench.shift_batch_norm import ShiftBatchNorm1d
 
 MIB = 2**20
 
@@ -123,20 +123,31 @@ def test_every_norm_is_counted_and_what_is_not_counted_is_said() -> None:
     assert cost.stored_bytes == 4 * 32 + 96 + 32
 
 
-def test_a_scale_that_no_norm_takes_in_is_a_multiplication() -> None:
-    class Scaled(Sign):
-        def quantize(self, x: torch.Tensor) -> Quantized:
-            return Quantized(super().quantize(x).codes, torch.full((4, 1), 0.5), None, BINARY)
+def test_a_scale_that_no_threshold_takes_in_is_a_multiplication() -> None:
+    def cost(*after: nn.Module) -> NetworkCost:
+        net = by_hand(nn.Linear(8, 4, bias=False), *after)
+        return estimate_network(apply_scheme(net, scheme("binarynet", weights="scaled_sign")), (8,)).cost
 
-    def operations(*after: nn.Module) -> Operations:
-        net = apply_scheme(by_hand(nn.Linear(8, 4, bias=False), *after), scheme("binarynet"), weight_quantizer=scaled)
-        return estimate_network(net, (8,)).cost.operations
+    alone, normed = cost(), cost(nn.BatchNorm1d(4))
+    assert alone.operations == Operations(fp32_add=32, fp32_mul=4)
+    assert alone.stored_bytes == 4 + 4 * 4
+    assert normed.operations == Operations(fp32_add=32 + 4, fp32_mul=4 + 4)
+    assert normed.stored_bytes == 4 + 4 * 4 + 8 * 4
+    # Before a sign it is in the thresholds: 4 words and 4 bits; then 2 scores of 4 products and their scales.
+    hidden = cost(nn.BatchNorm1d(4), Activation(), nn.Linear(4, 2, bias=False))
+    assert hidden.operations == Operations(fp32_add=32, int32_add=4, xnor_popcount_word=2, fp32_mul=2)
+    assert hidden.stored_bytes == (4 + 16 + 1) + (2 + 8)
 
-    def scaled(layer: QuantLayer) -> Quantizer:
-        return Scaled()
 
-    assert operations() == Operations(fp32_add=32, fp32_mul=4)
-    assert operations(nn.BatchNorm1d(4)) == Operations(fp32_add=32 + 4, fp32_mul=4)
+def test_shift_based_norms_by_hand() -> None:
+    net = by_hand(
+        nn.Linear(8, 4, bias=False), ShiftBatchNorm1d(4), Activation(), nn.Linear(4, 2, bias=False), ShiftBatchNorm1d(2)
+    )
+    hidden, scores = estimate_network(apply_scheme(net, scheme("binarynet")), (8,)).cost.layers
+    assert (hidden.operations, hidden.other_bytes) == (Operations(fp32_add=32, int32_add=4), 4 * 4 + 1)
+    # Mean, power of two and shift of each score: subtract, add to the exponent, add.
+    assert scores.operations == Operations(xnor_popcount_word=2, fp32_add=4, int32_add=2)
+    assert scores.other_bytes == 3 * 4 * 2
 
 
 def test_training_memory_holds_a_batch_of_activations() -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from qbench.folding import DirectedMaxPool2d, fold_batch_norms
 from qbench.models import model
 from qbench.schemes import apply_scheme, scheme
+from qbench.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 
 
 def trained_like(network: nn.Module, seed: int = 0) -> nn.Module:
@@ -33,6 +34,25 @@ def test_a_folded_network_computes_the_same(name: str) -> None:
     folded = fold_batch_norms(network)
     assert folded == [key for key, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     assert not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in network.modules())
+    torch.testing.assert_close(network(images), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_shift_based_norms_fold_by_their_power_of_two() -> None:
+    generator = torch.Generator().manual_seed(1)
+    network = nn.Sequential(
+        nn.Conv2d(1, 6, 3), nn.MaxPool2d(2), ShiftBatchNorm2d(6), nn.Flatten(), nn.Linear(54, 5), ShiftBatchNorm1d(5)
+    )
+    for norm in (network[2], network[5]):
+        for tensor in (norm.weight, norm.bias, norm.running_mean):
+            tensor.data.copy_(torch.randn(tensor.shape, generator=generator))
+        norm.running_inverse_std.copy_(torch.rand(norm.num_features, generator=generator) + 0.1)
+        norm.weight.data[1] = 0.0
+    assert bool((network[2].weight < 0).any())
+    network = network.double().eval()
+    images = torch.randn(7, 1, 8, 8, dtype=torch.float64, generator=generator)
+    expected = network(images)
+    assert fold_batch_norms(network) == ["0", "4"]
+    assert isinstance(network[1], DirectedMaxPool2d)
     torch.testing.assert_close(network(images), expected, rtol=1e-9, atol=1e-9)
 
 

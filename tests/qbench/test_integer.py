@@ -18,6 +18,7 @@ from qbench.integer import IntegerNetwork, NotIntegerError, agreement
 from qbench.layers import Activation, QuantConv2d, quant_layers
 from qbench.models import model
 from qbench.schemes import SCHEMES, Scheme, apply_scheme, scheme
+from qbench.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 from quantizers import FixedPointMultiplier, Uniform
 from tests.qbench.test_folding import trained_like
 
@@ -96,6 +97,25 @@ def test_batch_norm_may_stand_apart(name: str) -> None:
         distance = (found.flatten(1).long() - expected.flatten(1)).abs()
         assert int(distance.max()) <= 1
         assert float((distance == 0).double().mean()) > 0.999
+
+
+@pytest.mark.parametrize("fold", [True, False])
+def test_shift_based_norms_run_in_integers(fold: bool) -> None:
+    """Folded, or in multiplier and bias: a power of two per channel, some negative and some zero."""
+    torch.manual_seed(2)
+    network = trained_like(apply_scheme(model("digits-convnet").make({"width": 8}), scheme("fp32")))
+    for name, norm in list(network.named_children()):
+        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+            shift_based = ShiftBatchNorm2d if isinstance(norm, nn.BatchNorm2d) else ShiftBatchNorm1d
+            setattr(network, name, shift_based.from_batch_norm(norm))
+    if fold:
+        assert len(fold_batch_norms(network)) == len(quant_layers(network))
+    apply_scheme(network, scheme("int8-minmax"))
+    calibration.calibrate(network.eval(), IMAGES)
+    found = agreement(network, IMAGES)
+    assert found.predictions > 0.99
+    assert found.equal_outputs > 0.999
+    assert found.within_one == 1.0
 
 
 def hand_made() -> nn.Module:

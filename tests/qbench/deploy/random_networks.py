@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from qbench.schemes import apply_scheme, initialize, scheme
+from qbench.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 
 
 def randomize_norms(network: nn.Module, generator: torch.Generator) -> None:
@@ -23,20 +25,28 @@ def randomize_norms(network: nn.Module, generator: torch.Generator) -> None:
             module.weight.data.copy_(gamma)
             module.bias.data.copy_(torch.where(tie, torch.zeros(n), torch.randn(n, generator=generator)))
             module.running_mean.copy_(torch.where(tie, spread.round(), spread))
-            module.running_var.copy_(200 * torch.rand(n, generator=generator) + 1e-3)
+            variance = 200 * torch.rand(n, generator=generator) + 1e-3
+            if isinstance(module, ShiftBatchNorm1d | ShiftBatchNorm2d):
+                module.running_inverse_std.copy_(variance.rsqrt())
+            else:
+                module.running_var.copy_(variance)
 
 
-def quantized(network: nn.Module, name: str = "binarynet", seed: int = 0) -> nn.Module:
+def quantized(network: nn.Module, name: str = "binarynet", seed: int = 0, **options: Any) -> nn.Module:
     """The network under a scheme, with random weights and norms, evaluating."""
-    chosen = scheme(name)
+    chosen = scheme(name, **options)
     apply_scheme(network, chosen)
     initialize(network, chosen, seed)
     randomize_norms(network, torch.Generator().manual_seed(seed))
     return network.eval()
 
 
-def random_network(seed: int, activation: type[nn.Module] = nn.ReLU) -> tuple[nn.Sequential, tuple[int, ...]]:
+def random_network(
+    seed: int, activation: type[nn.Module] = nn.ReLU, shift_norms: bool = False
+) -> tuple[nn.Sequential, tuple[int, ...]]:
     """A float nn.Sequential of random blocks, and its input shape."""
+    norm1d: Any = ShiftBatchNorm1d if shift_norms else nn.BatchNorm1d
+    norm2d: Any = ShiftBatchNorm2d if shift_norms else nn.BatchNorm2d
     pick = random.Random(seed)
     channels, size = pick.choice([1, 2, 3]), pick.randint(4, 9)
     shape: tuple[int, ...] = (channels, size, size + pick.randint(0, 2))
@@ -64,17 +74,17 @@ def random_network(seed: int, activation: type[nn.Module] = nn.ReLU) -> tuple[nn
         if pools == "before":
             add(pool)
         if pick.random() < 0.9:
-            add(nn.BatchNorm2d(outputs, eps=1e-4))
+            add(norm2d(outputs, eps=1e-4))
         if pools == "after":
             add(pool)
         add(activation())
     add(nn.Flatten())
     for _ in range(pick.randint(0, 2)):
         outputs = pick.choice([1, 8, 31, 513])
-        add(nn.Linear(now.shape[1], outputs, bias=False), nn.BatchNorm1d(outputs, eps=1e-4), activation())
+        add(nn.Linear(now.shape[1], outputs, bias=False), norm1d(outputs, eps=1e-4), activation())
     add(nn.Dropout(0.5), nn.Linear(now.shape[1], pick.choice([2, 10]), bias=False))
     if pick.random() < 0.8:
-        add(nn.BatchNorm1d(now.shape[1], eps=1e-4))
+        add(norm1d(now.shape[1], eps=1e-4))
     return nn.Sequential(*parts), shape
 
 

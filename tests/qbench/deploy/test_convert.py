@@ -12,6 +12,7 @@ from qbench.deploy.convert import scale_and_shift
 from qbench.layers import QuantLinear
 from qbench.module import QuantModule
 from qbench.schemes import apply_scheme, scheme
+from quantizers import Quantized, Sign
 
 
 def net(*more, **changed):
@@ -38,12 +39,12 @@ def refused(network, match, shape=(1, 8, 8)):
     ("changed", "match"),
     [
         ({"conv": nn.Conv2d(1, 4, 3)}, "conv: has a bias"),
-        ({"conv": nn.Conv2d(1, 4, 3, bias=False), "pool": nn.AvgPool2d(2)}, "pool: AvgPool2d has no packed form"),
+        ({"conv": nn.Conv2d(1, 4, 3, bias=False), "pool": nn.AvgPool2d(2)}, "pool: AvgPool2d is not known here"),
         ({"pool": nn.MaxPool2d(2, ceil_mode=True)}, "pool: max-pool with ceil_mode"),
         ({"bn": nn.BatchNorm2d(4, track_running_stats=False)}, "bn: has no running statistics"),
         ({"bn": nn.Sequential(nn.BatchNorm2d(4), nn.BatchNorm2d(4))}, r"bn\.1: a BatchNorm after another"),
         ({"act": nn.Sequential(nn.ReLU(), nn.BatchNorm2d(4))}, r"act\.1: a BatchNorm after another or after an act"),
-        ({"act": nn.Tanh()}, "act: Tanh has no packed form"),
+        ({"act": nn.Tanh()}, "act: Tanh is not known here"),
         ({"act": nn.Sequential(nn.ReLU(), nn.ReLU())}, r"act\.1: a second activation"),
         ({"act": nn.Sequential(nn.ReLU(), nn.MaxPool2d(1))}, r"act\.1: a second max-pool"),
         ({"flat": None}, r"out: a linear layer on an image needs an nn\.Flatten"),
@@ -78,10 +79,10 @@ def test_formats(name, options, match):
 def test_parameters_that_give_no_number():
     network = quantized(net())
     network.bn.running_var[1] = -1.0
-    refused(network, "bn: its scale or shift is infinite or NaN")
+    refused(network, "conv: its BatchNorm's mean, scale or shift is infinite or NaN")
     network.bn.running_var[1] = 1.0
     network.bn.weight.data[2] = float("inf")
-    refused(network, "bn: its scale or shift is infinite or NaN")
+    refused(network, "conv: its BatchNorm's mean, scale or shift is infinite or NaN")
 
 
 def test_what_cannot_be_seen_through():
@@ -107,16 +108,32 @@ def test_what_cannot_be_seen_through():
     refused(apply_scheme(net().double(), scheme("binarynet")), r"conv: is torch\.float64 on cpu")
 
 
-def test_scaled_signs():
-    from quantizers import Quantized, Sign
-
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "match"),
+    [
+        (torch.full((3, 1), -0.5), None, "a scale of its binary weights is negative, infinite or NaN"),
+        (torch.full((3, 1), float("nan")), None, "a scale of its binary weights is negative, infinite or NaN"),
+        (torch.tensor(float("inf")), None, "a scale of its binary weights is negative, infinite or NaN"),
+        (torch.full((1, 36), 0.5), None, "more scales than one an output channel"),
+        (torch.full((36,), 0.5), None, "more scales than one an output channel"),
+        (torch.tensor(1.0), torch.tensor(1), "a zero point"),
+    ],
+)
+def test_scales_of_weights_that_have_no_packed_form(scale, zero_point, match):
     class Scaled(Sign):
         def quantize(self, x):
-            return Quantized(super().quantize(x).codes, x.abs().mean(), None, self.format)
+            return Quantized(super().quantize(x).codes, scale, zero_point, self.format)
 
     network = quantized(net())
-    network.conv.weight_quantizer = Scaled()
-    refused(network, "conv: its binary weights are scaled")
+    network.out.weight_quantizer = Scaled()
+    refused(network, f"out: .*{match}")
+
+
+def test_scaled_inputs():
+    class Scaled(Sign):
+        def quantize(self, x):
+            return Quantized(super().quantize(x).codes, torch.tensor(0.5), None, self.format)
+
     network = quantized(net())
     network.out.input_quantizer = Scaled()
     refused(network, "out: its binary inputs are scaled")

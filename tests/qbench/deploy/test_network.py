@@ -8,8 +8,14 @@ from random_networks import evaluated, quantized, random_network
 from torch import nn
 
 import cuda_ext
-from qbench.deploy import PackedNetwork, Pixels, pack
+from qbench.data import source
+from qbench.deploy import PackedNetwork, Pixels, load, pack, save
+from qbench.estimate import estimate_network, trace
+from qbench.layers import quant_layers
+from qbench.module import QuantModule
 from qbench.schemes import apply_scheme, scheme
+from qbench.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
+from quantizers import BINARY, Quantized, ScaledSign, Sign
 
 DIGITS = Pixels(multiplier=1, offset=8, divisor=8)
 
@@ -45,6 +51,121 @@ def test_real_activations_agree_to_rounding(seed, function):
     for pixels in (None, DIGITS):
         found = PackedNetwork(pack(network, shape, pixels))(images)
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * max(1.0, expected.abs().max().item()))
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6))
+def test_shift_based_norms_are_equal_bit_for_bit(seed):
+    network, shape = random_network(seed, shift_norms=True)
+    quantized(network, seed=seed)
+    _, images = eighths(shape, seed)
+    expected = evaluated(network, images)
+    assert torch.equal(PackedNetwork(pack(network, shape, DIGITS))(images), expected)
+    assert torch.equal(PackedNetwork(pack(network, shape))(images), expected)
+
+
+def test_a_trained_network_with_shift_based_norms(tmp_path):
+    """Trained for some steps; then γ of both signs and zero, in the layers and in the scores' norm."""
+    torch.manual_seed(0)
+    splits = source("digits").load(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1, bias=False),
+        nn.MaxPool2d(2),
+        ShiftBatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 24, 3, padding=1, bias=False),
+        ShiftBatchNorm2d(24),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(24 * 16, 40, bias=False),
+        ShiftBatchNorm1d(40),
+        nn.ReLU(),
+        nn.Linear(40, 10, bias=False),
+        ShiftBatchNorm1d(10),
+    )
+    module = QuantModule(network, "binarynet").train()
+    optimizer = torch.optim.Adam(module.parameters(), 1e-2)
+    for start in range(0, 1000, 50):
+        batch = splits.train[slice(start, start + 50)]
+        optimizer.zero_grad()
+        module.training_step((batch.images, batch.labels), 0).backward()
+        optimizer.step()
+    for norm in (each for each in network if isinstance(each, ShiftBatchNorm1d | ShiftBatchNorm2d)):
+        norm.weight.data[1::5] *= -1
+        norm.weight.data[3] = 0.0
+    network.eval()
+    images = splits.test.images
+    expected = evaluated(network, images)
+    assert len(expected.argmax(1).unique()) > 3
+    model = pack(module, (1, 8, 8), DIGITS)
+    save(model, tmp_path / "net.safetensors")
+    packed = load(tmp_path / "net.safetensors")
+    assert torch.equal(packed(images), expected)
+    assert model.nbytes == estimate_network(network, (1, 8, 8)).cost.stored_bytes
+
+
+class PowerOfTwoScale(Sign):
+    """±1 times a power of two per output channel, one of them 0: float32 sums of such weights are exact."""
+
+    def quantize(self, x):
+        scale = 2.0 ** -(torch.arange(len(x)) % 7)
+        scale[len(x) // 2] = 0
+        return Quantized(super().quantize(x).codes, scale.reshape(-1, *[1] * (x.dim() - 1)), None, BINARY)
+
+    def forward(self, x):
+        return self.quantize(x).dequantize()
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.booleans())
+def test_scaled_weights_are_equal_bit_for_bit(seed, shift_norms):
+    """Where float32 sums are exact, with the fake-quantized evaluation; else with the QuantOps', which scale sums."""
+    network, shape = random_network(seed, shift_norms=shift_norms)
+    quantized(network, seed=seed)
+    _, images = eighths(shape, seed)
+    for _, layer in quant_layers(network):
+        layer.weight_quantizer = PowerOfTwoScale()
+    expected = evaluated(network, images)
+    assert torch.equal(PackedNetwork(pack(network, shape, DIGITS))(images), expected)
+    assert torch.equal(PackedNetwork(pack(network, shape))(images), expected)
+    for _, layer in quant_layers(network):
+        layer.weight_quantizer = ScaledSign()
+    packed = PackedNetwork(pack(network, shape))
+    for traced in trace(network, shape):
+        traced.layer.pack(traced.geometry)
+    assert torch.equal(packed(images), evaluated(network, images))
+
+
+@pytest.mark.parametrize("last_norm", [True, False])
+def test_scaled_weights_take_the_bytes_of_the_estimate(last_norm, tmp_path):
+    network = nn.Sequential(nn.Conv2d(2, 9, 3, bias=False), nn.BatchNorm2d(9), nn.ReLU(), nn.Flatten())
+    network.append(nn.Linear(9 * 9, 5, bias=False))
+    network.extend([nn.BatchNorm1d(5)] * last_norm)
+    quantized(network, weights="scaled_sign")
+    model = pack(network, (2, 5, 5))
+    assert model.nbytes == estimate_network(network, (2, 5, 5)).cost.stored_bytes
+    save(model, tmp_path / "net.safetensors")
+    _, images = eighths((2, 5, 5))
+    assert torch.equal(load(tmp_path / "net.safetensors")(images), PackedNetwork(model)(images))
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, ShiftBatchNorm1d])
+def test_thresholds_of_scaled_weights_decide_as_float32_does_for_every_sum(norm):
+    k, channels = 101, 64
+    network = nn.Sequential(nn.Linear(k, channels, bias=False), norm(channels), nn.ReLU(), nn.Linear(channels, 2))
+    network[3].bias = None
+    quantized(network, weights="scaled_sign", network_input="sign", seed=3)
+    with torch.no_grad():
+        magnitudes = torch.rand(channels, k, generator=torch.Generator().manual_seed(0)) ** 3
+        magnitudes[5] = 0
+        network[0].weight.copy_(magnitudes)  # all signs +1: the sum is 2·(ones) - k
+        images = torch.ones(k + 1, k).tril(-1) * 2 - 1
+        sums = images.sum(1, keepdim=True)
+        signs = network[1](sums * network[0].weight.abs().mean(1)) >= 0
+    packed = PackedNetwork(pack(network, (k,)))
+    bits = packed._stages[0](cuda_ext.pack_signs(images))
+    assert torch.equal(cuda_ext.unpack_signs(bits, channels) > 0, signs)
+    assert 0 < signs.double().mean() < 1
 
 
 @pytest.mark.parametrize("path", cuda_ext.available_paths()[:-1])
