@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from qbench.claims.judge import Judge, Values
 from qbench.claims.stored import StoredSweep
@@ -46,15 +45,7 @@ class Cited:
 
 def plain(pattern: str) -> Callable[[Values], str]:
     """Shows values by a format string, `plain("{value:.2f}×")`."""
-
-    def show(values: Values) -> str:
-        return pattern.format(**_named(values))
-
-    return show
-
-
-def _named(values: Values) -> dict[str, Any]:
-    return {str(key): value for key, value in values.items()}
+    return pattern.format_map
 
 
 @dataclass(frozen=True)

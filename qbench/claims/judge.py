@@ -42,6 +42,16 @@ def within(expected: float, tolerance: float, rule: str, key: str = "value") -> 
     return Judge(rule, decide)
 
 
+def all_of(rule: str, *judges: Judge) -> Judge:
+    """Confirmed where every one of `judges` confirms, else the first other verdict."""
+
+    def decide(values: Values) -> Verdict:
+        verdicts = [judge.decide(values) for judge in judges]
+        return next((verdict for verdict in verdicts if verdict != "confirmed"), "confirmed")
+
+    return Judge(rule, decide)
+
+
 def at_most(limit: float, rule: str, key: str = "value") -> Judge:
     """Confirmed where value <= limit."""
 

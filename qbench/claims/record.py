@@ -77,9 +77,9 @@ def origin_now(command: str, day: str | None = None, machine: str | None = None)
 
 
 def this_machine() -> str:
-    """Processor, cores and GPU: `AMD EPYC 9B14, 2 cores, GPU NVIDIA H200`. No name of the machine."""
+    """Processor, CPUs and GPU: `AMD EPYC 9B14, 2 CPUs, GPU NVIDIA H200`. No name of the machine."""
     facts = examine()
-    text = f"{facts['machine']['processor']}, {facts['machine']['cpus']} cores"
+    text = f"{facts['machine']['processor']}, {facts['machine']['cpus']} CPUs"
     gpus = [device["name"] for device in facts["cuda"]["devices"]]
     return f"{text}, GPU {gpus[0]}" if gpus else text
 

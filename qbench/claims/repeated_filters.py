@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from qbench.claims.claim import Claim, Computed, Selected, Trained, plain
-from qbench.claims.judge import Values, trained, within
+from qbench.claims.judge import Values, all_of, trained, within
 from qbench.claims.selection import select_figure
 from qbench.claims.settings import BINARYNET_CIFAR10
 from qbench.claims.stored import StoredSweep
@@ -184,7 +184,11 @@ CLAIMS = (
         "this project's notes on BinaryNet",
         "62 %, 1.7×",
         Computed(_random),
-        within(62, 0.5, "confirmed within 0.5 points; expectation, computed"),
+        all_of(
+            "confirmed within 0.5 points and 0.05; expectations, computed",
+            within(62, 0.5, ""),
+            within(1.7, 0.05, "", "times"),
+        ),
         plain("{value:.1f} %, {times:.2f}×; inverses apart {signed:.1f} %"),
     ),
     Claim(
@@ -194,7 +198,11 @@ CLAIMS = (
         "this project's notes on BinaryNet",
         "9 %, 107×",
         Computed(_over_layers),
-        within(9, 0.5, "confirmed within 0.5 points; expectation, computed"),
+        all_of(
+            "confirmed within 0.5 points and 0.5; expectations, computed",
+            within(9, 0.5, ""),
+            within(107, 0.5, "", "times"),
+        ),
         plain("{value:.1f} %, {times:.0f}×"),
     ),
 )

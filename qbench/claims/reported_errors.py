@@ -11,6 +11,7 @@ from qbench.claims.selection import Setting, select_error
 
 SECTION = "Test errors"
 _BN = "BinaryNet, arXiv 1602.02830, table of test errors"
+_LISTED = f"as listed in {_BN}"
 _BC = "BinaryConnect, NIPS 2015, table of test errors"
 _BDNN = "BNN, arXiv 1602.02505, table of test errors"
 _NETS = {"mnist": "MNIST, permutation-invariant MLP", "svhn": "SVHN, ConvNet", "cifar10": "CIFAR-10, ConvNet"}
@@ -59,7 +60,7 @@ def _cited(id: str, name: str, errors: dict[str, str]) -> Iterable[Claim]:
             f"{data}-{id}",
             SECTION,
             f"{name}: {_NETS[data].partition(',')[0]}, test error",
-            f"as listed in {_BN}",
+            _LISTED,
             f"{error} %",
             Cited(),
             always("cited only"),
@@ -67,7 +68,6 @@ def _cited(id: str, name: str, errors: dict[str, str]) -> Iterable[Claim]:
         )
 
 
-_LISTED = f"as listed in {_BN}"
 CLAIMS = (
     *_trained(
         "bnn-shift",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qbench.claims.claim import Cited, Claim, Computed, Measured, Trained, plain
-from qbench.claims.judge import Values, always, at_least, at_most, holds, on_gpu, within
+from qbench.claims.judge import Judge, Values, always, at_least, at_most, holds, on_gpu, within
 from qbench.claims.selection import select_figure
 from qbench.claims.settings import BINARYNET_MNIST
 from qbench.estimate import Estimate, estimate
@@ -74,7 +72,7 @@ def _mlp(values: Values) -> str:
     return f"{_speed(values)}; {100 * values['agreement']:.2f} % of predictions alike"
 
 
-def _is_equal(key: str) -> Any:
+def _is_equal(key: str) -> Judge:
     return at_least(1.0, "confirmed if every prediction on the test images is the same", key)
 
 

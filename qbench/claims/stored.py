@@ -31,7 +31,7 @@ class Origin:
 
     Attributes:
         date: ISO, of the day on which the last figure was made.
-        machine: processor, cores, GPU.
+        machine: processor, CPUs, GPU.
         command: what makes it again.
         qbench, torch: their versions.
     """

@@ -58,8 +58,9 @@ def claims_text(rows: Sequence[ClaimRow]) -> str:
         for row, head in zip(members, aligned(cells, left=4), strict=True):
             rule = f" ({row.rule})" if row.rule else ""
             lines += [f"  {head}", f"    {row.statement}{rule}", f"    {row.source}; {_how(row.how, notes)}"]
-    counts = Counter(row.verdict for row in rows)
-    lines += ["", f"{len(rows)} claims: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())]
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in Counter(row.verdict for row in rows).most_common())
+    total = f"{len(rows)} claim{'s' * (len(rows) != 1)}"
+    lines += ["", f"{total}: {counts}"] if rows else [total]
     lines += [f"[{number}] {text}" for text, number in notes.items()]
     return "\n".join(lines)
 
