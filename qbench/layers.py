@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from qbench import binary_product
+from qbench.binary_product import gives_signs
 from qbench.geometry import ConvWindow, Geometry
 from qbench.quant_op import Packed, QuantOp, select_op
 from quantizers import FLOAT32, NumberFormat, Quantized, Quantizer
@@ -102,9 +104,18 @@ class QuantLayer(nn.Module):
         weight = self.weight
         if self.weight_quantizer is not None and (self.training or not self.latent_evaluation):
             weight = self.weight_quantizer(weight)
+        if self.training and not self.dropout and self._multiplies_signs():
+            return self._sign_product(x, weight)
         return self._product(x, weight)
 
+    def _multiplies_signs(self) -> bool:
+        return gives_signs(self.weight_quantizer) and gives_signs(self.input_quantizer)
+
     def _product(self, x: Tensor, weight: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _sign_product(self, x: Tensor, weight: Tensor) -> Tensor:
+        """`_product` of values -1 and +1. Training alone takes it: evaluation is what packed execution is held to."""
         raise NotImplementedError
 
     def _packed_product(self, op: QuantOp, x: Quantized, packed: Packed) -> Tensor:
@@ -133,6 +144,10 @@ class QuantLinear(QuantLayer, nn.Linear):
 
     def _product(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.linear(x, weight, self.bias)
+
+    def _sign_product(self, x: Tensor, weight: Tensor) -> Tensor:
+        y = binary_product.linear(x, weight)
+        return y if self.bias is None else y + self.bias
 
     def _packed_product(self, op: QuantOp, x: Quantized, packed: Packed) -> Tensor:
         y = op.linear(x, packed)
@@ -166,6 +181,10 @@ class QuantConv2d(QuantLayer, nn.Conv2d):
 
     def _product(self, x: Tensor, weight: Tensor) -> Tensor:
         return self._conv_forward(x, weight, self.bias)
+
+    def _sign_product(self, x: Tensor, weight: Tensor) -> Tensor:
+        y = binary_product.conv2d(x, weight, self.window)
+        return y if self.bias is None else y + self.bias.reshape(-1, 1, 1)
 
     def _packed_product(self, op: QuantOp, x: Quantized, packed: Packed) -> Tensor:
         y = op.conv2d(x, packed, self.window)

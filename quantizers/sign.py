@@ -20,8 +20,16 @@ def sign(x: Tensor) -> Tensor:
 
     Source: BinaryNet (arXiv 1602.02830) eq. 1.
     """
-    # Comparing straight into x's dtype is 20 times faster than torch.where on the CPU, and 4 times than a cast.
-    return torch.ge(x.detach(), 0, out=torch.empty_like(x)).mul_(2).sub_(1)
+    return plus_minus_one(torch.ge(x.detach(), 0, out=torch.empty_like(x)))
+
+
+def plus_minus_one(bits: Tensor) -> Tensor:
+    """0 -> -1 and 1 -> +1, in place.
+
+    Comparing straight into x's dtype and this one pass are 20 times faster than torch.where on the CPU, 4 times than a
+    cast of a mask.
+    """
+    return torch.threshold_(bits, 0.5, -1)
 
 
 class _SignSTE(torch.autograd.Function):

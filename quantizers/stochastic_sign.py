@@ -9,7 +9,7 @@ from torch import Tensor
 
 from quantizers.quantized import Quantized
 from quantizers.registered import register
-from quantizers.sign import Estimator, Sign, saturated_gradient
+from quantizers.sign import Estimator, Sign, plus_minus_one, saturated_gradient
 
 
 def hard_sigmoid(x: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def stochastic_sign(x: Tensor, generator: torch.Generator) -> Tensor:
     `x >= 1` is always +1 and `x <= -1` always -1: the uniform draw u lies in [0, 1) and +1 needs u < σ(x).
     """
     u = torch.rand(x.shape, generator=generator, device=x.device, dtype=torch.float32)
-    return torch.lt(u, hard_sigmoid(x.detach()), out=torch.empty_like(x)).mul_(2).sub_(1)
+    return plus_minus_one(torch.lt(u, hard_sigmoid(x.detach()), out=torch.empty_like(x)))
 
 
 class _StochasticSignSTE(torch.autograd.Function):
