@@ -579,8 +579,13 @@ def claims(
             write_sweep,
         )
         from qbench.claims.table import make_rows, measure_all
+        from qbench.errors import UserError
         from qbench.report.claims import claims_text
 
+        if store and not run:
+            raise UserError("--store keeps what --run measures: give both")
+        if sweep_file is not None and not record:
+            raise UserError("--sweep names the file of a sweep that is recorded: give --record as well")
         wanted = chosen(only or [])
         for folder in record or []:
             written = write_sweep(read_run(folder, sweep_file), results_folder(results))

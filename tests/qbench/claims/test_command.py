@@ -89,6 +89,8 @@ def test_record_keeps_a_run_and_shows_it(run_folder, tmp_path):
         (("--results", "absent"), "absent: is no folder"),
         (("--record", "absent", "--results", "."), "there is no sweeps/absent.yaml"),
         (("--only", "nothing"), "unknown claim 'nothing'"),
+        (("--store",), "--store keeps what --run measures"),
+        (("--sweep", "tiny.yaml"), "give --record as well"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path):

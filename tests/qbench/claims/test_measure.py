@@ -51,3 +51,13 @@ def test_one_thread_and_the_former_number_after_it(monkeypatch):
     measure("packed-file")
     assert seen == [1]
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: GPU times are not taken here")
+@pytest.mark.parametrize("name", ["matmul-8192", "mlp-10000", "stochastic-sign", "shift-batch-norm"])
+def test_a_gpu_is_used_where_there_is_one(name):
+    found = measure(name)
+    assert found["device"] == "cuda"
+    assert 0 < found["low"] <= found["value"] <= found["high"]
+    assert found.get("agreement", 1.0) == 1.0

@@ -105,6 +105,12 @@ def test_the_short_sweep_is_short_and_small():
     assert names == {"fp32", "binaryconnect", "binaryconnect-stochastic", "binarynet", "bnn-shift"}
 
 
+def test_the_short_cifar10_sweep_differs_in_its_length_alone():
+    (config,) = trials("paper_cifar10_short")
+    group = find_group(settings.BINARYNET_CIFAR10, [stored_sweep(stored_trial(**row(config)))])
+    assert (group.settings, group.mismatches) == ("short", ("epochs 1 for 500",))
+
+
 @pytest.mark.parametrize("name", ["paper_mnist_short", "paper_svhn"])
 def test_trials_can_be_built(name):
     # The first seed of each; `qbench validate` builds all, and the wide networks take their time.
