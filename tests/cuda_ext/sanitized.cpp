@@ -224,6 +224,7 @@ int main() {
   for (size_t start = 0, end; (end = paths.find(',', start)) != std::string::npos; start = end + 1) {
     if (qbench_select_path(paths.substr(start, end - start).c_str())) return 2;
     const Machine on{selected_kernels(), serial, 2};
+    int8(on, 130, 70, 8300);  // k in two passes, rows in two chunks
     for (int i = 0; i < 12; i++) {
       matmul(on, 1 + below(i < 4 ? 4 : 20), 1 + below(200), 1 + below(1200));
       int8(on, 1 + below(20), 1 + below(140), 1 + below(300));

@@ -212,6 +212,8 @@ def test_bitplane_matmul(m: int, n: int, k: int, seed: int) -> None:
 @kernels
 @given(st.integers(1, 70), rows, lengths, seeds)
 @example(m=2, n=3, k=5000, seed=-1)
+@example(m=130, n=70, k=8300, seed=1)  # k in two passes, rows in two chunks
+@example(m=2100, n=2000, k=3, seed=1)  # a result that is stored past the caches
 def test_int8_matmul(m: int, n: int, k: int, seed: int) -> None:
     if seed < 0:
         a, b = np.full((m, k), -128), np.full((n, k), -128)

@@ -16,10 +16,14 @@ namespace qbench {
 namespace {
 
 // Results this large do not stay in a cache: their stores bypass it, and their pages are asked for in large sizes (the
-// first touch of 4 KB pages costs more than the arithmetic).
+// first touch of 4 KB pages costs more than the arithmetic), as are those of arranged weights, read block after block.
 constexpr int64_t kStreamBytes = int64_t(16) << 20;
 // Rows of the left operand that one task runs against a block of columns.
 constexpr int64_t kRowChunk = 256;
+// int8: bytes of a block that one pass over k reads, of the rows it is used for, and of the blocks that share those rows.
+constexpr int64_t kBlockBytes = int64_t(512) << 10, kChunkBytes = int64_t(1) << 20, kGroupBytes = int64_t(8) << 20;
+// A multiple of every path's rows in a tile.
+constexpr int64_t kInt8Rows = 12;
 // Output pixels whose input bits are gathered at a time.
 constexpr int64_t kPixels = 32;
 
@@ -118,6 +122,37 @@ class Blocks {
   int64_t held_ = -1;
 };
 
+struct Range {
+  int64_t begin, end;
+};
+
+// A product's tasks: groups of at most `most` blocks of columns, as many for each thread, times parts of the rows where
+// the groups are fewer than the threads.
+class Grid {
+ public:
+  Grid(const Machine& on, int64_t n, int64_t most, int64_t m, int64_t row_step)
+      : column_blocks_(ceil_div(n, kColumns)),
+        groups_(std::min(column_blocks_, ceil_div(ceil_div(column_blocks_, most), on.threads) * on.threads)),
+        m_(m),
+        row_step_(row_step),
+        row_steps_(ceil_div(m, row_step)),
+        parts_(groups_ >= on.threads ? 1 : std::min(row_steps_, on.threads)) {}
+
+  int64_t tasks() const { return groups_ * parts_; }
+  int64_t largest_group() const { return ceil_div(column_blocks_, groups_); }
+  Range blocks(int64_t task) const {
+    const int64_t group = task / parts_;
+    return {group * column_blocks_ / groups_, (group + 1) * column_blocks_ / groups_};
+  }
+  Range rows(int64_t task) const {
+    const int64_t part = task % parts_;
+    return {part * row_steps_ / parts_ * row_step_, std::min(m_, (part + 1) * row_steps_ / parts_ * row_step_)};
+  }
+
+ private:
+  int64_t column_blocks_, groups_, m_, row_step_, row_steps_, parts_;
+};
+
 void clear_tails(uint32_t* out, int64_t rows, int64_t channels) {
   const int64_t used = used_words(channels), all = row_words(channels);
   for (int64_t r = 0; r < rows; r++) std::memset(out + r * all + used, 0, sizeof(uint32_t) * size_t(all - used));
@@ -130,6 +165,7 @@ int64_t prepacked_size(int64_t n, int64_t taps, int64_t words) {
 }
 
 void prepack(const Machine& on, const Weights& plain, uint32_t* blocks) {
+  ask_for_large_pages(blocks, 4 * prepacked_size(plain.n, plain.taps, plain.words));
   on.parallel(ceil_div(plain.n, kColumns), 1, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) {
       Blocks::arrange(on.kernels, plain, b, blocks + b * plain.row() * kColumns);
@@ -402,29 +438,25 @@ template <class S, class T>
 void real_products(const Machine& on, const S* x, int64_t m, int64_t k, const Weights& w, T* out,
                    void (*table)(const T*, int64_t, T*),
                    void (*real)(const T*, int64_t, int64_t, const uint32_t*, int64_t, T*, int64_t, int64_t, bool)) {
-  const int64_t words = w.row(), column_blocks = ceil_div(w.n, kColumns);
+  const int64_t words = w.row();
   // Words of k at a time, so that the tables of kRealRows rows stay in the first-level cache.
   const int64_t depth = std::max<int64_t>(1, 32 * 1024 / (kRealRows * on.kernels.table_size * int64_t(sizeof(T))));
   // At most 64 blocks of columns share one building of the tables: it bounds the scratch for arranged weights.
-  const int64_t groups = std::max(std::min(on.threads, column_blocks), ceil_div(column_blocks, 64));
-  const int64_t row_chunks = groups >= on.threads ? 1 : std::min(ceil_div(m, kRealRows), on.threads);
-  on.parallel(groups * row_chunks, 1, [&](int64_t begin, int64_t end) {
+  const Grid grid(on, w.n, 64, m, kRealRows);
+  on.parallel(grid.tasks(), 1, [&](int64_t begin, int64_t end) {
     Scratch<T> numbers(depth * 32), tables(kRealRows * depth * on.kernels.table_size);
-    Scratch<uint32_t> arranged(w.blocks ? 0 : ceil_div(column_blocks, groups) * words * kColumns);
+    Scratch<uint32_t> arranged(w.blocks ? 0 : grid.largest_group() * words * kColumns);
     const int64_t ldt = depth * on.kernels.table_size;
     for (int64_t task = begin; task < end; task++) {
-      const int64_t g = task / row_chunks, part = task % row_chunks;
-      const int64_t from = g * column_blocks / groups, until = (g + 1) * column_blocks / groups;
-      const int64_t row_steps = ceil_div(m, kRealRows);
-      const int64_t row_from = part * row_steps / row_chunks * kRealRows;
-      const int64_t row_until = std::min(m, (part + 1) * row_steps / row_chunks * kRealRows);
+      const Range group = grid.blocks(task), part = grid.rows(task);
+      const uint32_t* first = w.blocks ? w.blocks + group.begin * words * kColumns : arranged.get();
       if (!w.blocks) {
-        for (int64_t b = from; b < until; b++) {
-          Blocks::arrange(on.kernels, w, b, arranged.get() + (b - from) * words * kColumns);
+        for (int64_t b = group.begin; b < group.end; b++) {
+          Blocks::arrange(on.kernels, w, b, arranged.get() + (b - group.begin) * words * kColumns);
         }
       }
-      for (int64_t r = row_from; r < row_until; r += kRealRows) {
-        const int64_t rows = std::min(kRealRows, row_until - r);
+      for (int64_t r = part.begin; r < part.end; r += kRealRows) {
+        const int64_t rows = std::min(kRealRows, part.end - r);
         for (int64_t start = 0; start < words; start += depth) {
           const int64_t count = std::min(depth, words - start);
           for (int64_t i = 0; i < rows; i++) {
@@ -435,9 +467,8 @@ void real_products(const Machine& on, const S* x, int64_t m, int64_t k, const We
             for (int64_t j = have; j < count * 32; j++) numbers.get()[j] = 0;
             table(numbers.get(), count, tables.get() + i * ldt);
           }
-          for (int64_t b = from; b < until; b++) {
-            const uint32_t* block =
-                w.blocks ? w.blocks + b * words * kColumns : arranged.get() + (b - from) * words * kColumns;
+          for (int64_t b = group.begin; b < group.end; b++) {
+            const uint32_t* block = first + (b - group.begin) * words * kColumns;
             real(tables.get(), ldt, rows, block + start * kColumns, count, out + r * w.n + b * kColumns, w.n,
                  std::min(kColumns, w.n - b * kColumns), start == 0);
           }
@@ -467,18 +498,29 @@ void real_matmul(const Machine& on, const void* x, Real type, int64_t m, int64_t
   }
 }
 
-// A block of int8 weights: its dwords, then the 64 corrections.
+namespace {
+
+// An int8 block: its dwords, then the 64 corrections.
+int64_t int8_block(int64_t dwords) { return kColumns * (dwords + 1); }
+
+// Block `block` of b, of the `run` values of k from `start` on.
+void int8_arrange(const Kernels& kernels, const int8_t* b, int64_t n, int64_t k, int64_t block, int64_t start,
+                  int64_t run, uint32_t* to) {
+  kernels.int8_arrange(b + block * kColumns * k + start, k, std::min(kColumns, n - block * kColumns), run, to,
+                       reinterpret_cast<int32_t*>(to + kColumns * ceil_div(run, kernels.group)));
+}
+
+}  // namespace
+
 int64_t int8_prepacked_size(const Kernels& kernels, int64_t n, int64_t k) {
-  return ceil_div(n, kColumns) * kColumns * (ceil_div(k, kernels.group) + 1);
+  return ceil_div(n, kColumns) * int8_block(ceil_div(k, kernels.group));
 }
 
 void int8_prepack(const Machine& on, const int8_t* b, int64_t n, int64_t k, uint32_t* blocks) {
-  const int64_t dwords = ceil_div(k, on.kernels.group), size = kColumns * (dwords + 1);
+  ask_for_large_pages(blocks, 4 * int8_prepacked_size(on.kernels, n, k));
+  const int64_t size = int8_block(ceil_div(k, on.kernels.group));
   on.parallel(ceil_div(n, kColumns), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
-      on.kernels.int8_arrange(b + i * kColumns * k, k, std::min(kColumns, n - i * kColumns), k, blocks + i * size,
-                              reinterpret_cast<int32_t*>(blocks + i * size + kColumns * dwords));
-    }
+    for (int64_t i = begin; i < end; i++) int8_arrange(on.kernels, b, n, k, i, 0, k, blocks + i * size);
   });
 }
 
@@ -486,32 +528,52 @@ void int8_matmul(const Machine& on, const int8_t* a, int64_t m, int64_t k, const
                  int64_t n, int32_t* out) {
   if (m == 0 || n == 0) return;
   const Kernels& kernels = on.kernels;
-  const int64_t dwords = ceil_div(k, kernels.group), size = kColumns * (dwords + 1);
-  Scratch<uint32_t> rows(m * dwords);
-  on.parallel(m, std::max<int64_t>(1, 65536 / k), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; r++) kernels.int8_row(a + r * k, k, rows.get() + r * dwords);
-  });
-  const int64_t column_blocks = ceil_div(n, kColumns);
-  const int64_t chunk = column_blocks >= 2 * on.threads
-                            ? m
-                            : std::max<int64_t>(12, ceil_div(ceil_div(m, 4 * on.threads), 12) * 12);
-  const int64_t row_chunks = ceil_div(m, chunk);
-  on.parallel(column_blocks * row_chunks, 1, [&](int64_t begin, int64_t end) {
-    Scratch<uint32_t> arranged(blocks ? 0 : size);
-    int64_t held = -1;
+  // k is cut into runs of which a block stays in the second-level cache for a chunk of rows; the chunk and the group's
+  // blocks stay in the last, so that the rows come from memory once per group. Where one chunk is all rows, a group has
+  // no use.
+  const int64_t dwords = ceil_div(k, kernels.group), depth = std::min(dwords, kBlockBytes / (4 * kColumns));
+  const int64_t steps = std::max<int64_t>(1, kChunkBytes / (4 * depth * kInt8Rows));
+  const int64_t chunk = std::min(steps, ceil_div(m, kInt8Rows)) * kInt8Rows;
+  const Grid grid(on, n, m <= chunk ? 1 : kGroupBytes / (4 * kColumns * depth), m, kInt8Rows);
+  bool stream = false;
+  if (m * n * int64_t(sizeof(int32_t)) >= kStreamBytes) {
+    ask_for_large_pages(out, m * n * int64_t(sizeof(int32_t)));
+    stream = depth == dwords && n % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+  }
+  alignas(64) const int32_t no_sums[kColumns] = {};
+  on.parallel(grid.tasks(), 1, [&](int64_t begin, int64_t end) {
+    Scratch<uint32_t> rows(chunk * depth), arranged(blocks ? 0 : grid.largest_group() * int8_block(depth));
+    int64_t held_row = -1, held_start = -1;
     for (int64_t task = begin; task < end; task++) {
-      const int64_t block = task / row_chunks, valid = std::min(kColumns, n - block * kColumns);
-      const int64_t first = task % row_chunks * chunk, last = std::min(m, first + chunk);
-      if (!blocks && held != block) {
-        kernels.int8_arrange(b + block * kColumns * k, k, valid, k, arranged.get(),
-                             reinterpret_cast<int32_t*>(arranged.get() + kColumns * dwords));
-        held = block;
+      const Range group = grid.blocks(task), part = grid.rows(task);
+      for (int64_t start = 0; start < dwords; start += depth) {
+        const int64_t used = std::min(depth, dwords - start), from = start * kernels.group;
+        const int64_t run = std::min(used * kernels.group, k - from);
+        for (int64_t i = group.begin; i < group.end && !blocks; i++) {
+          int8_arrange(kernels, b, n, k, i, from, run, arranged.get() + (i - group.begin) * int8_block(depth));
+        }
+        for (int64_t r = part.begin; r < part.end; r += chunk) {
+          const int64_t count = std::min(chunk, part.end - r);
+          if (r != held_row || start != held_start) {
+            for (int64_t i = 0; i < count; i++) kernels.int8_row(a + (r + i) * k + from, run, rows.get() + i * depth);
+            held_row = r;
+            held_start = start;
+          }
+          for (int64_t i = group.begin; i < group.end; i++) {
+            // prepacked blocks hold the correction of all of k
+            const uint32_t* block =
+                blocks ? blocks + i * int8_block(dwords) : arranged.get() + (i - group.begin) * int8_block(depth);
+            const int32_t* sums = reinterpret_cast<const int32_t*>(block + kColumns * (blocks ? dwords : used));
+            kernels.int8(rows.get(), depth, count, blocks ? block + start * kColumns : block, used,
+                         blocks && start > 0 ? no_sums : sums, out + r * n + i * kColumns, n,
+                         std::min(kColumns, n - i * kColumns), start == 0, stream);
+          }
+        }
       }
-      const uint32_t* columns = blocks ? blocks + block * size : arranged.get();
-      kernels.int8(rows.get() + first * dwords, dwords, last - first, columns, dwords,
-                   reinterpret_cast<const int32_t*>(columns + kColumns * dwords), out + first * n + block * kColumns, n,
-                   valid);
     }
+#if defined(__x86_64__)
+    if (stream) __builtin_ia32_sfence();
+#endif
   });
 }
 

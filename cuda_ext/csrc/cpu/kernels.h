@@ -55,12 +55,13 @@ struct Kernels {
   void (*real_i32)(const int32_t* table, int64_t ldt, int64_t m, const uint32_t* block, int64_t words, int32_t* out,
                    int64_t ldo, int64_t valid, bool first);
 
-  // int8: `group` consecutive k share a dword. `sums` corrects for a's offset: out = Σ a'·b - sums[n].
+  // int8: `group` consecutive k share a dword. `sums` corrects for a's offset: out = Σ a'·b - sums[n], added to what
+  // out holds unless `first`. `stream`: write past the cache.
   int64_t group;
   void (*int8_row)(const int8_t* x, int64_t k, uint32_t* out);
   void (*int8_arrange)(const int8_t* rows, int64_t stride, int64_t valid, int64_t k, uint32_t* block, int32_t* sums);
   void (*int8)(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t dwords, const int32_t* sums,
-               int32_t* out, int64_t ldo, int64_t valid);
+               int32_t* out, int64_t ldo, int64_t valid, bool first, bool stream);
 
   // The path's own limit, for benchmarks: the instructions of the direct kernel on registers alone, without a load.
   // Returns the binary operations done (one multiply-add counts two). Null where the path has no such loop.

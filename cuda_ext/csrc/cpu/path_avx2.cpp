@@ -245,8 +245,8 @@ void real(const typename N::T* table, int64_t ldt, int64_t m, const uint32_t* bl
 
 // int8 as int16 pairs: pmaddubsw would saturate, pmaddwd is exact
 template <int MR>
-inline void int8_tile(const uint32_t* a, int64_t lda, const uint32_t* block, int64_t dwords, int32_t* out,
-                      int64_t ldo, int64_t valid) {
+inline void int8_tile(const uint32_t* a, int64_t lda, const uint32_t* block, int64_t dwords, const int32_t* corrections,
+                      int32_t* out, int64_t ldo, int64_t valid, bool first) {
   for (int64_t n = 0; n < valid; n += 16) {
     __m256i acc[MR][2];
     for (int r = 0; r < MR; r++) acc[r][0] = acc[r][1] = _mm256_setzero_si256();
@@ -263,16 +263,19 @@ inline void int8_tile(const uint32_t* a, int64_t lda, const uint32_t* block, int
       int32_t sums[16];
       Int::store(sums, acc[r][0]);
       Int::store(sums + 8, acc[r][1]);
-      memcpy(out + r * ldo + n, sums, sizeof(int32_t) * size_t(count));
+      for (int64_t j = 0; j < count; j++) {
+        int32_t& to = out[r * ldo + n + j];
+        to = sums[j] - corrections[n + j] + (first ? 0 : to);
+      }
     }
   }
 }
 
-void int8(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t dwords, const int32_t*,
-          int32_t* out, int64_t ldo, int64_t valid) {
+void int8(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t dwords, const int32_t* sums,
+          int32_t* out, int64_t ldo, int64_t valid, bool first, bool) {
   int64_t r = 0;
-  for (; r + 4 <= m; r += 4) int8_tile<4>(a + r * lda, lda, block, dwords, out + r * ldo, ldo, valid);
-  for (; r < m; r++) int8_tile<1>(a + r * lda, lda, block, dwords, out + r * ldo, ldo, valid);
+  for (; r + 4 <= m; r += 4) int8_tile<4>(a + r * lda, lda, block, dwords, sums, out + r * ldo, ldo, valid, first);
+  for (; r < m; r++) int8_tile<1>(a + r * lda, lda, block, dwords, sums, out + r * ldo, ldo, valid, first);
 }
 
 #define QBENCH_STEP(sum, x) "vpshufb %%ymm14, %%ymm15, %%ymm" #x "\n vpaddb %%ymm" #x ", %%ymm" #sum ", %%ymm" #sum "\n"

@@ -411,10 +411,15 @@ inline void multiply_accumulate(__m512i& sum, __m512i unsigned_bytes, __m512i si
 
 template <int MR, int NR>
 inline void int8_tile(const uint32_t* a, int64_t lda, const uint32_t* block, int64_t dwords, const int32_t* sums,
-                      int32_t* out, int64_t ldo, __mmask16 last) {
+                      const Integers& sink, bool first) {
   __m512i acc[MR][NR];
-  QBENCH_UNROLL for (int r = 0; r < MR; r++) {
-    QBENCH_UNROLL for (int c = 0; c < NR; c++) acc[r][c] = _mm512_setzero_si512();
+  QBENCH_UNROLL for (int c = 0; c < NR; c++) {
+    const __mmask16 valid = c == NR - 1 ? sink.last : __mmask16(0xffff);
+    QBENCH_UNROLL for (int r = 0; r < MR; r++) {
+      const __m512i before = first ? _mm512_setzero_si512()
+                                   : _mm512_maskz_loadu_epi32(valid, sink.out + r * sink.ldo + 16 * c);
+      acc[r][c] = _mm512_sub_epi32(before, _mm512_loadu_si512(sums + 16 * c));
+    }
   }
   for (int64_t i = 0; i < dwords; i++) {
     __m512i b[NR];
@@ -424,39 +429,32 @@ inline void int8_tile(const uint32_t* a, int64_t lda, const uint32_t* block, int
       QBENCH_UNROLL for (int c = 0; c < NR; c++) multiply_accumulate(acc[r][c], x, b[c]);
     }
   }
-  QBENCH_UNROLL for (int c = 0; c < NR; c++) {
-    const __m512i s = _mm512_loadu_si512(sums + 16 * c);
-    QBENCH_UNROLL for (int r = 0; r < MR; r++) {
-      _mm512_mask_storeu_epi32(out + r * ldo + 16 * c, c == NR - 1 ? last : __mmask16(0xffff),
-                               _mm512_sub_epi32(acc[r][c], s));
-    }
-  }
+  QBENCH_UNROLL for (int r = 0; r < MR; r++) sink.store<NR>(r, acc[r]);
 }
 
 template <int NR>
 void int8_columns(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t dwords,
-                  const int32_t* sums, int32_t* out, int64_t ldo, __mmask16 last) {
+                  const int32_t* sums, const Integers& sink, bool first) {
   int64_t r = 0;
-  for (; r + 6 <= m; r += 6) int8_tile<6, NR>(a + r * lda, lda, block, dwords, sums, out + r * ldo, ldo, last);
+  for (; r + 6 <= m; r += 6) int8_tile<6, NR>(a + r * lda, lda, block, dwords, sums, sink.rows_from(r), first);
   a += r * lda;
-  out += r * ldo;
   switch (m - r) {
-    case 5: return int8_tile<5, NR>(a, lda, block, dwords, sums, out, ldo, last);
-    case 4: return int8_tile<4, NR>(a, lda, block, dwords, sums, out, ldo, last);
-    case 3: return int8_tile<3, NR>(a, lda, block, dwords, sums, out, ldo, last);
-    case 2: return int8_tile<2, NR>(a, lda, block, dwords, sums, out, ldo, last);
-    case 1: return int8_tile<1, NR>(a, lda, block, dwords, sums, out, ldo, last);
+    case 5: return int8_tile<5, NR>(a, lda, block, dwords, sums, sink.rows_from(r), first);
+    case 4: return int8_tile<4, NR>(a, lda, block, dwords, sums, sink.rows_from(r), first);
+    case 3: return int8_tile<3, NR>(a, lda, block, dwords, sums, sink.rows_from(r), first);
+    case 2: return int8_tile<2, NR>(a, lda, block, dwords, sums, sink.rows_from(r), first);
+    case 1: return int8_tile<1, NR>(a, lda, block, dwords, sums, sink.rows_from(r), first);
   }
 }
 
 void int8(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t dwords, const int32_t* sums,
-          int32_t* out, int64_t ldo, int64_t valid) {
-  const __mmask16 last = lanes((valid - 1) % 16 + 1);
+          int32_t* out, int64_t ldo, int64_t valid, bool first, bool stream) {
+  const Integers sink{out, ldo, lanes((valid - 1) % 16 + 1), stream};
   switch ((valid + 15) / 16) {
-    case 1: return int8_columns<1>(a, lda, m, block, dwords, sums, out, ldo, last);
-    case 2: return int8_columns<2>(a, lda, m, block, dwords, sums, out, ldo, last);
-    case 3: return int8_columns<3>(a, lda, m, block, dwords, sums, out, ldo, last);
-    case 4: return int8_columns<4>(a, lda, m, block, dwords, sums, out, ldo, last);
+    case 1: return int8_columns<1>(a, lda, m, block, dwords, sums, sink, first);
+    case 2: return int8_columns<2>(a, lda, m, block, dwords, sums, sink, first);
+    case 3: return int8_columns<3>(a, lda, m, block, dwords, sums, sink, first);
+    case 4: return int8_columns<4>(a, lda, m, block, dwords, sums, sink, first);
   }
 }
 

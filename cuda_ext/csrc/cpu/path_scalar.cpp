@@ -104,8 +104,8 @@ void real(const T* x, int64_t ldt, int64_t m, const uint32_t* block, int64_t wor
   }
 }
 
-void int8(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t dwords, const int32_t*,
-          int32_t* out, int64_t ldo, int64_t valid) {
+void int8(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t dwords,
+          const int32_t* corrections, int32_t* out, int64_t ldo, int64_t valid, bool first, bool) {
   for (int64_t r = 0; r < m; r++) {
     int32_t sums[kColumns] = {};
     for (int64_t i = 0; i < dwords; i++) {
@@ -115,7 +115,10 @@ void int8(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int6
         sums[n] += low * int16_t(b) + high * int16_t(b >> 16);
       }
     }
-    memcpy(out + r * ldo, sums, sizeof(int32_t) * valid);
+    for (int64_t n = 0; n < valid; n++) {
+      int32_t& to = out[r * ldo + n];
+      to = sums[n] - corrections[n] + (first ? 0 : to);
+    }
   }
 }
 
