@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
-from qbench.shifts import elementwise_ap2
-from quantizers import ap2
+from quantizers import ap2, ap2_normal
 
 _LARGEST = 2.0**127
 _BLOCK = 2**16
@@ -122,7 +121,7 @@ class ShiftAdaMax(Optimizer):
             torch._foreach_lerp_(m, g, 1 - beta1)
             torch._foreach_mul_(v, beta2)
             torch._foreach_maximum_(v, torch._foreach_abs(g))
-            divisors = [elementwise_ap2(each) for each in v]
+            divisors = [ap2_normal(each) for each in v]
             torch._foreach_clamp_max_(divisors, _LARGEST)  # AP2's largest
             torch._foreach_add_(divisors, group["eps"])
             torch._foreach_addcdiv_(theta, m, divisors, -rate * scale)

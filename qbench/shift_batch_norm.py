@@ -9,12 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from qbench.shifts import elementwise_ap2
-
-
-def _shift(x: Tensor) -> Tensor:
-    """AP2 of a channel's factor; a NaN stays one. By bits, because inductor cannot compile `quantizers.ap2`'s frexp."""
-    return torch.where(x.isnan(), x, elementwise_ap2(x)).detach()
+from quantizers import ap2, ap2_normal
 
 
 class _ShiftNormalize(torch.autograd.Function):
@@ -28,10 +23,10 @@ class _ShiftNormalize(torch.autograd.Function):
         columns = [1, -1] + [1] * (x.dim() - 2)
         mean = x.mean(over, keepdim=True)
         centred = x - mean
-        shifted = elementwise_ap2(centred)
+        shifted = ap2_normal(centred)
         inverse = ((centred * shifted).mean(over, keepdim=True) + eps).rsqrt()
-        scale = _shift(inverse)
-        gamma = None if weight is None else _shift(weight).view(columns)
+        scale = ap2_normal(inverse)  # a NaN is in `centred` as well
+        gamma = None if weight is None else ap2(weight).view(columns)
         y = centred.mul_(scale if gamma is None else scale * gamma)  # exact: by a power of two
         if bias is not None:
             y += bias.view(columns)
@@ -137,8 +132,8 @@ class _ShiftBatchNorm(_BatchNorm):
         """
         if self.running_inverse_std is None:
             raise ValueError("ShiftBatchNorm without running statistics has no fixed factor")
-        scale = _shift(self.running_inverse_std)
-        return scale if self.weight is None else scale * _shift(self.weight)
+        scale = ap2(self.running_inverse_std)
+        return scale if self.weight is None else scale * ap2(self.weight)
 
 
 class ShiftBatchNorm1d(_ShiftBatchNorm, nn.BatchNorm1d):

@@ -1,7 +1,7 @@
 """What a number becomes: values of a number format and the gradient estimators to train through them."""
 
 from quantizers.affine import affine_parameters
-from quantizers.ap2 import ap2
+from quantizers.ap2 import ap2, ap2_normal
 from quantizers.base import Quantizer
 from quantizers.channel_statistics import ChannelStatistics, channel_statistics
 from quantizers.extremes_observer import ExtremesObserver
@@ -87,6 +87,7 @@ __all__ = [
     "affine_parameters",
     "analyse_outliers",
     "ap2",
+    "ap2_normal",
     "channel_statistics",
     "clip_outliers",
     "fake_quantize",
