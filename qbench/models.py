@@ -17,6 +17,7 @@ from torch import nn
 from qbench.errors import ConfigError
 from qbench.layers import Activation, QuantConv2d, QuantLinear
 from qbench.lookup import lookup
+from qbench.residual import ResidualBlock
 from quantizers import Registry
 from quantizers.registry import nearest
 
@@ -118,6 +119,27 @@ def _convnet(channels: int, size: int, widths: tuple[int, ...], dense: tuple[int
     return nn.Sequential(parts)
 
 
+def _resnet(channels: int, width: int, stages: int, blocks: int, classes: int) -> nn.Module:
+    """A convolution, then stages of residual blocks, each but the first at half the size and twice the maps."""
+    if width < 1 or blocks < 1:
+        raise ValueError(f"width and blocks must be at least 1, got {width} and {blocks}")
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    parts["conv"] = QuantConv2d(channels, width, 3, padding=1, bias=False)
+    parts["bn"] = nn.BatchNorm2d(width, eps=BATCH_NORM_EPS)
+    parts["act"] = Activation()
+    for stage in range(stages):
+        for block in range(blocks):
+            half = stage > 0 and block == 0
+            outputs = width * 2 if half else width
+            parts[f"block{stage + 1}_{block + 1}"] = ResidualBlock(width, outputs, 2 if half else 1, BATCH_NORM_EPS)
+            width = outputs
+    parts["pool"] = nn.AdaptiveAvgPool2d(1)
+    parts["flatten"] = nn.Flatten()
+    parts["out"] = QuantLinear(width, classes, bias=False)
+    parts["bn_out"] = nn.BatchNorm1d(classes, eps=BATCH_NORM_EPS)
+    return nn.Sequential(parts)
+
+
 def digits_mlp(hidden: int = 256, layers: int = 3) -> nn.Module:
     return _mlp(64, hidden, layers, 10, 0.0, 0.0)
 
@@ -132,6 +154,14 @@ def mnist_mlp(hidden: int = 4096, layers: int = 3, input_dropout: float = 0.2, d
 
 def cifar10_convnet(width: int = 128) -> nn.Module:
     return _convnet(3, 32, (width, 2 * width, 4 * width), (1024, 1024), 10)
+
+
+def digits_resnet(width: int = 32, blocks: int = 2) -> nn.Module:
+    return _resnet(1, width, 2, blocks, 10)
+
+
+def cifar10_resnet(width: int = 64, blocks: int = 4) -> nn.Module:
+    return _resnet(3, width, 3, blocks, 10)
 
 
 def svhn_convnet(width: int = 64) -> nn.Module:
@@ -153,4 +183,22 @@ MODELS.add(
 MODELS.add(
     "svhn-convnet",
     Model(svhn_convnet, (3, 32, 32), 10, "the CIFAR-10 net with 64, 128 and 256 maps (BinaryNet's SVHN net)"),
+)
+MODELS.add(
+    "digits-resnet",
+    Model(
+        digits_resnet,
+        (1, 8, 8),
+        10,
+        "residual ConvNet with a real-valued shortcut past each convolution, 32 to 64 maps",
+    ),
+)
+MODELS.add(
+    "cifar10-resnet",
+    Model(
+        cifar10_resnet,
+        (3, 32, 32),
+        10,
+        "residual ConvNet with a real-valued shortcut past each convolution, 64 to 256 maps",
+    ),
 )
