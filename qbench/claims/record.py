@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import qbench
 from qbench.claims.stored import Origin, StoredSweep, StoredTrial, pack_correct
+from qbench.deploy.run import Run
 from qbench.errors import UserError
 from qbench.report.doctor import examine
 from qbench.sweep.config import load_sweep
@@ -40,7 +40,7 @@ def record(folder: Path, file: Path | None = None) -> StoredSweep:
     sweep_file = _sweep_file(folder, file)
     config = load_sweep(sweep_file)
     planned = [TrialConfig.from_mapping(point) for point in search_of(config).points(config.run_cap)]
-    known = {digest(_identity(trial.flat())) for trial in planned}
+    known = {_identity(trial) for trial in planned}
     store = Store(folder)
     trials, last = [], 0.0
     for row in _rows(folder):
@@ -50,7 +50,7 @@ def record(folder: Path, file: Path | None = None) -> StoredSweep:
         if kept is None:
             raise UserError(f"{folder}: {RESULTS_JSON} names trial {row['trial_id']}, whose record is missing")
         configuration = {key: value for key, value in kept.row.items() if _is_configuration(key)}
-        if digest(_identity(configuration)) not in known:
+        if _identity(Run(folder, kept.row, kept.predictions).config) not in known:
             raise UserError(
                 f"{folder}: trial {kept.trial_id} ({row.get('scheme')}, seed {row.get('seed')}) is not one of "
                 f"{sweep_file}; name the sweep's file with --sweep"
@@ -116,5 +116,5 @@ def _is_configuration(key: str) -> bool:
     return key.partition(".")[0] in TrialConfig.model_fields
 
 
-def _identity(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in configuration.items() if key not in PLACE}
+def _identity(config: TrialConfig) -> str:
+    return digest(config.model_dump(exclude=set(PLACE)))

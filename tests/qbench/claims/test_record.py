@@ -53,6 +53,14 @@ def test_trials_of_another_sweep_are_refused(run_folder, tmp_path):
         record(run_folder, tmp_path / "other.yaml")
 
 
+def test_a_key_that_trials_had_not_then_has_its_default(run_folder, tmp_path):
+    for path in (run_folder / "trials").glob("*.json"):
+        content = json.loads(path.read_text())
+        del content["row"]["calibration_images"]
+        path.write_text(json.dumps(content))
+    assert len(record(run_folder, tmp_path / "tiny.yaml").trials) == 3
+
+
 def test_where_a_trial_ran_does_not_make_it_another(run_folder, tmp_path, monkeypatch):
     for path in (run_folder / "trials").glob("*.json"):
         content = json.loads(path.read_text())
