@@ -25,8 +25,9 @@ $(READY): pyproject.toml
 sweep: $(READY)
 	$(BIN)/qbench sweep sweeps/binary_vs_int8.yaml
 
+# One worker per processor, each with its own copy of torch; a worker that has run out of tests takes some of another's.
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .

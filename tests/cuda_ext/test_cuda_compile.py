@@ -18,7 +18,6 @@ EXTRA = "-gencode=arch=compute_90,code=sm_90"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(1800),
     pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc: the CUDA kernels cannot be compiled"),
 ]
 

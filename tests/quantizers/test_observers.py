@@ -167,7 +167,6 @@ class TestHistogram:
         with pytest.raises(ValueError, match="power of two"):
             HistogramObserver(bins)
 
-    @pytest.mark.usefixtures("one_thread")
     def test_a_million_values_take_a_few_milliseconds(self):
         x = torch.randn(1_000_000)
         observer = HistogramObserver()

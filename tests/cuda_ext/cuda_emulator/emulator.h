@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <bitset>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -95,7 +96,7 @@ struct Warp {
   uint32_t values[32];
   const void* rows[32];
   uint32_t a[32][4], b[32][2];
-  bool left[16][256], right[256][8];
+  std::bitset<256> left[16], right[8];  // rows of A, columns of B
   uint64_t assembled = 0;  // the meeting after which left and right were put together
 };
 
@@ -341,15 +342,14 @@ inline void multiply_bits(int32_t (&sum)[4], const uint32_t (&a)[4], uint32_t b0
           }
           for (int i = 0; i < 64; ++i) {
             const int row = i < 32 ? member * 32 + (i & 0x1f) : member * 32 + (i & 0x1f) + 128;
-            w.right[row][group] = w.b[l][i / 32] >> (i % 32) & 1;
+            w.right[group][row] = w.b[l][i / 32] >> (i % 32) & 1;
           }
         }
         w.assembled = w.meeting.generation;
         Four out;
         for (int i = 0; i < 4; ++i) {
           const int row = i < 2 ? lane >> 2 : (lane >> 2) + 8, column = (lane % 4) * 2 + (i & 1);
-          out.value[i] = 0;
-          for (int bit = 0; bit < 256; ++bit) out.value[i] += w.left[row][bit] && w.right[bit][column];
+          out.value[i] = static_cast<int32_t>((w.left[row] & w.right[column]).count());
         }
         return out;
       });
