@@ -15,9 +15,13 @@ import cuda_ext
 from cuda_ext import build
 from cuda_ext.runtime import ENVIRONMENT
 from qbench.data import DATA
+from qbench.data.folder import data_folder, statistics_folder
 from qbench.errors import UserError
+from qbench.geometry import Geometry
+from qbench.quant_op import OPS, refusals, select_op
 from qbench.report.columns import aligned
 from qbench.sweep.wandb_service import wandb_mode
+from quantizers import BINARY, FLOAT32, INT8, PIXEL8, TERNARY, UINT8, NumberFormat
 
 _PACKAGES = (
     "qbench", "torch", "pytorch-lightning", "torchmetrics", "wandb", "numpy", "scipy", "scikit-learn", "safetensors",
@@ -28,6 +32,21 @@ _FEATURES = (
     "avx2", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq", "avx512_bitalg", "gfni", "avx512_vnni",
     "amx_int8", "asimd", "sve",
 )  # fmt: skip
+_LAYERS = {
+    "linear": Geometry("linear", 512, 512, (1, 1), (1, 1), (0, 0), (1, 1), 1, (512,), (512,)),
+    "grouped conv2d": Geometry("conv2d", 64, 64, (3, 3), (1, 1), (1, 1), (1, 1), 2, (64, 8, 8), (64, 8, 8)),
+}
+_PAIRS = (
+    (BINARY, BINARY, "linear"),
+    (BINARY, PIXEL8, "linear"),
+    (BINARY, FLOAT32, "linear"),
+    (INT8, INT8, "linear"),
+    (INT8, UINT8, "linear"),
+    (TERNARY, INT8, "linear"),
+    (TERNARY, BINARY, "linear"),
+    (INT8, FLOAT32, "linear"),
+    (BINARY, BINARY, "grouped conv2d"),
+)
 
 
 def examine() -> dict[str, Any]:
@@ -37,6 +56,7 @@ def examine() -> dict[str, Any]:
         "machine": _machine(),
         "kernels": {name: _backend(name) for name in cuda_ext.backends()},
         "cuda": _cuda(),
+        "operations": [_operation(*pair) for pair in _PAIRS],
         "wandb": _wandb(),
         "data": _data(),
         "cache": _cache(),
@@ -108,6 +128,27 @@ def _cuda() -> dict[str, Any]:
     return {"torch_built_for": torch.version.cuda, "available": torch.cuda.is_available(), "devices": devices}
 
 
+def _operation(weight: NumberFormat, activation: NumberFormat, layer: str) -> dict[str, Any]:
+    """Which QuantOp runs a pair of formats, why each of the others does not, and which of those come nearest."""
+    geometry = _LAYERS[layer]
+    op = select_op(weight, activation, geometry)
+    return {
+        "weights": weight.name,
+        "inputs": activation.name,
+        "layer": layer,
+        "op": op.name,
+        "packs": op.packs,
+        "refusals": refusals(weight, activation, geometry),
+        "nearest": _serving([activation], weight) or _serving([other for _, other, _ in _PAIRS], weight),
+    }
+
+
+def _serving(activations: list[NumberFormat], weight: NumberFormat) -> list[str]:
+    """The packed ops that serve a plain layer of these weights and one of the activations."""
+    plain = _LAYERS["linear"]
+    return [op.name for op in OPS if op.packs and any(op.supports(weight, each, plain)[0] for each in activations)]
+
+
 def _wandb() -> dict[str, Any]:
     try:
         mode, problem = str(wandb_mode()), None
@@ -117,11 +158,11 @@ def _wandb() -> dict[str, Any]:
 
 
 def _data() -> dict[str, Any]:
-    folder = Path(os.environ.get("QBENCH_DATA") or Path.home() / ".cache" / "qbench")
-    files = {}
+    folder, files = data_folder(), {}
+    kept = (build.cache_directory(), statistics_folder())  # by default in the same folder
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
-            if not path.name.startswith(".") and path.name != "kernels":
+            if not path.name.startswith(".") and path not in kept:
                 files[path.name] = _size(path)
     return {"known": list(DATA), "folder": _without_home(str(folder)), "exists": folder.is_dir(), "bytes": files}
 
@@ -168,6 +209,7 @@ def doctor_lines(found: dict[str, Any]) -> list[str]:
     )
     for name, backend in found["kernels"].items():
         rows += _backend_rows(name, backend)
+    rows += _operation_rows(found["operations"])
     rows += _place_rows(found)
     return aligned(rows, left=2)
 
@@ -183,6 +225,18 @@ def _backend_rows(name: str, backend: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("", f"compiler: {backend['compiler']}"))
     if backend["forced"]:
         rows.append(("", f"{ENVIRONMENT}={backend['forced']}"))
+    return rows
+
+
+def _operation_rows(operations: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for each in operations:
+        pair = f"{each['weights']} × {each['inputs']}{'' if each['layer'] == 'linear' else ', ' + each['layer']}"
+        text = f"{pair}: {each['op']}"
+        if not each["packs"]:
+            reasons = [f"{op} {why}" for op, why in each["refusals"].items() if op in each["nearest"]]
+            text += f", nothing packed: {'; '.join(reasons)}"
+        rows.append(("" if rows else "weights × inputs", text))
     return rows
 
 

@@ -53,6 +53,20 @@ def test_it_says_why_kernels_do_not_run(monkeypatch):
     assert examine()["kernels"]["cuda"]["library"] == "cuda-1.so"
 
 
+def test_it_says_which_formats_run_packed_and_why_not_the_others():
+    found = {(each["weights"], each["inputs"], each["layer"]): each for each in examine()["operations"]}
+    assert found["binary", "binary", "linear"]["op"] == "xnor"
+    assert found["binary", "pixel8", "linear"]["op"] == "bitplane"
+    grouped = found["binary", "binary", "grouped conv2d"]
+    assert (grouped["op"], grouped["packs"], grouped["nearest"]) == ("float", False, ["xnor"])
+    assert grouped["refusals"]["xnor"] == "needs groups = 1, got 2"
+    text = doctor()
+    assert "binary × binary: xnor\n" in text
+    assert "binary × binary, grouped conv2d: float, nothing packed: xnor needs groups = 1, got 2\n" in text
+    reason = "int8 needs integer activations of at most 8 bits, got binary"
+    assert f"ternary × binary: float, nothing packed: {reason}\n" in text
+
+
 def test_no_secrets_and_no_home(monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "s3cr3t" * 6)
     monkeypatch.setenv("QBENCH_DATA", str(Path.home() / "data"))
@@ -71,6 +85,11 @@ def test_data_and_cache(monkeypatch, tmp_path):
     (folder / "mnist").mkdir(parents=True)
     (folder / "mnist" / "images.gz").write_bytes(b"x" * 1000)
     (folder / "notes.txt").write_bytes(b"x" * 7)
+    assert examine()["data"]["bytes"] == {"mnist": 1000, "notes.txt": 7}
+    monkeypatch.setenv("QBENCH_CACHE", str(folder))
+    for name in ("kernels", "statistics"):  # what is computed is no data, also where it lies beside them
+        (folder / name).mkdir()
+        (folder / name / "file").write_bytes(b"x")
     assert examine()["data"]["bytes"] == {"mnist": 1000, "notes.txt": 7}
     monkeypatch.setenv("QBENCH_CACHE", str(tmp_path / "notes"))
     assert examine()["cache"]["writable"]
