@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def record(folder: Path, file: Path | None = None) -> StoredSweep:
     if "cuda" in devices and "GPU" not in machine:
         raise UserError(f"{folder}: was trained on a GPU, which this machine has not; record it where it ran")
     command = f"qbench sweep {_shown(sweep_file)}" + (" (device: cuda)" if "cuda" in devices else "")
-    origin = origin_now(command, date.fromtimestamp(last).isoformat(), machine)
+    origin = origin_now(command, datetime.fromtimestamp(last, UTC).date().isoformat(), machine)
     return StoredSweep(config.name, origin, len(planned), tuple(trials))
 
 
