@@ -3,8 +3,7 @@
     python benchmarks/kl_curve.py --layer conv2 --to docs/kl_curve.svg
 
 Trains (or takes from --runs) the float32 network of `qbench train --scheme fp32 --seed 0`, calibrates it on 512
-training images and draws the histogram of |x| of one layer's input over the divergence curve. Needs no plotting
-library: the SVG is written here.
+training images and draws the histogram of |x| of one layer's input over the divergence curve.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from qbench import calibration
 from qbench.calibration import calibration_images
 from qbench.layers import quant_layers
 from qbench.parts import resolve
+from qbench.report.svg import INK, Figure, LogAxis
 from qbench.rule_comparison import rule_scheme
 from qbench.schemes import apply_scheme
 from qbench.training import float_module, run_trial
@@ -44,34 +44,14 @@ def observer_of(config: TrialConfig, runs: Path, layer: str, images: int) -> His
     return quantizer.observer
 
 
-def path(xs: Tensor, ys: Tensor, colour: str) -> str:
-    """One line through the finite points."""
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs.tolist(), ys.tolist(), strict=True) if math.isfinite(x + y))
-    return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.2"/>'
-
-
-def text(x: float, y: float, words: str, anchor: str = "middle", colour: str = "#222222") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{words}</text>'
-
-
-def log_scale(values: Tensor, top: float) -> tuple[Tensor, float, float]:
-    """Heights of positive `values` on a logarithmic axis of one panel, and its ends as powers of ten."""
-    positive = values[(values > 0) & torch.isfinite(values)]
-    low, high = math.floor(math.log10(float(positive.min()))), math.ceil(math.log10(float(positive.max())))
-    share = (torch.log10(values.clamp_min(10.0**low)) - low) / max(high - low, 1)
-    return top + PANEL * (1 - share), low, high
-
-
-def axis(top: float, low: float, high: float, label: str) -> list[str]:
-    """A logarithmic axis: its frame, a tick for each power of ten, its label."""
-    parts = [f'<rect x="{LEFT}" y="{top}" width="{WIDTH - LEFT - RIGHT}" height="{PANEL}" fill="none" stroke="#222"/>']
-    for power in range(int(low), int(high) + 1):
-        y = top + PANEL * (1 - (power - low) / max(high - low, 1))
-        parts.append(text(LEFT - 8, y + 4, f"1e{power}", "end"))
-    parts.append(
-        f'<text transform="translate(16 {top + PANEL / 2:.0f}) rotate(-90)" text-anchor="middle">{label}</text>'
-    )
-    return parts
+def panel(figure: Figure, values: Tensor, top: float, label: str) -> LogAxis:
+    """The frame and the upright axis of one panel, from a power of ten below `values` to one above."""
+    axis = LogAxis.around(values.tolist(), top + PANEL, top)
+    figure.rectangle(LEFT, top, WIDTH - LEFT - RIGHT, PANEL, "none", INK)
+    for tick in axis.ticks():
+        figure.text(LEFT - 8, axis.at(tick) + 4, f"{tick:.0e}", "end")
+    figure.upward_text(16, top + PANEL / 2, label)
+    return axis
 
 
 def draw(observer: HistogramObserver, found: KLThreshold, title: str) -> str:
@@ -85,32 +65,26 @@ def draw(observer: HistogramObserver, found: KLThreshold, title: str) -> str:
     middles = (torch.arange(counts.numel()).double() + 0.5) * width
     thresholds = (torch.arange(found.divergence.numel()).double() + found.levels + 0.5) * width
     second = TOP + PANEL + GAP
-    heights, low, high = log_scale(counts.double(), TOP)
-    curve, curve_low, curve_high = log_scale(found.divergence, second)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        'font-family="sans-serif" font-size="12">',
-        '<rect width="100%" height="100%" fill="white"/>',
-        text(WIDTH / 2, 20, title),
-        *axis(TOP, low, high, "values in a bin"),
-        path(across(middles), heights, "#3a6ea5"),
-        *axis(second, curve_low, curve_high, "KL divergence, nats"),
-        path(across(thresholds), curve, "#3a6ea5"),
-    ]
-    rules = {}
-    for rule in COLOURS:
+    figure = Figure(
+        WIDTH, HEIGHT, title, "Above: the histogram; below: the KL divergence of every candidate threshold."
+    )
+    figure.text(WIDTH / 2, 20, title, "middle")
+    for xs, values, top, label in (
+        (middles, counts.double(), TOP, "values in a bin"),
+        (thresholds, found.divergence, second, "KL divergence, nats"),
+    ):
+        axis = panel(figure, values, top, label)
+        heights = [axis.at(value) if math.isfinite(value) else value for value in values.tolist()]
+        figure.curve(zip(across(xs).tolist(), heights, strict=True), "#3a6ea5")
+    for number, (rule, colour) in enumerate(COLOURS.items()):
         quantizer = Uniform(rule=rule, observer=observer)
-        rules[rule] = float(RANGE_RULES.get(rule)(observer, quantizer.format).high)
-    for number, (rule, threshold) in enumerate(rules.items()):
+        threshold = float(RANGE_RULES.get(rule)(observer, quantizer.format).high)
         x = float(across(torch.tensor(threshold)))
-        parts.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{second + PANEL}" stroke="{COLOURS[rule]}" '
-            'stroke-dasharray="4 3"/>'
-        )
-        parts.append(text(LEFT + 100 + number * 170, HEIGHT - 10, f"{rule}: {threshold:.3f}", "start", COLOURS[rule]))
+        figure.line(x, TOP, x, second + PANEL, colour, "4 3")
+        figure.text(LEFT + 100 + number * 170, HEIGHT - 10, f"{rule}: {threshold:.3f}", colour=colour)
     for tick in torch.linspace(0, largest, 6).tolist():
-        parts.append(text(float(across(torch.tensor(tick))), second + PANEL + 16, f"{tick:.2f}"))
-    return "\n".join([*parts, "</svg>", ""])
+        figure.text(float(across(torch.tensor(tick))), second + PANEL + 16, f"{tick:.2f}", "middle")
+    return figure.to_svg()
 
 
 def main() -> None:

@@ -414,6 +414,9 @@ def bench_kernels(
     rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Interleaved rounds.")] = 9,
     device: Annotated[Device, typer.Option(help="Where it runs.")] = Device.cpu,
     list_cases: Annotated[bool, typer.Option("--list", help="Name the cases and stop.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.svg", help="Also draw the ratios to torch fp32, as SVG.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Time bit-packed products, and whole packed networks, beside torch in the same rounds.
@@ -423,6 +426,7 @@ def bench_kernels(
       qbench bench kernels
       qbench bench kernels mlp-hidden-100 mnist-mlp-100 cifar10-convnet-50 --threads 2
       qbench bench kernels square-8192 --rounds 5 --json
+      qbench bench kernels --plot kernels.svg
 
     A figure is the median over the rounds with its quartiles; a ratio is the median of the rounds' own ratios.
     Networks have random weights; before they are timed, their packed and fake-quantized predictions are compared.
@@ -430,11 +434,13 @@ def bench_kernels(
     with exit_codes():
         from qbench.bench import CASES, DEFAULT, bench_cases
         from qbench.deploy.measure import prepare
-        from qbench.report.bench import bench_dict, bench_head, bench_lines
+        from qbench.report.bench import bench_dict, bench_head, bench_lines, bench_title
+        from qbench.report.bench_plot import bench_svg, plot_file
 
         if list_cases:
             _print_json(list(CASES)) if as_json else print("\n".join(CASES))
             return
+        target = plot_file(plot) if plot else None
         prepare(device.value, threads)
         names = cases or list(DEFAULT)
         results = bench_cases(names, rounds, device.value)
@@ -447,6 +453,9 @@ def bench_kernels(
                 print("\n".join(bench_lines(result)), flush=True)
         if as_json:
             _print_json(bench_dict(shown, device.value, threads, rounds))
+        if target is not None:
+            drawing = bench_svg(shown, bench_title(device.value, threads, rounds))
+            target.write_text(drawing, encoding="utf-8")
         if any(result.agreement not in (None, 1.0) for result in shown):
             raise typer.Exit(FAILED)
 

@@ -13,12 +13,17 @@ from qbench.bench import CaseResult
 from qbench.report.columns import aligned
 
 
-def bench_head(device: str, threads: int, rounds: int) -> str:
-    """What the rows below it were measured on, and how to read them."""
+def bench_title(device: str, threads: int, rounds: int) -> str:
+    """What the rows were measured on."""
     backend = cuda_ext.backends()[device]
     used = f"{backend.selected} kernels" if backend.available else f"pure-torch references ({backend.reason})"
+    return f"torch {torch.__version__}, {used}, {threads} thread{'s' * (threads > 1)}, {rounds} interleaved rounds"
+
+
+def bench_head(device: str, threads: int, rounds: int) -> str:
+    """What the rows below it were measured on, and how to read them."""
     return (
-        f"torch {torch.__version__}, {used}, {threads} thread{'s' * (threads > 1)}, {rounds} interleaved rounds\n"
+        f"{bench_title(device, threads, rounds)}\n"
         "Measured: time of a call (quartiles); GOPS, a multiply-add being 2 operations; share of the direct kernel's\n"
         "measured limit; times as fast as torch fp32, median of the rounds' ratios (quartiles); resident weights"
     )
