@@ -5,10 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from math import prod
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -24,98 +22,25 @@ from qbench.costs import (
 )
 from qbench.errors import ConfigError
 from qbench.filters import NetworkRepetition, filter_repetition, network_repetition
-from qbench.folding import ShiftNorm, fold_batch_norms
-from qbench.geometry import Geometry
+from qbench.folding import fold_batch_norms
 from qbench.layers import QuantLayer
 from qbench.models import model
 from qbench.quant_op import select_op
 from qbench.schemes import Scheme, apply_scheme, scheme
+from qbench.trace import TracedLayer, trace
 from quantizers import BINARY, FLOAT32, Quantizer, storage_bytes
 
 
-@dataclass(frozen=True)
-class TracedNorm:
-    """A BatchNorm as one forward pass met it: how many values it normalizes, and whether by shifts."""
+def layer_cost(traced: TracedLayer, before: TracedLayer | None, after: TracedLayer | None) -> LayerCost:
+    """One layer's counts, between the layers that run before and after it.
 
-    values: int
-    shifts: bool = False
-
-    @property
-    def numbers(self) -> int:
-        """float32 numbers per channel at inference: scale and shift; of a shift-based one the mean as well."""
-        return 3 if self.shifts else 2
-
-    @property
-    def operations(self) -> Operations:
-        """Scale and shift. A shift-based one subtracts the mean, adds to the exponent, and adds the shift."""
-        if self.shifts:
-            return Operations(fp32_add=2 * self.values, int32_add=self.values)
-        return Operations(fp32_mul=self.values, fp32_add=self.values)
-
-
-@dataclass(frozen=True)
-class TracedLayer:
-    """A quantizable layer as one forward pass met it.
-
-    Attributes:
-        name, layer, geometry: of the layer.
-        norms: each BatchNorm between it and the next layer; the first layer has those before it as well.
-        output_elements: values handed to the next layer (after pooling), or the network's scores.
+    Its output is stored in the next layer's input format; in float32 if something else reads it too (a shortcut), and
+    the next layer then reads that.
     """
-
-    name: str
-    layer: QuantLayer
-    geometry: Geometry
-    norms: tuple[TracedNorm, ...] = ()
-    output_elements: int = 0
-
-
-@torch.no_grad()
-def trace(network: nn.Module, input_shape: tuple[int, ...]) -> list[TracedLayer]:
-    """The quantizable layers in the order of execution, found by one forward pass of one zero example.
-
-    Normalization after a layer is taken to be the layer's own; a branching network's additions are not traced.
-    """
-    found: list[dict[str, Any]] = []
-    leading: tuple[TracedNorm, ...] = ()
-    names = {module: name for name, module in network.named_modules()}
-
-    def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        nonlocal leading
-        shape = tuple(output.shape[1:])
-        if isinstance(module, QuantLayer):
-            geometry = module.geometry(tuple(inputs[0].shape[1:]), shape)
-            if found:
-                found[-1]["output_elements"] = geometry.inputs
-            found.append({"name": names[module], "layer": module, "geometry": geometry, "norms": leading})
-            leading = ()
-        elif isinstance(module, _BatchNorm):
-            norm = TracedNorm(prod(shape), isinstance(module, ShiftNorm))
-            if found:
-                found[-1]["norms"] += (norm,)
-            else:
-                leading += (norm,)
-        if found:
-            found[-1]["output_elements"] = prod(shape)
-
-    leaves = [m for m in network.modules() if isinstance(m, QuantLayer) or not list(m.children())]
-    handles = [module.register_forward_hook(hook) for module in leaves]
-    training = network.training
-    reference = next(network.parameters())
-    try:
-        network.eval()(torch.zeros(1, *input_shape, device=reference.device, dtype=reference.dtype))
-    finally:
-        network.train(training)
-        for handle in handles:
-            handle.remove()
-    return [TracedLayer(**layer) for layer in found]
-
-
-def layer_cost(traced: TracedLayer, following: QuantLayer | None) -> LayerCost:
-    """One layer's counts; `following` is the next layer, whose input format the output is stored in."""
     layer, geometry = traced.layer, traced.geometry
     op = select_op(layer.weight_format, layer.input_format, geometry)
-    output_format = FLOAT32 if following is None else following.input_format
+    output_format = after.layer.input_format if after is not None and traced.direct else FLOAT32
+    stored_input = layer.input_format if before is None or before.direct else FLOAT32
     operations, other_bytes = op.cost(geometry), 0
     quantized = layer.weight_format != FLOAT32
     weight_bytes = layer.weight_format.packed_bytes(geometry.out_channels, geometry.dot_length)
@@ -159,7 +84,7 @@ def layer_cost(traced: TracedLayer, following: QuantLayer | None) -> LayerCost:
         weight_bytes=weight_bytes,
         scale_bytes=weight_scales + input_scales,
         other_bytes=other_bytes,
-        input_bytes=layer.input_format.packed_bytes(1, geometry.inputs),
+        input_bytes=stored_input.packed_bytes(1, geometry.inputs),
         output_bytes=output_format.packed_bytes(1, traced.output_elements),
     )
 
@@ -167,14 +92,14 @@ def layer_cost(traced: TracedLayer, following: QuantLayer | None) -> LayerCost:
 def network_cost(network: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
     """The counts of a network whose layers have their quantizers (see `apply_scheme`)."""
     layers = trace(network, input_shape)
-    following = [traced.layer for traced in layers[1:]] + [None]
+    chain = zip(layers, [None, *layers[:-1]], [*layers[1:], None], strict=True)
     parameters = 4 * sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     kept = 4 * sum(traced.geometry.inputs + traced.geometry.outputs for traced in layers)
     counted = [module for module in network.modules() if isinstance(module, QuantLayer | _BatchNorm | Quantizer)]
     known = {parameter for module in counted for parameter in module.parameters()}
     return NetworkCost(
         uncounted_bytes=4 * sum(parameter.numel() for parameter in network.parameters() if parameter not in known),
-        layers=tuple(layer_cost(traced, after) for traced, after in zip(layers, following, strict=True)),
+        layers=tuple(layer_cost(*place) for place in chain),
         training=TrainingMemory(parameters, parameters, 2 * parameters, kept),
     )
 

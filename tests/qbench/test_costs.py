@@ -186,6 +186,44 @@ def test_schemes_are_priced_at_the_level_the_fp32_network_needs() -> None:
     assert named.energy.weight_level == named.reference_energy.weight_level == "1 MB"
 
 
+class Shortcut(nn.Module):
+    """A hidden layer whose real-valued result also goes past the next one."""
+
+    def __init__(self, add: bool) -> None:
+        super().__init__()
+        self.first, self.bn1 = nn.Linear(8, 4, bias=False), nn.BatchNorm1d(4)
+        self.second, self.bn2 = nn.Linear(4, 4, bias=False), nn.BatchNorm1d(4)
+        self.out = nn.Linear(4, 2, bias=False)
+        self.act1, self.act2, self.add = Activation(), Activation(), add
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.act1(self.bn1(self.first(x.flatten(1))))
+        past = hidden if self.add else torch.zeros(1)
+        return self.out(self.act2(self.bn2(self.second(hidden).flatten(1)) + past).reshape(len(x), -1))
+
+
+def test_values_that_go_past_a_layer_stay_real() -> None:
+    """Past a shortcut nothing folds to a threshold, and the sum that the next layer signs is kept in float32."""
+    network = apply_scheme(Shortcut(add=True), scheme("binarynet"))
+    first, second, out = estimate_network(network, (8,)).cost.layers
+    for layer in (first, second):
+        assert layer.other_bytes == 8 * 4  # scale and shift
+        assert layer.output_bytes == 4 * 4
+    assert (second.input_bytes, out.input_bytes) == (4 * 4, 4 * 4)
+    assert first.operations == Operations(fp32_add=32 + 4, fp32_mul=4)
+    # Without the shortcut: the first layer's result goes to the second alone; a function still takes the second's.
+    network = apply_scheme(Shortcut(add=False), scheme("binarynet"))
+    first, second, out = estimate_network(network, (8,)).cost.layers
+    assert (first.other_bytes, first.output_bytes, second.input_bytes) == (4 * 4 + 1, 1, 1)
+    assert (second.other_bytes, second.output_bytes, out.input_bytes) == (8 * 4, 4 * 4, 4 * 4)
+
+
+def test_residual_networks_are_not_counted_as_chains() -> None:
+    layers = estimate("digits-resnet", "binarynet").cost.layers
+    assert [layer.other_bytes for layer in layers] == [8 * n for n in (32, 32, 32, 64, 64, 10)]
+    assert [layer.output_bytes for layer in layers] == [4 * n for n in (2048, 2048, 2048, 1024, 64, 10)]
+
+
 def test_table_prices() -> None:
     table = HOROWITZ_45NM
     assert table.operations["fp32_mul"] == Interval(3.7, 3.7)

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from qbench.estimate import TracedNorm, trace
 from qbench.layers import QuantLinear
 from qbench.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
+from qbench.trace import TracedNorm, trace
 from quantizers import ap2
 
 SHAPES = [(2, 5), (16, 5), (7, 5, 3), (4, 5, 6, 6)]

@@ -10,11 +10,12 @@ from torch import nn
 import cuda_ext
 from qbench.data import source
 from qbench.deploy import PackedNetwork, Pixels, load, pack, save
-from qbench.estimate import estimate_network, trace
+from qbench.estimate import estimate_network
 from qbench.layers import quant_layers
 from qbench.module import QuantModule
 from qbench.schemes import apply_scheme, scheme
 from qbench.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
+from qbench.trace import trace
 from quantizers import BINARY, Quantized, ScaledSign, Sign
 
 DIGITS = Pixels(multiplier=1, offset=8, divisor=8)
