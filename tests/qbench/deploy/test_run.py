@@ -25,6 +25,11 @@ SIGNS = {"scheme_options": {"network_input": {"name": "sign"}}}
         ("binarynet-stochastic", {}, False, "pixels"),
         ("binaryconnect", {}, False, "pixels"),
         ("binaryconnect", {}, True, "real"),
+        ("bnn-shift", {}, False, "pixels"),
+        ("bnn-shift", MLP, True, "real"),
+        ("xnor-net", {}, False, "pixels"),
+        ("bitwise", {}, False, "pixels"),
+        ("binarize-after", {}, False, "pixels"),
     ],
 )
 def test_every_test_image_is_predicted_alike(scheme, fields, real_input, reads, trained, tmp_path):
@@ -49,6 +54,10 @@ def test_what_the_kernels_cannot_run_is_refused(trained):
         export(find_run(trained("fp32")))
     with pytest.raises(NotPackable, match="conv1: evaluation uses int8 weights"):
         export(find_run(trained("int8-minmax")))
+    with pytest.raises(NotPackable, match="conv1: evaluation uses ternary weights"):
+        export(find_run(trained("ternary-binary")))
+    with pytest.raises(NotPackable, match=r"block1_1: ResidualBlock is not known here"):
+        export(find_run(trained(model="digits-resnet")))
 
 
 def test_agreement_is_measured(trained, monkeypatch):
