@@ -11,6 +11,7 @@ from qbench.errors import ConfigError
 from qbench.report.svg import GRID, INK, Figure, LogAxis
 
 WIDTH, NAMES, FIGURES, ROW, HEAD, FOOT = 900, 190, 190, 18, 66, 58
+TICKS = (1, 2, 5)
 OWN, TORCH = "#2b6cb0", "#9a9a9a"
 
 
@@ -47,17 +48,18 @@ def bench_svg(results: Sequence[CaseResult], head: str) -> str:
         WIDTH,
         height,
         head,
-        f"Bars of {len(rows) - len(shown)} contestants in {len(shown)} cases, from {min(r.ratio for r in rows):.2g} to "
+        f"Bars of {len(rows) - len(shown)} contestants in {len(shown)} case{'s' * (len(shown) > 1)}, from {min(r.ratio for r in rows):.2g} to "
         f"{best.ratio:.3g} times as fast as {BASELINE}; the fastest is {best.name} in {best.case}.",
     )
-    axis = LogAxis.around([1.0, *(bound for row in rows for bound in row.ratio_quartiles)], NAMES, WIDTH - FIGURES)
+    bounds = [1.0, *(bound for row in rows for bound in row.ratio_quartiles)]
+    axis = LogAxis.around(bounds, NAMES, WIDTH - FIGURES, TICKS)
     figure.text(WIDTH / 2, 20, head, "middle", weight="bold")
     label = f"times as fast as {BASELINE} (logarithmic): bar to the median of the rounds, whisker over the quartiles"
     figure.text(WIDTH / 2, 38, label, "middle")
     figure.text(
         8, height - 8, "Blue: this package's kernels and packed networks. Grey: torch's. Times: medians of a call."
     )
-    for tick in axis.ticks((1, 2, 5)):
+    for tick in axis.ticks(TICKS if axis.high / axis.low <= 2000 else (1,)):
         x = axis.at(tick)
         figure.line(x, HEAD - 4, x, height - FOOT + 6, INK if tick == 1 else GRID)
         for below in (HEAD - 9, height - FOOT + 20):

@@ -26,17 +26,21 @@ class LogAxis:
             raise ValueError(f"low, high: expected 0 < low < high, got {self.low}, {self.high}")
 
     @classmethod
-    def around(cls, values: Iterable[float], start: float, end: float) -> LogAxis:
-        """From the power of ten below the positive, finite ones of `values` to the one above; at least a decade.
+    def around(cls, values: Iterable[float], start: float, end: float, factors: Sequence[int] = (1,)) -> LogAxis:
+        """From the tick below the positive, finite ones of `values` to the tick above; `factors` as `ticks` has them.
 
         Raises:
             ValueError: none of the values is positive and finite.
         """
-        logs = [math.log10(value) for value in values if 0 < value < math.inf]
-        if not logs:
+        found = [value for value in values if 0 < value < math.inf]
+        if not found:
             raise ValueError("values: expected one that is positive and finite")
-        low = math.floor(min(logs))
-        return cls(10.0**low, 10.0 ** max(low + 1, math.ceil(max(logs))), start, end)
+        decade = 10.0 ** math.floor(math.log10(min(found)))
+        low = max(factor * decade for factor in factors if factor * decade <= min(found))
+        highest = 10.0 ** math.floor(math.log10(max(found)))
+        marks = [*(factor * highest for factor in factors), 10 * highest]
+        high = min(mark for mark in marks if mark >= max(found) and mark > low)
+        return cls(low, high, start, end)
 
     def at(self, value: float) -> float:
         """The pixel of `value`; what is below the axis lies at its start."""

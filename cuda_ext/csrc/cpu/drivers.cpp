@@ -20,7 +20,7 @@ namespace {
 constexpr int64_t kStreamBytes = int64_t(16) << 20;
 // Rows of the left operand that one task runs against a block of columns.
 constexpr int64_t kRowChunk = 256;
-// int8: bytes of a block that one pass over k reads, of the rows it is used for, and of the blocks that share those rows.
+// int8: bytes of a block that one pass over k reads, of the rows it is used for, of the blocks that share those rows.
 constexpr int64_t kBlockBytes = int64_t(512) << 10, kChunkBytes = int64_t(1) << 20, kGroupBytes = int64_t(8) << 20;
 // A multiple of every path's rows in a tile.
 constexpr int64_t kInt8Rows = 12;
@@ -535,11 +535,10 @@ void int8_matmul(const Machine& on, const int8_t* a, int64_t m, int64_t k, const
   const int64_t steps = std::max<int64_t>(1, kChunkBytes / (4 * depth * kInt8Rows));
   const int64_t chunk = std::min(steps, ceil_div(m, kInt8Rows)) * kInt8Rows;
   const Grid grid(on, n, m <= chunk ? 1 : kGroupBytes / (4 * kColumns * depth), m, kInt8Rows);
-  bool stream = false;
-  if (m * n * int64_t(sizeof(int32_t)) >= kStreamBytes) {
-    ask_for_large_pages(out, m * n * int64_t(sizeof(int32_t)));
-    stream = depth == dwords && n % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
-  }
+  // No large pages for the result: they save a tenth of the time at most, and cost half of it on a virtual machine that
+  // gives its free large pages back to the host.
+  const bool stream = m * n * int64_t(sizeof(int32_t)) >= kStreamBytes && depth == dwords && n % 16 == 0 &&
+                      reinterpret_cast<uintptr_t>(out) % 64 == 0;
   alignas(64) const int32_t no_sums[kColumns] = {};
   on.parallel(grid.tasks(), 1, [&](int64_t begin, int64_t end) {
     Scratch<uint32_t> rows(chunk * depth), arranged(blocks ? 0 : grid.largest_group() * int8_block(depth));
