@@ -4,9 +4,8 @@ Stages, each a process of its own with ten minutes: `build` compiles and loads t
 tests/cuda_ext/test_cuda_device.py; `sanitize` runs every operation under compute-sanitizer (memory, races) where it is
 installed; `time` prints a table. `--stage NAME` runs one of them, or `exercise`, what the sanitizer watches.
 
-Method of the table: random operands; the contestants of a case take turns, round after round; a figure is the median
-over the rounds, with its quartiles, of the time between two CUDA events around enough calls to last MIN_SECONDS, after
-a warm-up. 1 multiply-add counts 2 operations. Ratios are to the case's first contestant in the same round.
+Method of the table: `cuda_ext.benchmark`'s rounds and figures on random operands, the time being that between two CUDA
+events around the calls. 1 multiply-add counts 2 operations. Ratios are to the case's first contestant, round by round.
 """
 
 import argparse
@@ -14,12 +13,12 @@ import itertools
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +32,6 @@ KERNELS = ("rows", "popc", "mma", "wgmma")
 # What the kernel for few rows takes.
 FEW = 8
 ROUNDS = 9
-MIN_SECONDS = 0.005
 
 # M, N, K
 PRODUCTS = {
@@ -182,23 +180,18 @@ def seconds_of(call: Callable[[], object], repeats: int) -> float:
 
 def compete(case: str, work: float, unit: str, contestants: dict[str, Callable[[], object]]) -> list[dict[str, object]]:
     """Prints and returns the rows of one case; the first contestant is what the ratios are to."""
-    repeats = {}
-    for name, call in contestants.items():
-        seconds_of(call, 3)
-        repeats[name] = max(1, min(2000, round(MIN_SECONDS / max(seconds_of(call, 3), 1e-7))))
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(ROUNDS):
-        for name, call in contestants.items():
-            times[name].append(seconds_of(call, repeats[name]))
+    from cuda_ext import benchmark
+
+    times = benchmark.interleave(contestants, ROUNDS, seconds_of)
     rows: list[dict[str, object]] = []
     base = next(iter(times.values()))
     for name, measured in times.items():
-        low, middle, high = statistics.quantiles(measured, n=4)
-        ratio = statistics.median(b / t for b, t in zip(base, measured, strict=True))
-        row = {"case": case, "contestant": name, "seconds": middle, "quartiles": [low, high]}
-        rows.append({**row, unit: work / middle, "ratio": ratio})
-        spread = f"[{low * 1e6:.1f}, {high * 1e6:.1f}]"
-        print(f"{case:20} {name:26} {middle * 1e6:11.1f} µs {spread:>24} {work / middle:9.1f} {unit} {ratio:8.2f}×")
+        found = benchmark.summarize(measured, base)
+        rate = work / found.seconds
+        rows.append({"case": case, "contestant": name, **asdict(found), unit: rate})
+        spread = "[" + ", ".join(f"{bound * 1e6:.1f}" for bound in found.quartiles) + "]"
+        median = f"{found.seconds * 1e6:11.1f} µs {spread:>24}"
+        print(f"{case:20} {name:26} {median} {rate:9.1f} {unit} {found.ratio:8.2f}×")
     return rows
 
 

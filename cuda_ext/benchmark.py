@@ -78,8 +78,27 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     return low, middle, high
 
 
+Timer = Callable[[Callable[[], Any], int], float]
+"""Seconds of one of so many calls."""
+
+
+def by_clock(clock: Callable[[], float]) -> Timer:
+    """A timer that reads `clock` before and after the calls."""
+
+    def seconds_of(call: Callable[[], Any], repeats: int) -> float:
+        start = clock()
+        for _ in range(repeats):
+            call()
+        return (clock() - start) / repeats
+
+    return seconds_of
+
+
+WALL_CLOCK = by_clock(time.perf_counter)
+
+
 def interleave(
-    calls: Mapping[str, Callable[[], Any]], rounds: int, clock: Callable[[], float] = time.perf_counter
+    calls: Mapping[str, Callable[[], Any]], rounds: int, seconds_of: Timer = WALL_CLOCK
 ) -> dict[str, list[float]]:
     """Seconds per call of each, `rounds` times, one after the other within a round.
 
@@ -90,9 +109,7 @@ def interleave(
     slow: set[str] = set()
     for name, call in calls.items():
         call()
-        start = clock()
-        call()
-        seconds = clock() - start
+        seconds = seconds_of(call, 1)
         repeats[name] = max(1, int(MIN_SECONDS / max(seconds, 1e-7)))
         if seconds >= 1.0:
             slow.add(name)
@@ -101,11 +118,25 @@ def interleave(
         for name, call in calls.items():
             if name not in slow:
                 call()
-            start = clock()
-            for _ in range(repeats[name]):
-                call()
-            times[name].append((clock() - start) / repeats[name])
+            times[name].append(seconds_of(call, repeats[name]))
     return times
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One contestant's rounds: the median of a call and of the ratio to the baseline, with their quartiles."""
+
+    seconds: float
+    quartiles: tuple[float, float]
+    ratio: float
+    ratio_quartiles: tuple[float, float]
+
+
+def summarize(times: Sequence[float], baseline: Sequence[float]) -> Summary:
+    """`times` of one contestant against those of the baseline in the same rounds."""
+    low, seconds, high = quartiles(times)
+    slow, ratio, fast = quartiles([base / own for base, own in zip(baseline, times, strict=True)])
+    return Summary(seconds, (low, high), ratio, (slow, fast))
 
 
 def peak_gops(clock: Callable[[], float] = time.perf_counter, rounds: int = 9) -> float | None:
@@ -246,25 +277,23 @@ def compare(
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Timing]:
     """Time the contestants of one case. `operations` of one call; `peak` in GOPS for one thread."""
-    times = interleave({name: c.call for name, c in contestants.items()}, rounds, clock)
+    times = interleave({name: c.call for name, c in contestants.items()}, rounds, by_clock(clock))
     # CPU time adds the threads up: the peak of one core is then the one to compare with
     limit = peak * (1 if clock is time.process_time else torch.get_num_threads()) if peak else None
     rows = []
     for name, contestant in contestants.items():
-        low, seconds, high = quartiles(times[name])
-        ratios = [base / own for base, own in zip(times[BASELINE], times[name], strict=True)]
-        ratio_low, ratio, ratio_high = quartiles(ratios)
-        gops = operations / seconds / 1e9
+        found = summarize(times[name], times[BASELINE])
+        gops = operations / found.seconds / 1e9
         share = gops / limit if limit and contestant.counts_bits else None
         rows.append(
             Timing(
                 case,
                 name,
-                seconds,
-                (low, high),
+                found.seconds,
+                found.quartiles,
                 gops,
-                ratio,
-                (ratio_low, ratio_high),
+                found.ratio,
+                found.ratio_quartiles,
                 share,
                 contestant.weight_bytes,
             )

@@ -42,14 +42,13 @@ CXX_FLAGS = (
 # Real architectures for what is common, and PTX of the last one for what comes after. Spills are errors: a kernel that
 # spills is slower by more than it was tuned.
 CUDA_ARCHITECTURES = ("75", "80", "86", "89", "90a")
+_PTX = "-gencode=arch=compute_90,code=compute_90"
 NVCC_FLAGS = (
     "-std=c++20",
     "-O3",
     "-Xcompiler=-fPIC",
     "-Xptxas=--warn-on-spills,--warning-as-error",
     "-DUSE_CUDA",
-    *(f"-gencode=arch=compute_{a},code=sm_{a}" for a in CUDA_ARCHITECTURES),
-    "-gencode=arch=compute_90,code=compute_90",
 )
 
 
@@ -121,8 +120,34 @@ def cpu_toolchain() -> Toolchain:
     )
 
 
-def cuda_toolchain() -> Toolchain:
-    """nvcc for csrc/cuda. Raises BuildError where there is none, or no .cu file."""
+def _code(architecture: str) -> str:
+    return f"-gencode=arch=compute_{architecture},code=sm_{architecture}"
+
+
+def cuda_code(capability: tuple[int, int]) -> str:
+    """The nvcc option whose code a device of this compute capability runs.
+
+    Of the architectures of the same major number the last one that is not newer; from capability 10 on the PTX, which
+    the driver compiles. Raises BuildError below 7.5.
+    """
+    major, minor = capability
+    numbers = {architecture: divmod(int(architecture.rstrip("a")), 10) for architecture in CUDA_ARCHITECTURES}
+    fitting = [a for a, (its_major, its_minor) in numbers.items() if its_major == major and its_minor <= minor]
+    if not fitting and major < 10:
+        raise BuildError(f"no CUDA kernels for compute capability {major}.{minor}: expected at least 7.5")
+    return _code(fitting[-1]) if fitting else _PTX
+
+
+def cuda_toolchain(capabilities: Sequence[tuple[int, int]] | None = None) -> Toolchain:
+    """nvcc for csrc/cuda. Raises BuildError where there is none, or no .cu file.
+
+    With `capabilities` it compiles for devices of these alone, which takes a fraction of the time; without, for every
+    architecture, and PTX for what comes after.
+    """
+    if capabilities is None:
+        codes = [*map(_code, CUDA_ARCHITECTURES), _PTX]
+    else:
+        codes = sorted(set(map(cuda_code, capabilities)))
     compiler = shutil.which("nvcc")
     if compiler is None:
         raise BuildError("no CUDA compiler: nvcc is not on the PATH")
@@ -130,7 +155,8 @@ def cuda_toolchain() -> Toolchain:
     if not sources:
         raise BuildError("no CUDA kernels: csrc/cuda holds no .cu file")
     link = tuple(f"-Xlinker={f[4:]}" if f.startswith("-Wl,") else f for f in _link_flags())
-    return Toolchain(compiler, _version(compiler), sources, (*NVCC_FLAGS, *_DEFINES, *_include_flags()), link, "cuda")
+    flags = (*NVCC_FLAGS, *codes, *_DEFINES, *_include_flags())
+    return Toolchain(compiler, _version(compiler), sources, flags, link, "cuda")
 
 
 def library_path(tools: Toolchain) -> Path:

@@ -1,6 +1,10 @@
-"""Shapes and dtypes of the results without the values, for torch.compile and export."""
+"""Shapes and dtypes of the results without the values, for torch.compile and export.
 
-from collections.abc import Sequence
+The rules go by an operation's name and by its schema's argument names, so that no argument list is written here.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,118 +12,31 @@ from torch import Tensor
 from cuda_ext.layout import packed_words
 from cuda_ext.reference import conv_output_size
 
-
-def pack_signs(x: Tensor) -> Tensor:
-    return x.new_empty((*x.shape[:-1], packed_words(x.shape[-1])), dtype=torch.int32)
+_FLOAT32 = ("unpack_signs", "binary_weight_matmul")
 
 
-def pack_signs_stochastic(x: Tensor, seed: Tensor) -> Tensor:
-    return pack_signs(x)
+def fake(name: str, names: Sequence[str]) -> Callable[..., Tensor]:
+    """The fake kernel of operation `name`, whose schema has the arguments `names`."""
+    operation = name.removesuffix("_prepacked")
+    dtype = torch.float32 if operation in _FLOAT32 else torch.int32
+    packs = operation.startswith("pack_") or operation.endswith(("_sign", "_pack"))
+
+    def kernel(*values: Any) -> Tensor:
+        arguments = dict(zip(names, values, strict=True))
+        *leading, last = _shape(operation, arguments)
+        left: Tensor = values[0]
+        return left.new_empty((*leading, packed_words(last) if packs else last), dtype=dtype)
+
+    return kernel
 
 
-def unpack_signs(bits: Tensor, k: int) -> Tensor:
-    return bits.new_empty((*bits.shape[:-1], k), dtype=torch.float32)
-
-
-def xnor_matmul(a_bits: Tensor, b_bits: Tensor, k: int) -> Tensor:
-    return a_bits.new_empty((a_bits.shape[0], b_bits.shape[0]), dtype=torch.int32)
-
-
-def xnor_matmul_sign(a_bits: Tensor, b_bits: Tensor, k: int, threshold: Tensor, direction: Tensor) -> Tensor:
-    return a_bits.new_empty((a_bits.shape[0], packed_words(b_bits.shape[0])), dtype=torch.int32)
-
-
-def xnor_conv2d(
-    x_bits: Tensor,
-    w_bits: Tensor,
-    channels: int,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    pad_value: int,
-) -> Tensor:
-    size = conv_output_size(x_bits.shape[1:3], w_bits.shape[1:3], stride, padding, dilation)
-    return x_bits.new_empty((x_bits.shape[0], *size, w_bits.shape[0]), dtype=torch.int32)
-
-
-def xnor_conv2d_sign(
-    x_bits: Tensor,
-    w_bits: Tensor,
-    channels: int,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    pad_value: int,
-    threshold: Tensor,
-    direction: Tensor,
-) -> Tensor:
-    size = conv_output_size(x_bits.shape[1:3], w_bits.shape[1:3], stride, padding, dilation)
-    return x_bits.new_empty((x_bits.shape[0], *size, packed_words(w_bits.shape[0])), dtype=torch.int32)
-
-
-def binary_weight_matmul(x: Tensor, w_bits: Tensor, k: int) -> Tensor:
-    return x.new_empty((x.shape[0], w_bits.shape[0]), dtype=torch.float32)
-
-
-def bitplane_matmul(x: Tensor, w_bits: Tensor, k: int) -> Tensor:
-    return x.new_empty((x.shape[0], w_bits.shape[0]), dtype=torch.int32)
-
-
-def int8_matmul(a: Tensor, b: Tensor) -> Tensor:
-    return a.new_empty((a.shape[0], b.shape[0]), dtype=torch.int32)
-
-
-def sign_threshold_pack(x: Tensor, threshold: Tensor, direction: Tensor) -> Tensor:
-    return pack_signs(x)
-
-
-def xnor_matmul_prepacked(a_bits: Tensor, b: Tensor, n: int, k: int) -> Tensor:
-    return a_bits.new_empty((a_bits.shape[0], n), dtype=torch.int32)
-
-
-def xnor_matmul_sign_prepacked(
-    a_bits: Tensor, b: Tensor, n: int, k: int, threshold: Tensor, direction: Tensor
-) -> Tensor:
-    return a_bits.new_empty((a_bits.shape[0], packed_words(n)), dtype=torch.int32)
-
-
-def xnor_conv2d_prepacked(
-    x_bits: Tensor,
-    w: Tensor,
-    filter: Sequence[int],
-    channels: int,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    pad_value: int,
-) -> Tensor:
-    size = conv_output_size(x_bits.shape[1:3], filter[1:], stride, padding, dilation)
-    return x_bits.new_empty((x_bits.shape[0], *size, filter[0]), dtype=torch.int32)
-
-
-def xnor_conv2d_sign_prepacked(
-    x_bits: Tensor,
-    w: Tensor,
-    filter: Sequence[int],
-    channels: int,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    pad_value: int,
-    threshold: Tensor,
-    direction: Tensor,
-) -> Tensor:
-    size = conv_output_size(x_bits.shape[1:3], filter[1:], stride, padding, dilation)
-    return x_bits.new_empty((x_bits.shape[0], *size, packed_words(filter[0])), dtype=torch.int32)
-
-
-def binary_weight_matmul_prepacked(x: Tensor, w: Tensor, n: int, k: int) -> Tensor:
-    return x.new_empty((x.shape[0], n), dtype=torch.float32)
-
-
-def bitplane_matmul_prepacked(x: Tensor, w: Tensor, n: int, k: int) -> Tensor:
-    return x.new_empty((x.shape[0], n), dtype=torch.int32)
-
-
-def int8_matmul_prepacked(a: Tensor, b: Tensor, n: int) -> Tensor:
-    return a.new_empty((a.shape[0], n), dtype=torch.int32)
+def _shape(operation: str, arguments: dict[str, Any]) -> Sequence[int]:
+    """The result's shape before packing. `n` and `filter` stand for the shape of prepacked weights."""
+    left, *others = arguments.values()
+    if operation.startswith("xnor_conv2d"):
+        outputs, *kernel = arguments["filter"] if "filter" in arguments else others[0].shape[:3]
+        stride, padding, dilation = (arguments[key] for key in ("stride", "padding", "dilation"))
+        return left.shape[0], *conv_output_size(left.shape[1:3], kernel, stride, padding, dilation), outputs
+    if "matmul" in operation:
+        return left.shape[0], arguments["n"] if "n" in arguments else others[0].shape[0]
+    return *left.shape[:-1], arguments["k"] if operation == "unpack_signs" else left.shape[-1]

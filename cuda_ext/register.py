@@ -5,23 +5,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cuda_ext import fake, reference
+from cuda_ext import reference
+from cuda_ext.fake import fake
 from cuda_ext.schemas import NAMESPACE, PREPACKED_SCHEMAS, SCHEMAS
 
 # The library object owns the registrations: they go when it does.
 _library = torch.library.Library(NAMESPACE, "DEF")
 
+
+def _register_fake(name: str) -> None:
+    schema = getattr(getattr(torch.ops, NAMESPACE), name).default._schema
+    names = [argument.name for argument in schema.arguments]
+    torch.library.register_fake(f"{NAMESPACE}::{name}", fake(name, names), lib=_library)
+
+
 for _name, _schema in SCHEMAS.items():
     _library.define(_name + _schema, tags=(torch.Tag.needs_fixed_stride_order,))
     # Below every backend's own key: a compiled CPU or CUDA kernel takes precedence once its library is loaded.
     _library.impl(_name, getattr(reference, _name), "CompositeExplicitAutograd")
-    torch.library.register_fake(f"{NAMESPACE}::{_name}", getattr(fake, _name), lib=_library)
+    _register_fake(_name)
 
 for _name, _schema in PREPACKED_SCHEMAS.items():
     _library.define(_name + _schema, tags=(torch.Tag.needs_fixed_stride_order,))
     # arranging weights is done before a program is traced: its result has the size that the path wants
     if not _name.startswith("prepack"):
-        torch.library.register_fake(f"{NAMESPACE}::{_name}", getattr(fake, _name), lib=_library)
+        _register_fake(_name)
 
 
 def _save_weights(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:

@@ -109,14 +109,15 @@ def _load_cuda() -> None:
     elif not torch.cuda.is_available():
         reason = "no CUDA device"
     else:
+        capabilities = [torch.cuda.get_device_capability(i) for i in range(torch.cuda.device_count())]
         try:
-            tools = build.cuda_toolchain()
+            tools = build.cuda_toolchain(capabilities)
             path = build.build(tools)
         except build.BuildError as error:
             reason = str(error)
         else:
             torch.ops.load_library(path)
-            architectures = tuple(f"sm_{a}" for a in build.CUDA_ARCHITECTURES)
+            architectures = tuple(flag.rpartition("code=")[2] for flag in tools.flags if "-gencode" in flag)
             major, minor = torch.cuda.get_device_capability()
             _cuda = Backend("cuda", True, f"sm_{major}{minor}", architectures, architectures, path, tools.version)
             return

@@ -48,8 +48,8 @@ def bench_svg(results: Sequence[CaseResult], head: str) -> str:
         WIDTH,
         height,
         head,
-        f"Bars of {len(rows) - len(shown)} contestants in {len(shown)} case{'s' * (len(shown) > 1)}, from {min(r.ratio for r in rows):.2g} to "
-        f"{best.ratio:.3g} times as fast as {BASELINE}; the fastest is {best.name} in {best.case}.",
+        f"Bars of {len(rows) - len(shown)} contestants, from {min(row.ratio for row in rows):.2g} to {best.ratio:.3g} "
+        f"times as fast as {BASELINE}; the fastest is {best.name} in {best.case}.",
     )
     bounds = [1.0, *(bound for row in rows for bound in row.ratio_quartiles)]
     axis = LogAxis.around(bounds, NAMES, WIDTH - FIGURES, TICKS)

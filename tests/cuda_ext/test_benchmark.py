@@ -17,7 +17,7 @@ def test_interleaved_rounds_take_turns() -> None:
     order: list[str] = []
     calls = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
     now = iter(range(1000))
-    times = benchmark.interleave(calls, 3, clock=lambda: float(next(now)))
+    times = benchmark.interleave(calls, 3, benchmark.by_clock(lambda: float(next(now))))
     assert order == ["a", "a", "b", "b", "a", "b", "a", "b", "a", "b"]
     assert times == {"a": [1.0, 1.0, 1.0], "b": [1.0, 1.0, 1.0]}
 
@@ -26,7 +26,7 @@ def test_short_calls_are_warmed_up_in_every_round() -> None:
     order: list[str] = []
     calls = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
     now = iter(range(1000))
-    times = benchmark.interleave(calls, 2, clock=lambda: next(now) / 10)
+    times = benchmark.interleave(calls, 2, benchmark.by_clock(lambda: next(now) / 10))
     assert order == ["a", "a", "b", "b", *"aabb", *"aabb"]
     assert times["a"] == pytest.approx([0.1, 0.1])
 

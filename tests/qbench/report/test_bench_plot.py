@@ -35,7 +35,7 @@ RESULTS = [
 def test_bars_reach_from_one_to_the_ratio():
     root = ElementTree.fromstring(bench_svg(RESULTS, "one thread"))
     assert root.find(SVG + "title").text == "one thread"
-    assert "2 contestants in 1 case," in root.find(SVG + "desc").text
+    assert "Bars of 2 contestants, from 0.5 to 100 times" in root.find(SVG + "desc").text
     assert "xnor in a case" in root.find(SVG + "desc").text
     words = [text.text for text in root.iter(SVG + "text")]
     assert {"torch bf16", "xnor", "0.5×  2000 ms", "100×  10 ms", "a case   (torch fp32: 1000 ms)"} <= set(words)

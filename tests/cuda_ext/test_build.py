@@ -1,0 +1,44 @@
+"""What nvcc is asked to compile for; the compiling itself is in test_cuda_compile.py."""
+
+from pathlib import Path
+
+import pytest
+
+from cuda_ext import build
+
+
+@pytest.mark.parametrize(
+    ("capability", "code"),
+    [
+        ((7, 5), "sm_75"),
+        ((8, 0), "sm_80"),
+        ((8, 6), "sm_86"),
+        ((8, 7), "sm_86"),  # code runs on later minor numbers of its major one
+        ((8, 9), "sm_89"),
+        ((9, 0), "sm_90a"),
+        ((10, 0), "compute_90"),
+        ((12, 1), "compute_90"),
+    ],
+)
+def test_the_code_that_a_device_runs(capability: tuple[int, int], code: str) -> None:
+    assert build.cuda_code(capability).endswith(f"code={code}")
+
+
+def test_a_device_without_kernels() -> None:
+    with pytest.raises(build.BuildError, match=r"compute capability 7\.0: expected at least 7\.5"):
+        build.cuda_code((7, 0))
+
+
+def test_only_the_local_devices_are_compiled_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    nvcc = tmp_path / "nvcc"
+    nvcc.write_text("#!/bin/sh\necho release 13.0\n")
+    nvcc.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    def codes(tools: build.Toolchain) -> list[str]:
+        return [flag.rpartition("=")[2] for flag in tools.flags if flag.startswith("-gencode")]
+
+    assert codes(build.cuda_toolchain([(9, 0), (8, 6), (9, 0)])) == ["sm_86", "sm_90a"]
+    whole = build.cuda_toolchain()
+    assert codes(whole) == ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90a", "compute_90"]
+    assert build.library_path(whole) != build.library_path(build.cuda_toolchain([(8, 0)]))
