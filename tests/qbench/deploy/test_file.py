@@ -161,7 +161,12 @@ def test_contents_that_describe_no_network(tmp_path):
     def with_(**changes):
         return {**described, **changes}
 
+    def with_pixels(**changes):
+        return with_(input={**described["input"], "pixels": {"multiplier": 1, "offset": 8, "divisor": 8, **changes}})
+
     layers = described["layers"]
+    folded = {**layers[0], "scaled": True}
+    uncentred = {**layers[-1], "norm": False, "centred": True}
     huge = {**layers[-1], "inputs": 2**23}
     cases = [
         ([], "describes no network"),
@@ -172,6 +177,14 @@ def test_contents_that_describe_no_network(tmp_path):
         (with_(layers=[*layers, layers[-1]]), "two have the same name"),
         (with_(input={**described["input"], "pixels": None}), "pixels are described exactly where"),
         (with_(input={**described["input"], "shape": [1, 2**24, 2**24]}), "describes no network"),
+        (with_pixels(multiplier=3), "multiplier must be an integer from 1 to 2, got 3"),
+        (with_pixels(offset=-1), "offset must be an integer from 0"),
+        (with_pixels(divisor="8"), r"input\.pixels\.divisor"),
+        (with_pixels(divisor=True), r"input\.pixels\.divisor"),
+        (with_pixels(surprise=1), r"input\.pixels\.surprise"),
+        (with_(layers=[folded, *layers[1:]]), "has a weight scale beside thresholds, or a mean without a norm"),
+        (with_(layers=[*layers[:-1], uncentred]), "has a weight scale beside thresholds, or a mean without a norm"),
+        (with_(layers=[*layers[:-1], {**layers[-1], "scaled": True}]), r"12\.weight_scale: is missing"),
     ]
     for network, match in cases:
         one_line(forged(tmp_path / "m", made, network), match)
