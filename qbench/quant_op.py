@@ -228,9 +228,9 @@ class BitplaneOp(_Ungrouped):
         assert taps is not None
         if taps.dim() == 1:
             return taps
-        ones = torch.ones(1, 1, *size, device=taps.device)
-        # In float32, which holds sums of up to 2^24 signs exactly.
-        sums = F.conv2d(ones, taps.unsqueeze(1).float(), None, window.stride, window.padding, window.dilation)
+        ones = torch.ones(1, 1, *size, dtype=torch.float64, device=taps.device)
+        # In float64: a GPU may convolve float32 with 11 bits.
+        sums = F.conv2d(ones, taps.unsqueeze(1).double(), None, window.stride, window.padding, window.dilation)
         return sums[0].permute(1, 2, 0).int().contiguous()
 
     @staticmethod
