@@ -15,12 +15,13 @@ from qbench.blocks import UnsupportedStructureError
 from qbench.data import Splits
 from qbench.data.datamodule import EVALUATION_BATCH
 from qbench.errors import TrainingError
-from qbench.estimate import estimate_network, trace
+from qbench.estimate import estimate_network
 from qbench.integer import agreement
 from qbench.layer_report import report_layers
 from qbench.layers import quant_layers
 from qbench.module import QuantModule
 from qbench.parts import Parts, training_key, trial_id
+from qbench.trace import trace
 from qbench.trained import Trained
 from quantizers import Quantizer
 

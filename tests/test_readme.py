@@ -22,19 +22,19 @@ def blocks(language: str) -> list[str]:
 def test_the_quantizer_example_runs_in_a_sweep(tmp_path: Path) -> None:
     (example, _), (sweep,) = blocks("python"), blocks("yaml")
     assert len([line for line in example.splitlines() if line.strip()]) <= 15
-    (tmp_path / "scaled_sign.py").write_text(example)
+    (tmp_path / "median_sign.py").write_text(example)
     short = sweep + "  epochs: {value: 2}\n  model: {value: digits-mlp}\n"
-    (tmp_path / "scaled.yaml").write_text(short)
+    (tmp_path / "median.yaml").write_text(short)
     done = subprocess.run(
-        [*QBENCH, "sweep", "scaled.yaml"], capture_output=True, text=True, timeout=280, cwd=tmp_path, check=False
+        [*QBENCH, "sweep", "median.yaml"], capture_output=True, text=True, timeout=280, cwd=tmp_path, check=False
     )
     assert done.returncode == 0, done.stderr
-    with open(tmp_path / "runs" / "scaled" / "results.csv", newline="") as file:
+    with open(tmp_path / "runs" / "median" / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["module"] for row in rows] == ["", "", "scaled_sign.ScaledModule", "scaled_sign.ScaledModule"]
+    assert [row["module"] for row in rows] == ["", "", "median_sign.MedianModule", "median_sign.MedianModule"]
     # The scales are stored, so the two modules differ in bytes, and each has its own line in the table.
     assert len({row["cost/weight_bytes"] for row in rows}) == 2
-    assert "ScaledModule" in done.stdout
+    assert "MedianModule" in done.stdout
 
 
 def test_the_library_example_runs(tmp_path: Path) -> None:
