@@ -14,8 +14,10 @@ from cuda_ext.ops import (
     sign_threshold_pack,
     unpack_signs,
     xnor_conv2d,
+    xnor_conv2d_scale,
     xnor_conv2d_sign,
     xnor_matmul,
+    xnor_matmul_scale,
     xnor_matmul_sign,
 )
 from cuda_ext.prepacked import Prepacked
@@ -43,8 +45,10 @@ __all__ = [
     "unpack_signs",
     "use_path",
     "xnor_conv2d",
+    "xnor_conv2d_scale",
     "xnor_conv2d_sign",
     "xnor_matmul",
+    "xnor_matmul_scale",
     "xnor_matmul_sign",
 ]
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from cuda_ext import checks, runtime
 from cuda_ext.layout import packed_words
 from cuda_ext.prepacked import Prepacked
-from cuda_ext.reference import conv_output_size
+from cuda_ext.reference import conv_output_size, scale_shift
 from cuda_ext.schemas import NAMESPACE
 
 _ops = getattr(torch.ops, NAMESPACE)
@@ -90,6 +90,28 @@ def xnor_matmul(a_bits: Tensor, b_bits: Tensor | Prepacked, k: int) -> Tensor:
     return _ops.xnor_matmul_prepacked(a_bits, b, n, k) if arranged else _ops.xnor_matmul(a_bits, b, k)
 
 
+def xnor_matmul_scale(a_bits: Tensor, b_bits: Tensor | Prepacked, k: int, scale: Tensor, shift: Tensor) -> Tensor:
+    """`float16(float32(xnor_matmul(a_bits, b_bits, k))·scale + shift)`, each step rounded to nearest.
+
+    A scale per column and a folded BatchNorm or bias, in half the bytes of int32; on CUDA without the int32 matrix
+    between, on the CPU as the product and torch's own arithmetic. Beyond float16's range a result is infinite.
+
+    scale, shift: float32 [N]. Result: float16 [M, N].
+    """
+    if isinstance(b_bits, Prepacked):
+        out = xnor_matmul(a_bits, b_bits, k)
+        scale, shift = _scales(scale, shift, out.shape[-1])
+        checks.same_device(a_bits=a_bits, scale=scale, shift=shift)
+        return scale_shift(out, scale, shift)
+    k = checks.length("k", k)
+    a_bits = checks.packed("a_bits", a_bits, k, 2)
+    b, n, _ = _matrix("b_bits", b_bits, k)
+    scale, shift = _scales(scale, shift, n)
+    checks.elements("result", a_bits.shape[0] * n)
+    checks.same_device(a_bits=a_bits, b_bits=b, scale=scale, shift=shift)
+    return _ops.xnor_matmul_scale(a_bits, b, k, scale, shift)
+
+
 def xnor_matmul_sign(
     a_bits: Tensor, b_bits: Tensor | Prepacked, k: int, threshold: Tensor, direction: Tensor
 ) -> Tensor:
@@ -135,6 +157,35 @@ def xnor_conv2d(
     if arranged:
         return _ops.xnor_conv2d_prepacked(x_bits, w, filters, channels, *window)
     return _ops.xnor_conv2d(x_bits, w, channels, *window)
+
+
+def xnor_conv2d_scale(
+    x_bits: Tensor,
+    w_bits: Tensor | Prepacked,
+    channels: int,
+    scale: Tensor,
+    shift: Tensor,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    pad_value: int = 0,
+) -> Tensor:
+    """`float16(float32(xnor_conv2d(...))·scale + shift)`, as `xnor_matmul_scale`.
+
+    scale, shift: float32 [O]. Result: float16 [B, Ho, Wo, O].
+    """
+    if isinstance(w_bits, Prepacked):
+        options = {"stride": stride, "padding": padding, "dilation": dilation}
+        out = xnor_conv2d(x_bits, w_bits, channels, pad_value=pad_value, **options)
+        scale, shift = _scales(scale, shift, out.shape[-1])
+        checks.same_device(x_bits=x_bits, scale=scale, shift=shift)
+        return scale_shift(out, scale, shift)
+    x_bits, w, filters, _ = _conv_operands(x_bits, w_bits, channels)
+    window = _window(x_bits, filters, channels, stride, padding, dilation, pad_value, filters[0])
+    scale, shift = _scales(scale, shift, filters[0])
+    checks.same_device(x_bits=x_bits, w_bits=w, scale=scale, shift=shift)
+    return _ops.xnor_conv2d_scale(x_bits, w, channels, *window, scale, shift)
 
 
 def xnor_conv2d_sign(
@@ -247,6 +298,14 @@ def _thresholds(threshold: Tensor, direction: Tensor, dtype: torch.dtype, channe
         if value.shape[0] != channels:
             raise ValueError(f"{name}: expected shape [{channels}], got {checks.shape_of(value)}")
     return threshold, direction
+
+
+def _scales(scale: Tensor, shift: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    scale, shift = (checks.tensor(n, v, (torch.float32,), 1) for n, v in (("scale", scale), ("shift", shift)))
+    for name, value in (("scale", scale), ("shift", shift)):
+        if value.shape[0] != channels:
+            raise ValueError(f"{name}: expected shape [{channels}], got {checks.shape_of(value)}")
+    return scale, shift
 
 
 def _conv_operands(x_bits: Tensor, w_bits: Tensor | Prepacked, channels: int) -> tuple[Tensor, Tensor, list[int], bool]:

@@ -59,6 +59,16 @@ def xnor_matmul(a_bits: Tensor, b_bits: Tensor, k: int) -> Tensor:
     return _exact_matmul(unpack_signs(a_bits, k), unpack_signs(b_bits, k), 1)
 
 
+def scale_shift(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """float16(float32(x)·scale + shift), each step rounded to nearest; channels last."""
+    return (x.to(torch.float32) * scale + shift).to(torch.float16)
+
+
+def xnor_matmul_scale(a_bits: Tensor, b_bits: Tensor, k: int, scale: Tensor, shift: Tensor) -> Tensor:
+    # the raw operation, so that a backend without this one still multiplies with its own kernel
+    return scale_shift(torch.ops.cuda_ext.xnor_matmul(a_bits, b_bits, k), scale, shift)
+
+
 def xnor_matmul_sign(a_bits: Tensor, b_bits: Tensor, k: int, threshold: Tensor, direction: Tensor) -> Tensor:
     return sign_threshold_pack(xnor_matmul(a_bits, b_bits, k), threshold, direction)
 
@@ -101,6 +111,21 @@ def xnor_conv2d(
             ]
             out += _exact_matmul(tap, w[:, i, j], 1)
     return out
+
+
+def xnor_conv2d_scale(
+    x_bits: Tensor,
+    w_bits: Tensor,
+    channels: int,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    pad_value: int,
+    scale: Tensor,
+    shift: Tensor,
+) -> Tensor:
+    out = torch.ops.cuda_ext.xnor_conv2d(x_bits, w_bits, channels, stride, padding, dilation, pad_value)
+    return scale_shift(out, scale, shift)
 
 
 def xnor_conv2d_sign(

@@ -8,9 +8,11 @@ Notation: W(K) = 16·⌈K/512⌉ int32 words (see `layout`); every tensor is con
 | pack_signs_stochastic | x float [..., K], seed int64 [2] | int32 [..., W(K)] |
 | unpack_signs | bits int32 [..., W(k)] | float32 [..., k] |
 | xnor_matmul | a_bits int32 [M, W(k)], b_bits int32 [N, W(k)] | int32 [M, N] |
-| xnor_matmul_sign | the same, threshold int32 [N], direction int8 [N] | int32 [M, W(N)] |
+| xnor_matmul_scale | the same, scale float32 [N], shift float32 [N] | float16 [M, N] |
+| xnor_matmul_sign | as xnor_matmul, threshold int32 [N], direction int8 [N] | int32 [M, W(N)] |
 | xnor_conv2d | x_bits int32 [B, H, W, W(C)], w_bits int32 [O, kh, kw, W(C)] | int32 [B, Ho, Wo, O] |
-| xnor_conv2d_sign | the same, threshold int32 [O], direction int8 [O] | int32 [B, Ho, Wo, W(O)] |
+| xnor_conv2d_scale | the same, scale float32 [O], shift float32 [O] | float16 [B, Ho, Wo, O] |
+| xnor_conv2d_sign | as xnor_conv2d, threshold int32 [O], direction int8 [O] | int32 [B, Ho, Wo, W(O)] |
 | binary_weight_matmul | x float32, float16 or bfloat16 [M, k], w_bits int32 [N, W(k)] | float32 [M, N] |
 | bitplane_matmul | x uint8 [M, k], w_bits int32 [N, W(k)] | int32 [M, N] |
 | int8_matmul | a int8 [M, K], b int8 [N, K] | int32 [M, N] |
@@ -34,6 +36,7 @@ NAMESPACE = "cuda_ext"
 _WINDOW = "int channels, int[] stride, int[] padding, int[] dilation, int pad_value"
 _CONV = f"Tensor x_bits, Tensor w_bits, {_WINDOW}"
 _CONV_PREPACKED = f"Tensor x_bits, Tensor w, int[] filter, {_WINDOW}"
+_SCALE = "Tensor scale, Tensor shift"
 _SIGN = "Tensor threshold, Tensor direction"
 
 SCHEMAS: dict[str, str] = {
@@ -41,8 +44,10 @@ SCHEMAS: dict[str, str] = {
     "pack_signs_stochastic": "(Tensor x, Tensor seed) -> Tensor",
     "unpack_signs": "(Tensor bits, int k) -> Tensor",
     "xnor_matmul": "(Tensor a_bits, Tensor b_bits, int k) -> Tensor",
+    "xnor_matmul_scale": f"(Tensor a_bits, Tensor b_bits, int k, {_SCALE}) -> Tensor",
     "xnor_matmul_sign": f"(Tensor a_bits, Tensor b_bits, int k, {_SIGN}) -> Tensor",
     "xnor_conv2d": f"({_CONV}) -> Tensor",
+    "xnor_conv2d_scale": f"({_CONV}, {_SCALE}) -> Tensor",
     "xnor_conv2d_sign": f"({_CONV}, {_SIGN}) -> Tensor",
     "binary_weight_matmul": "(Tensor x, Tensor w_bits, int k) -> Tensor",
     "bitplane_matmul": "(Tensor x, Tensor w_bits, int k) -> Tensor",

@@ -74,6 +74,11 @@ def bits(generator: torch.Generator, *shape: int) -> Tensor:
     return reference.pack_signs(signs(generator, *shape))
 
 
+def scales(generator: torch.Generator, channels: int) -> tuple[Tensor, Tensor]:
+    scale, shift = torch.randn(2, channels, generator=generator)
+    return scale, shift
+
+
 def thresholds(generator: torch.Generator, channels: int) -> tuple[Tensor, Tensor]:
     threshold = torch.randint(-5, 6, (channels,), generator=generator, dtype=torch.int32)
     return threshold, torch.randint(-1, 2, (channels,), generator=generator).to(torch.int8)
@@ -135,6 +140,8 @@ def check_binary_product(m: int, n: int, k: int, seed: int) -> None:
     threshold, direction = thresholds(generator, n)
     expected = reference.xnor_matmul(a, b, k)
     agree(cuda_ext.xnor_matmul, expected, a, b, k)
+    scale, shift = scales(generator, n)
+    agree(cuda_ext.xnor_matmul_scale, reference.scale_shift(expected, scale, shift), a, b, k, scale, shift)
     packed = reference.sign_threshold_pack(expected, threshold, direction)
     agree(cuda_ext.xnor_matmul_sign, packed, a, b, k, threshold, direction)
 
@@ -172,6 +179,9 @@ def test_binary_convolutions(
         patch.setattr(cuda_ext.ops, "_ops", reference)
         expected = cuda_ext.ops.xnor_conv2d(x, w, channels, pad_value=pad_value, **window)
     agree(cuda_ext.xnor_conv2d, expected, x, w, channels, pad_value=pad_value, **window)
+    scale, shift = scales(generator, expected.shape[-1])
+    halves = reference.scale_shift(expected, scale, shift)
+    agree(cuda_ext.xnor_conv2d_scale, halves, x, w, channels, scale, shift, pad_value=pad_value, **window)
     packed = reference.sign_threshold_pack(expected, threshold, direction)
     agree(cuda_ext.xnor_conv2d_sign, packed, x, w, channels, threshold, direction, pad_value=pad_value, **window)
 

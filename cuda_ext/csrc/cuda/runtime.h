@@ -94,6 +94,15 @@ inline void check_thresholds(const Tensor& like, const Tensor& threshold, const 
                   "threshold, direction: expected shape [", channels, "]");
 }
 
+inline void check_scales(const Tensor& like, const Tensor& scale, const Tensor& shift, int64_t channels) {
+  check_tensor("scale", scale, ScalarType::Float, 1);
+  check_tensor("shift", shift, ScalarType::Float, 1);
+  check_same_device(like, scale);
+  check_same_device(like, shift);
+  STD_TORCH_CHECK(scale.size(0) == channels && shift.size(0) == channels, "scale, shift: expected shape [", channels,
+                  "]");
+}
+
 // Loads of 16 bytes need it. torch's own memory is aligned to 256; a view may begin anywhere, and is then copied.
 inline Tensor aligned_16(const Tensor& tensor) {
   const bool aligned = reinterpret_cast<std::uintptr_t>(tensor.data_ptr()) % 16 == 0;

@@ -1,4 +1,5 @@
-// Where the elements of a product go: as int32, or compared with a threshold and packed, 32 columns to a word.
+// Where the elements of a product go: as int32, scaled and shifted as float16, or compared with a threshold and packed,
+// 32 columns to a word.
 // Not run on a GPU yet; run on the host by the emulator's tests.
 #pragma once
 
@@ -26,6 +27,27 @@ struct Int32Sink {
       store(m, n, first);
       store(m, n + 1, second);
     }
+  }
+};
+
+struct HalfSink {
+  static constexpr bool kPacks = false;
+
+  __half* out;
+  const float* scale;
+  const float* shift;
+  int64_t rows, columns;
+
+  CUDA_EXT_BOTH int64_t covered() const { return columns; }
+  // Each step rounds to nearest: no multiply-add, so that the bits are the reference's.
+  __device__ void store(int64_t m, int64_t n, int32_t value) const {
+    if (m < rows && n < columns) {
+      out[m * columns + n] = __float2half_rn(__fadd_rn(__fmul_rn(__int2float_rn(value), scale[n]), shift[n]));
+    }
+  }
+  __device__ void store_pair(int64_t m, int64_t n, int32_t first, int32_t second) const {
+    store(m, n, first);
+    store(m, n + 1, second);
   }
 };
 

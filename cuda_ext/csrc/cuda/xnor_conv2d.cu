@@ -1,4 +1,4 @@
-// xnor_conv2d and xnor_conv2d_sign on CUDA. Not run on a GPU yet.
+// xnor_conv2d, xnor_conv2d_scale and xnor_conv2d_sign on CUDA. Not run on a GPU yet.
 //
 // An implicit matrix product: a row is an output pixel, a column a filter, and the rows' bits are read where the image
 // has them (ImageRows); nothing is unfolded into memory.
@@ -71,6 +71,19 @@ Tensor xnor_conv2d(const Tensor& x_bits, const Tensor& w_bits, int64_t channels,
   return out;
 }
 
+Tensor xnor_conv2d_scale(const Tensor& x_bits, const Tensor& w_bits, int64_t channels, Pair stride, Pair padding,
+                         Pair dilation, int64_t pad_value, const Tensor& scale, const Tensor& shift) {
+  const Window window = window_of(x_bits, w_bits, channels, stride, padding, dilation, pad_value);
+  const int64_t filters = w_bits.size(0), pixels = window.batch * window.out_height * window.out_width;
+  check_scales(x_bits, scale, shift, filters);
+  const Context context(x_bits);
+  Tensor out = new_tensor(x_bits, {window.batch, window.out_height, window.out_width, filters}, ScalarType::Half);
+  if (out.numel() == 0) return out;
+  convolve(x_bits, w_bits, channels, window, pad_value, context,
+           HalfSink{write<__half>(out), read<float>(scale), read<float>(shift), pixels, filters});
+  return out;
+}
+
 Tensor xnor_conv2d_sign(const Tensor& x_bits, const Tensor& w_bits, int64_t channels, Pair stride, Pair padding,
                         Pair dilation, int64_t pad_value, const Tensor& threshold, const Tensor& direction) {
   const Window window = window_of(x_bits, w_bits, channels, stride, padding, dilation, pad_value);
@@ -90,5 +103,6 @@ Tensor xnor_conv2d_sign(const Tensor& x_bits, const Tensor& w_bits, int64_t chan
 
 STABLE_TORCH_LIBRARY_IMPL(cuda_ext, CUDA, m) {
   m.impl("xnor_conv2d", TORCH_BOX(&cuda_ext::xnor_conv2d));
+  m.impl("xnor_conv2d_scale", TORCH_BOX(&cuda_ext::xnor_conv2d_scale));
   m.impl("xnor_conv2d_sign", TORCH_BOX(&cuda_ext::xnor_conv2d_sign));
 }

@@ -1,4 +1,4 @@
-// xnor_matmul and xnor_matmul_sign on CUDA. Not run on a GPU yet.
+// xnor_matmul, xnor_matmul_scale and xnor_matmul_sign on CUDA. Not run on a GPU yet.
 #include "tensor_map.h"
 #include "wgmma_tile.cuh"
 #include "xnor_dispatch.h"
@@ -48,6 +48,19 @@ Tensor xnor_matmul(const Tensor& a_bits, const Tensor& b_bits, int64_t k) {
   return out;
 }
 
+Tensor xnor_matmul_scale(const Tensor& a_bits, const Tensor& b_bits, int64_t k, const Tensor& scale,
+                         const Tensor& shift) {
+  check_operands(a_bits, b_bits, k);
+  const int64_t rows = a_bits.size(0), columns = b_bits.size(0);
+  check_scales(a_bits, scale, shift, columns);
+  const Context context(a_bits);
+  Tensor out = new_tensor(a_bits, {rows, columns}, ScalarType::Half);
+  if (out.numel() == 0) return out;
+  multiply(context, a_bits, b_bits, k,
+           HalfSink{write<__half>(out), read<float>(scale), read<float>(shift), rows, columns});
+  return out;
+}
+
 Tensor xnor_matmul_sign(const Tensor& a_bits, const Tensor& b_bits, int64_t k, const Tensor& threshold,
                         const Tensor& direction) {
   check_operands(a_bits, b_bits, k);
@@ -66,5 +79,6 @@ Tensor xnor_matmul_sign(const Tensor& a_bits, const Tensor& b_bits, int64_t k, c
 
 STABLE_TORCH_LIBRARY_IMPL(cuda_ext, CUDA, m) {
   m.impl("xnor_matmul", TORCH_BOX(&cuda_ext::xnor_matmul));
+  m.impl("xnor_matmul_scale", TORCH_BOX(&cuda_ext::xnor_matmul_scale));
   m.impl("xnor_matmul_sign", TORCH_BOX(&cuda_ext::xnor_matmul_sign));
 }

@@ -50,6 +50,10 @@ struct __nv_bfloat16 {
 };
 inline float __half2float(__half x) { return x.value; }
 inline float __bfloat162float(__nv_bfloat16 x) { return x.value; }
+inline __half __float2half_rn(float x) { return {static_cast<float>(static_cast<_Float16>(x))}; }
+inline float __int2float_rn(int x) { return static_cast<float>(x); }
+inline float __fmul_rn(float x, float y) { return x * y; }
+inline float __fadd_rn(float x, float y) { return x + y; }
 inline float __uint_as_float(uint32_t x) { return std::bit_cast<float>(x); }
 inline int __popc(uint32_t x) { return std::popcount(x); }
 

@@ -1,6 +1,8 @@
 // Binary products, as matrices and as convolutions, for whichever kernel `Launch` starts: launch(a, b, sink, ...).
 #pragma once
 
+#include <cmath>
+
 #include "oracle.h"
 #include "sinks.cuh"
 #include "sources.cuh"
@@ -18,6 +20,29 @@ struct Thresholds {
   Buffer<int8_t> direction;
 };
 
+struct Scales {
+  explicit Scales(int64_t columns) : scale(columns), shift(columns) {
+    for (int64_t n = 0; n < columns; ++n) {
+      scale[n] = static_cast<float>(static_cast<int>(draw() % 2001) - 1000) / 3000.0f;
+      shift[n] = static_cast<float>(static_cast<int>(draw() % 2001) - 1000) / 700.0f;
+    }
+  }
+  Buffer<float> scale, shift;
+};
+
+// In double, where a product of two floats is exact: within a float16's half unit and the two roundings to float before.
+inline void expect_halves(const Buffer<__half>& out, const std::vector<int64_t>& sums, const Scales& s,
+                          const std::string& where) {
+  for (size_t i = 0; i < out.size; ++i) {
+    const size_t n = i % s.scale.size;
+    const double exact = static_cast<double>(sums[i]) * s.scale[n] + s.shift[n];
+    const double size = std::abs(static_cast<double>(sums[i]) * s.scale[n]) + std::abs(s.shift[n]);
+    if (!(std::abs(out[i].value - exact) <= std::abs(exact) * 0x1p-11 + size * 0x1p-22 + 0x1p-25)) {
+      emulator::fail(where + " element " + std::to_string(i));
+    }
+  }
+}
+
 // launch(a, b, sink, a_rows, b_rows, steps): packed rows counted one by one, of `steps` steps each.
 template <class Launch>
 void check_matrix(int64_t m, int64_t n, int64_t k, int ones, Launch launch) {
@@ -34,6 +59,11 @@ void check_matrix(int64_t m, int64_t n, int64_t k, int ones, Launch launch) {
   Buffer<int32_t> out(m * n, 0x5eadbeef);
   launch(a, b, cuda_ext::Int32Sink{out.data, m, n}, m, n, steps, int64_t{0});
   for (int64_t i = 0; i < m * n; ++i) expect(out[i], expected[i], "product " + where + " element " + std::to_string(i));
+
+  Scales s(n);
+  Buffer<__half> halves(m * n, __half{-7.0f});
+  launch(a, b, cuda_ext::HalfSink{halves.data, s.scale.data, s.shift.data, m, n}, m, n, steps, int64_t{0});
+  expect_halves(halves, expected, s, "halves " + where);
 
   Thresholds t(n, k);
   Buffer<uint32_t> packed(m * words(n), 0xdeadbeefu);
@@ -91,6 +121,12 @@ void check_convolution(const Convolution& c, Launch launch) {
   for (size_t i = 0; i < out.size; ++i) {
     expect(out[i], expected[i], "convolution, pad " + std::to_string(kPad) + ", element " + std::to_string(i));
   }
+  Scales s(c.filters);
+  Buffer<__half> halves(rows * c.filters, __half{-7.0f});
+  launch(a, b, cuda_ext::HalfSink{halves.data, s.scale.data, s.shift.data, rows, c.filters}, pixels, c.filters * taps,
+         pixel_steps, ones);
+  expect_halves(halves, expected, s, "convolution halves");
+
   Thresholds t(c.filters, c.channels);
   Buffer<uint32_t> packed(rows * words(c.filters), 0xdeadbeefu);
   launch(a, b, cuda_ext::SignSink{packed.data, t.threshold.data, t.direction.data, rows, c.filters}, pixels,
