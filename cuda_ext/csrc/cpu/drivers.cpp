@@ -535,8 +535,8 @@ void int8_matmul(const Machine& on, const int8_t* a, int64_t m, int64_t k, const
   const int64_t steps = std::max<int64_t>(1, kChunkBytes / (4 * depth * kInt8Rows));
   const int64_t chunk = std::min(steps, ceil_div(m, kInt8Rows)) * kInt8Rows;
   const Grid grid(on, n, m <= chunk ? 1 : kGroupBytes / (4 * kColumns * depth), m, kInt8Rows);
-  // No large pages for the result: they save a tenth of the time at most, and cost half of it on a virtual machine that
-  // gives its free large pages back to the host.
+  // No large pages for the result: they save a tenth of the time at most, and on a virtual machine whose free ones go
+  // back to the host they cost more than that.
   const bool stream = m * n * int64_t(sizeof(int32_t)) >= kStreamBytes && depth == dwords && n % 16 == 0 &&
                       reinterpret_cast<uintptr_t>(out) % 64 == 0;
   alignas(64) const int32_t no_sums[kColumns] = {};
