@@ -234,6 +234,10 @@ def estimate(
         list[str] | None,
         typer.Option("--option", "-o", metavar="KEY=VALUE", help="Of the model, e.g. width=64; may be repeated."),
     ] = None,
+    scheme_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Of the scheme, e.g. last_layer=float; may be repeated."),
+    ] = None,
     memory: Annotated[
         str | None,
         typer.Option(
@@ -251,15 +255,18 @@ def estimate(
     Example:
       qbench estimate --model cifar10-convnet --scheme binarynet
       qbench estimate --model digits-convnet --scheme int8-kl --option width=64 --json
+      qbench estimate --model mnist-mlp --scheme binarynet --scheme-option network_input=pixel8
     """
     with exit_codes():
         from qbench.estimate import estimate as estimate_costs
         from qbench.report.estimate import estimate_text, filters_text
+        from qbench.schemes import scheme as named_scheme
         from qbench.sweep.options import parse_options
         from qbench.sweep.plan import make_importable
 
         make_importable(Path.cwd())
-        found = estimate_costs(model, scheme, model_options=parse_options(option or []), weight_level=memory)
+        chosen = named_scheme(scheme, **parse_options(scheme_option or []))
+        found = estimate_costs(model, chosen, model_options=parse_options(option or []), weight_level=memory)
         if as_json:
             _print_json({"model": model, "scheme": scheme, **found.to_dict(batch_size)})
             return

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from torch import Tensor
 
 from qbench.checkpoint import Progress, load_checkpoint, save_checkpoint
 from qbench.data import Batches, Examples, Splits, TensorDataModule
 from qbench.data.datamodule import EVALUATION_BATCH
+from qbench.errors import ConfigError
 from qbench.module import QuantModule
 from qbench.parts import Parts
 from qbench.trained import Trained
@@ -82,11 +84,12 @@ def _fit_directly(
     progress = Progress()
     if checkpoint.exists():
         progress = load_checkpoint(checkpoint, module, optimizer, scheduler)
+    loss_of = torch.compile(module.loss) if config.compile else module.loss
     start = time.perf_counter() - progress.seconds
     saved = time.perf_counter()
     with _deterministic(device):
         for epoch in range(progress.epoch, epochs):
-            progress.loss = loss = _train_epoch(module, batches, optimizer, epoch, epochs)
+            progress.loss = loss = _train_epoch(module, loss_of, batches, optimizer, epoch, epochs)
             scheduler.step()
             accuracy = _accuracy(module, validation)
             progress.validated(accuracy, epoch + 1, module.model)
@@ -105,7 +108,12 @@ def _fit_directly(
 
 
 def _train_epoch(
-    module: QuantModule, batches: Batches, optimizer: torch.optim.Optimizer, epoch: int, epochs: int
+    module: QuantModule,
+    loss_of: Callable[[Tensor, Tensor], Tensor],
+    batches: Batches,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    epochs: int,
 ) -> float:
     """The epoch's mean loss. Nothing in it waits for the device: losses are read once, at the end."""
     module.train()
@@ -113,7 +121,7 @@ def _train_epoch(
     batches.set_epoch(epoch)
     losses = []
     for images, labels in batches:
-        loss = module.loss(images, labels)
+        loss = loss_of(images, labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -152,6 +160,9 @@ def _fit_by_trainer(
     parts: Parts, module: QuantModule, splits: Splits, logger: Logger | None, on_epoch: OnEpoch | None
 ) -> Trained:
     config = parts.config
+    if config.compile:
+        hooks = ", ".join(own_hooks(type(module))) or "automatic_optimization"
+        raise ConfigError(f"compiles no module with Lightning hooks of its own ({hooks})", "compile")
     device = torch.device(config.device)
     data = TensorDataModule(
         Splits(splits.train.to(device), splits.validation.to(device), splits.test), config.batch_size, config.seed

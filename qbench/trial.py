@@ -42,6 +42,8 @@ class TrialConfig(BaseModel):
         calibration_images: training images (chosen by `split_seed`) that post-training schemes calibrate on.
         module: dotted path to a QuantModule subclass; None is QuantModule itself.
         device: where training runs.
+        compile: training's forward and backward go through torch.compile: minutes before the first step, faster steps.
+            Part of the identity, because fused sums round otherwise.
         threads: CPU threads of torch; part of the identity, because sums in another order round otherwise.
     """
 
@@ -61,6 +63,7 @@ class TrialConfig(BaseModel):
     calibration_images: Count = 512
     module: str | None = None
     device: Literal["cpu", "cuda"] = "cpu"
+    compile: bool = False
     threads: Count = 1
 
     @classmethod

@@ -11,7 +11,7 @@ import torch
 
 from qbench import fitting
 from qbench.checkpoint import Progress
-from qbench.errors import UserError
+from qbench.errors import ConfigError, UserError
 from qbench.fitting import CHECKPOINT, fit, own_hooks
 from qbench.module import QuantModule
 from qbench.parts import resolve
@@ -174,3 +174,20 @@ def test_the_first_of_the_best_epochs_is_kept(accuracies: list[float], best: int
         progress.validated(accuracy, epoch, model)
     assert progress.trained().epoch == best
     assert progress.trained().state["weight"].item() == best
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_compiled_training_is_the_eager_one_but_for_rounding(tmp_path: Path) -> None:
+    parts = resolve(config("binaryconnect", epochs=1))
+    splits = parts.source.load(0)
+    eager = fit(parts, parts.build(), splits, tmp_path)
+    compiled = resolve(config("binaryconnect", epochs=1, compile=True))
+    found = fit(compiled, compiled.build(), splits, tmp_path)
+    assert found.loss == pytest.approx(eager.loss, rel=1e-3)
+
+
+def test_modules_with_hooks_are_not_compiled(tmp_path: Path) -> None:
+    parts = replace(resolve(config(compile=True)), module=Hooked)
+    with pytest.raises(ConfigError, match=r"compile: compiles no module .* \(on_train_start\)"):
+        fit(parts, parts.build(), parts.source.load(0), tmp_path)

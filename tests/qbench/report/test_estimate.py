@@ -66,3 +66,15 @@ def test_ls(kind: str) -> None:
 
 def test_ls_of_something_else() -> None:
     assert run.invoke(app, ["ls", "schema"]).exit_code == 2
+
+
+def test_options_of_the_scheme() -> None:
+    arguments = ("--model", "mnist-mlp", "--scheme", "binarynet", "-o", "hidden=32", "--json")
+    plain = json.loads(estimated(*arguments))
+    pixels = json.loads(estimated(*arguments, "--scheme-option", "network_input=pixel8"))
+    first, bits = plain["cost"]["layers"][0], pixels["cost"]["layers"][0]
+    assert (first["op"], bits["op"]) == ("binary-weight", "bitplane")
+    assert (first["input_bytes"], bits["input_bytes"]) == (4 * 784, 784)
+    done = run.invoke(app, ["estimate", "--model", "mnist-mlp", "--scheme", "fp32", "--scheme-option", "normm=none"])
+    assert done.exit_code == 2
+    assert "did you mean 'norm'" in done.stderr
