@@ -10,7 +10,7 @@ READY := $(VENV)/.installed
 
 help:
 	@echo "make sweep   set up .venv, then run sweeps/binary_vs_int8.yaml and print the comparison"
-	@echo "make test    set up .venv, then run the whole test suite"
+	@echo "make test    set up .venv, then run the whole test suite, one worker per processor"
 	@echo "make lint    set up .venv, then ruff and mypy"
 	@echo "make clean   remove .venv and caches (never runs/)"
 
@@ -25,7 +25,7 @@ $(READY): pyproject.toml
 sweep: $(READY)
 	$(BIN)/qbench sweep sweeps/binary_vs_int8.yaml
 
-# One worker per processor, each with its own copy of torch; a worker that has run out of tests takes some of another's.
+# At most 8 workers, each with a copy of torch; one that has run out of tests takes some of another's.
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
 

@@ -93,7 +93,6 @@ def test_compile_with_prepacked_weights() -> None:
     assert torch.equal(torch.compile(layer, fullgraph=True, backend="aot_eager")(x), layer(x))
 
 
-@pytest.mark.slow
 def test_compile_with_inductor() -> None:
     x, w2 = torch.randn(3, K), cuda_ext.pack_signs(torch.randn(4, 5))
     compiled = torch.compile(network, fullgraph=True)

@@ -243,7 +243,7 @@ def test_2048_bins_take_under_30_ms_on_one_core():
     counts = torch.from_numpy(np.histogram(sample("normal", 100_000), bins=2048)[0])
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.thread_time()
         kl_threshold(counts, 1.0)
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     assert min(times) < 0.03  # about 4 ms on an idle core

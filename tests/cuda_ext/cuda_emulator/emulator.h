@@ -3,7 +3,7 @@
 // Every thread of a block is a fiber. A fiber runs until it waits at a barrier or a warp's exchange; then the next one
 // runs, in an order that the test chooses, so that a missing barrier shows as a wrong result. Asynchronous copies land
 // at the last moment that the instructions allow, and what is under way holds poison until then. The tensor-core
-// instructions are computed bit by bit from the formulas of the PTX ISA, independently of the kernels' own maps.
+// instructions are computed from the formulas of the PTX ISA, independently of the kernels' own maps.
 // Addresses are checked for alignment here and, under the address sanitizer, for everything else.
 #pragma once
 
@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <bitset>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -100,7 +99,7 @@ struct Warp {
   uint32_t values[32];
   const void* rows[32];
   uint32_t a[32][4], b[32][2];
-  std::bitset<256> left[16], right[8];  // rows of A, columns of B
+  uint32_t left[16][8], right[8][8];  // rows of A and columns of B, 256 bits each
   uint64_t assembled = 0;  // the meeting after which left and right were put together
 };
 
@@ -326,7 +325,8 @@ inline void load_matrices(uint32_t (&out)[4], const void* row) {
   std::copy(four.value, four.value + 4, out);
 }
 
-// mma.m16n8k256, .b1, .and.popc: the ISA's formulas, bit by bit. A fragment's bits count 0 to 127 over its 4 registers.
+// mma.m16n8k256, .b1, .and.popc: the ISA's formulas. A fragment's bits i count 0 to 127 over its 4 registers; those of
+// one register are neighbours in a row of A or a column of B, + (i & 0x1f).
 inline void multiply_bits(int32_t (&sum)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
   struct Four {
     int32_t value[4];
@@ -339,21 +339,22 @@ inline void multiply_bits(int32_t (&sum)[4], const uint32_t (&a)[4], uint32_t b0
       [](auto& w, int lane) {
         for (int l = 0; l < 32 && w.assembled != w.meeting.generation; ++l) {
           const int group = l >> 2, member = l % 4;
-          for (int i = 0; i < 128; ++i) {
+          for (int i = 0; i < 128; i += 32) {
             const int row = (i < 32 || (i >= 64 && i < 96)) ? group : group + 8;
-            const int column = i < 64 ? member * 32 + (i & 0x1f) : member * 32 + (i & 0x1f) + 128;
-            w.left[row][column] = w.a[l][i / 32] >> (i % 32) & 1;
+            const int column = i < 64 ? member * 32 : member * 32 + 128;
+            w.left[row][column / 32] = w.a[l][i / 32];
           }
-          for (int i = 0; i < 64; ++i) {
-            const int row = i < 32 ? member * 32 + (i & 0x1f) : member * 32 + (i & 0x1f) + 128;
-            w.right[group][row] = w.b[l][i / 32] >> (i % 32) & 1;
+          for (int i = 0; i < 64; i += 32) {
+            const int row = i < 32 ? member * 32 : member * 32 + 128;
+            w.right[group][row / 32] = w.b[l][i / 32];
           }
         }
         w.assembled = w.meeting.generation;
         Four out;
         for (int i = 0; i < 4; ++i) {
           const int row = i < 2 ? lane >> 2 : (lane >> 2) + 8, column = (lane % 4) * 2 + (i & 1);
-          out.value[i] = static_cast<int32_t>((w.left[row] & w.right[column]).count());
+          out.value[i] = 0;
+          for (int word = 0; word < 8; ++word) out.value[i] += std::popcount(w.left[row][word] & w.right[column][word]);
         }
         return out;
       });
