@@ -166,7 +166,7 @@ class TrainingMemory:
     Attributes:
         parameters: trainable parameters, latent weights included.
         gradients: one per parameter.
-        optimizer: two moments per parameter (Adam).
+        optimizer: its moments: two per parameter of Adam and AdaMax, none of SGD.
         activations: each layer's input and output, kept for the backward pass, for one example of a batch; a lower
             bound.
     """

@@ -187,6 +187,7 @@ def estimate_network(
     activation_level: str | None = None,
     table: EnergyTable = HOROWITZ_45NM,
     float_network: nn.Module | None = None,
+    optimizer_moments: int = 2,
 ) -> Estimate:
     """Costs of a quantized network and of the same network in float32.
 
@@ -195,6 +196,9 @@ def estimate_network(
 
     The memory levels are the smallest that hold the *float32* network's weights and its peak activations, and serve
     both: a smaller format is not also given a cheaper memory. Name a level to price at that one.
+
+    Args:
+        optimizer_moments: numbers that the training's optimizer keeps for each parameter.
 
     Raises:
         ConfigError: an unknown memory level.
@@ -205,8 +209,8 @@ def estimate_network(
     cost = network_cost(network, input_shape)
     reference_network = copy.deepcopy(network) if float_network is None else float_network
     reference = network_cost(apply_scheme(reference_network, scheme("fp32")), input_shape)
-    if float_network is not None:
-        cost = replace(cost, training=reference.training)
+    training = cost.training if float_network is None else reference.training
+    cost = replace(cost, training=replace(training, optimizer=optimizer_moments * training.parameters))
     weight_level = weight_level or table.smallest_level(reference.stored_bytes)
     activation_level = activation_level or table.smallest_level(reference.peak_activation_bytes)
     return Estimate(
@@ -246,4 +250,5 @@ def estimate(
         weight_level=weight_level,
         activation_level=activation_level,
         float_network=float_network,
+        optimizer_moments=chosen.optimizer_moments,
     )

@@ -87,9 +87,12 @@ def evaluate(parts: Parts, module: QuantModule, splits: Splits, trained: Trained
         "training/loss": trained.loss,
         "training/learning_rate_start": module.learning_rate,
         "training/learning_rate_end": module.rate_after(parts.epochs),
-        **estimate_network(network, parts.model.input_shape, float_network=float_network).figures(
-            parts.config.batch_size
-        ),
+        **estimate_network(
+            network,
+            parts.model.input_shape,
+            float_network=float_network,
+            optimizer_moments=parts.scheme.optimizer_moments,
+        ).figures(parts.config.batch_size),
     }
     identity = {
         "trial_id": trial_id(parts.config),

@@ -138,6 +138,11 @@ class Scheme(BaseModel):
         """The quantizers it names."""
         return [spec for spec in (self.weights, self.activations, self.network_input) if spec is not None]
 
+    @property
+    def optimizer_moments(self) -> int:
+        """Numbers that the optimizer keeps for each parameter."""
+        return 0 if self.optimizer == "sgd" else 2
+
     def weight_spec(self, position: int, count: int) -> QuantizerSpec | None:
         """The weights' quantizer of layer `position` of `count`."""
         return None if self._is_float(position, count) else self.weights

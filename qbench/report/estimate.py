@@ -129,7 +129,7 @@ def _training(found: Estimate, batch_size: int) -> list[str]:
             (f"training, batches of {batch_size}", f"{_size(training.total(batch_size))} in float32"),
             ("  latent weights and other parameters", _size(training.parameters)),
             ("  gradients", _size(training.gradients)),
-            ("  optimizer (Adam, two moments)", _size(training.optimizer)),
+            ("  optimizer's moments", _size(training.optimizer)),
             (f"  activations kept, {_size(training.activations)} an image", _size(batch_size * training.activations)),
         ],
         left=2,

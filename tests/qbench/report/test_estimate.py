@@ -75,6 +75,9 @@ def test_options_of_the_scheme() -> None:
     first, bits = plain["cost"]["layers"][0], pixels["cost"]["layers"][0]
     assert (first["op"], bits["op"]) == ("binary-weight", "bitplane")
     assert (first["input_bytes"], bits["input_bytes"]) == (4 * 784, 784)
+    sgd = json.loads(estimated(*arguments, "--scheme-option", "optimizer=sgd"))
+    assert sgd["figures"]["cost/optimizer_bytes"] == 0
+    assert plain["figures"]["cost/optimizer_bytes"] == 2 * plain["cost"]["training"]["parameters"] > 0
     done = run.invoke(app, ["estimate", "--model", "mnist-mlp", "--scheme", "fp32", "--scheme-option", "normm=none"])
     assert done.exit_code == 2
     assert "did you mean 'norm'" in done.stderr
