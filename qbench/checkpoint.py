@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,21 @@ class Progress:
     """How far a training is.
 
     Attributes:
-        epoch: epochs done.
+        history: mean training loss and validation accuracy of each epoch done.
         seconds: spent on them.
         best_accuracy, best_epoch, best_state: of the best validation so far; -1, 0 and empty before the first.
-        loss: mean training loss of the last epoch done.
     """
 
-    epoch: int = 0
+    history: list[tuple[float, float]] = field(default_factory=list)
     seconds: float = 0.0
     best_accuracy: float = -1.0
     best_epoch: int = 0
     best_state: dict[str, Tensor] | None = None
-    loss: float | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.history)
 
     def validated(self, accuracy: float, epoch: int, model: nn.Module) -> None:
         """After the validation of epoch `epoch`, counted from 1: its state is kept if it is the best, not as good."""
@@ -41,10 +45,10 @@ class Progress:
             self.best_accuracy, self.best_epoch = accuracy, epoch
             self.best_state = {key: tensor.clone() for key, tensor in flat_state(model.state_dict()).items()}
 
-    def trained(self) -> Trained:
-        """The result of a training that is done."""
+    def trained(self, loss: float | None) -> Trained:
+        """The result of a training that is done; `loss` is the last epoch's."""
         assert self.best_state is not None
-        return Trained(self.best_state, self.best_epoch, self.loss, self.seconds)
+        return Trained(self.best_state, self.best_epoch, loss, self.seconds)
 
 
 def save_checkpoint(
@@ -52,6 +56,7 @@ def save_checkpoint(
 ) -> None:
     """Write the whole state, random generators included; a reader sees the old file or the new one."""
     state = {
+        "torch": str(torch.__version__),
         "progress": vars(progress),
         "module": module.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -60,31 +65,39 @@ def save_checkpoint(
         "cuda_generator": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }
     temporary = path.with_name(f".{path.name}.tmp")
-    torch.save(state, temporary)
+    with open(temporary, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())  # the name must not survive a power cut that the contents do not
     temporary.replace(path)
 
 
-def load_checkpoint(path: Path, module: nn.Module, optimizer: Optimizer, scheduler: LRScheduler) -> Progress:
+def load_checkpoint(path: Path, module: nn.Module, optimizer: Optimizer, scheduler: LRScheduler) -> Progress | None:
     """Put the state that `save_checkpoint` wrote into place. Nothing but tensors and plain values is unpickled.
+
+    None, and nothing put into place, for a checkpoint of another version of torch, which may round otherwise.
 
     Raises:
         UserError: a file that is damaged, or that belongs to another network.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        network = state["module"]
+        if state["torch"] != str(torch.__version__):
+            return None
+        progress = Progress(**state["progress"])
+        network, moments, decay = state["module"], state["optimizer"], state["scheduler"]
+        generator, cuda_generator = state["generator"], state["cuda_generator"]
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"{path}: is no checkpoint or is damaged ({type(error).__name__}); delete it to start over"
-        ) from None
+        reason = type(error).__name__
+        raise UserError(f"{path}: is no checkpoint or is damaged ({reason}); delete it to start over") from None
     try:
         module.load_state_dict(network)
-    except RuntimeError as error:
+        optimizer.load_state_dict(moments)
+        scheduler.load_state_dict(decay)
+    except (RuntimeError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{path}: is of another network ({reason}); delete it to start over") from None
-    optimizer.load_state_dict(state["optimizer"])
-    scheduler.load_state_dict(state["scheduler"])
-    torch.set_rng_state(state["generator"])
-    if state["cuda_generator"] is not None and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda_generator"])
-    return Progress(**state["progress"])
+    torch.set_rng_state(generator)
+    if cuda_generator is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(cuda_generator)
+    return progress

@@ -18,8 +18,7 @@ from torch import Tensor
 from qbench.checkpoint import Progress, load_checkpoint, save_checkpoint
 from qbench.data import Batches, Examples, Splits, TensorDataModule
 from qbench.data.datamodule import EVALUATION_BATCH
-from qbench.errors import ConfigError
-from qbench.module import QuantModule
+from qbench.module import QuantModule, own_hooks
 from qbench.parts import Parts
 from qbench.trained import Trained
 
@@ -40,10 +39,10 @@ def fit(
 ) -> Trained:
     """Train `module` for the trial's epochs; the state of the best validation epoch.
 
-    A module whose class overrides nothing of LightningModule's is trained by a loop of its own, which does a step's
-    arithmetic and nothing else and which continues from `folder`'s checkpoint, bit for bit. Any other is trained by a
-    `pl.Trainer`, so that its hooks are called as Lightning documents them; an interrupted one starts over. Both give
-    the same weights, bit for bit.
+    A module without `own_hooks` is trained by a loop of its own, which does a step's arithmetic and nothing else and
+    which continues from `folder`'s checkpoint, bit for bit. Any other is trained by a `pl.Trainer`, so that its hooks
+    are called as Lightning documents them; an interrupted one starts over. QuantModule's own training gives the same
+    weights either way, bit for bit.
 
     Args:
         folder: where the checkpoint lies while the training runs.
@@ -57,13 +56,6 @@ def fit(
     if own_hooks(type(module)) or not module.automatic_optimization:
         return _fit_by_trainer(parts, module, splits, logger, on_epoch)
     return _fit_directly(parts, module, splits, folder / CHECKPOINT, logger, on_epoch)
-
-
-def own_hooks(kind: type[QuantModule]) -> list[str]:
-    """What a subclass of QuantModule overrides of LightningModule's public methods."""
-    public = {name for name in dir(pl.LightningModule) if not name.startswith("_")}
-    bases = kind.__mro__[: kind.__mro__.index(QuantModule)]
-    return sorted({name for base in bases for name in vars(base)} & public)
 
 
 def _fit_directly(
@@ -83,20 +75,21 @@ def _fit_directly(
     scheduler = module.make_scheduler(optimizer, epochs)
     progress = Progress()
     if checkpoint.exists():
-        progress = load_checkpoint(checkpoint, module, optimizer, scheduler)
+        progress = load_checkpoint(checkpoint, module, optimizer, scheduler) or progress
+    for epoch, (loss, accuracy) in enumerate(progress.history):  # the killed attempt's went with its logger
+        _log(logger, epoch, loss, accuracy, len(batches))
     loss_of = torch.compile(module.loss) if config.compile else module.loss
     start = time.perf_counter() - progress.seconds
     saved = time.perf_counter()
     with _deterministic(device):
         for epoch in range(progress.epoch, epochs):
-            progress.loss = loss = _train_epoch(module, loss_of, batches, optimizer, epoch, epochs)
+            loss = _train_epoch(module, loss_of, batches, optimizer, epoch, epochs)
             scheduler.step()
             accuracy = _accuracy(module, validation)
             progress.validated(accuracy, epoch + 1, module.model)
-            progress.epoch, progress.seconds = epoch + 1, time.perf_counter() - start
-            if logger is not None:
-                metrics = {"train/loss": loss, "val/accuracy": accuracy, "epoch": float(epoch)}
-                logger.log_metrics(metrics, step=progress.epoch * len(batches) - 1)
+            progress.history.append((loss, accuracy))
+            progress.seconds = time.perf_counter() - start
+            _log(logger, epoch, loss, accuracy, len(batches))
             if on_epoch is not None:
                 on_epoch(progress.epoch, epochs)
             if progress.epoch < epochs and time.perf_counter() - saved >= CHECKPOINT_SECONDS:
@@ -104,7 +97,13 @@ def _fit_directly(
                 saved = time.perf_counter()
     if logger is not None:
         logger.finalize("success")
-    return progress.trained()
+    return progress.trained(progress.history[-1][0])
+
+
+def _log(logger: Logger | None, epoch: int, loss: float, accuracy: float, steps: int) -> None:
+    if logger is not None:
+        metrics = {"train/loss": loss, "val/accuracy": accuracy, "epoch": float(epoch)}
+        logger.log_metrics(metrics, step=(epoch + 1) * steps - 1)
 
 
 def _train_epoch(
@@ -115,7 +114,7 @@ def _train_epoch(
     epoch: int,
     epochs: int,
 ) -> float:
-    """The epoch's mean loss. Nothing in it waits for the device: losses are read once, at the end."""
+    """The epoch's mean loss. The loop itself waits for no device: losses are read once, at the end."""
     module.train()
     module.start_epoch(epoch, epochs)
     batches.set_epoch(epoch)
@@ -143,33 +142,33 @@ def _accuracy(module: QuantModule, examples: Examples) -> float:
 
 @contextmanager
 def _deterministic(device: torch.device) -> Iterator[None]:
-    """The CPU's kernels always give the same bits; some CUDA ones must be asked."""
+    """The CPU's kernels always give the same bits, of float32; CUDA's must be asked for both."""
     if device.type != "cuda":
         yield
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled()
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # TF32 rounds to 11 bits
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
 
 
 def _fit_by_trainer(
     parts: Parts, module: QuantModule, splits: Splits, logger: Logger | None, on_epoch: OnEpoch | None
 ) -> Trained:
     config = parts.config
-    if config.compile:
-        hooks = ", ".join(own_hooks(type(module))) or "automatic_optimization"
-        raise ConfigError(f"compiles no module with Lightning hooks of its own ({hooks})", "compile")
     device = torch.device(config.device)
     data = TensorDataModule(
         Splits(splits.train.to(device), splits.validation.to(device), splits.test), config.batch_size, config.seed
     )
     best = _Epochs(on_epoch)
     start = time.perf_counter()
-    with _quiet_lightning():
+    with _quiet_lightning(), _deterministic(device):
         trainer = pl.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
             devices=1,
@@ -180,16 +179,14 @@ def _fit_by_trainer(
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            deterministic=device.type == "cuda",
             log_every_n_steps=1_000_000,
         )
         trainer.fit(module, data)
     if trainer.interrupted:
         raise KeyboardInterrupt
     loss = trainer.callback_metrics.get("train/loss")
-    best.progress.loss = None if loss is None else float(loss)
     best.progress.seconds = time.perf_counter() - start
-    return best.progress.trained()
+    return best.progress.trained(None if loss is None else float(loss))
 
 
 class _Epochs(pl.Callback):

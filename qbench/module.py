@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import getattr_static
 from math import isfinite
 from typing import Any
 
@@ -270,3 +271,16 @@ class QuantModule(pl.LightningModule):
 
 def _diverged(place: str, epoch: int) -> TrainingError:
     return TrainingError(f"{place} became infinite or NaN in epoch {epoch + 1}; try a lower learning_rate")
+
+
+# What training calls of QuantModule besides Lightning's hooks. An override may use `self.log` or `current_epoch`, which
+# only a Trainer serves.
+_SEAMS = ("start_epoch", "loss", "clip_latents", "check_finite")
+
+
+def own_hooks(kind: type[QuantModule]) -> list[str]:
+    """What `kind` has otherwise than QuantModule of LightningModule's public members and of the steps of training."""
+    names = [name for name in dir(pl.LightningModule) if not name.startswith("_")]
+    return sorted(
+        name for name in [*names, *_SEAMS] if getattr_static(kind, name) is not getattr_static(QuantModule, name)
+    )

@@ -16,7 +16,7 @@ from qbench.data import Source, source
 from qbench.errors import ConfigError
 from qbench.layers import quant_layers
 from qbench.models import Model, model
-from qbench.module import QuantModule
+from qbench.module import QuantModule, own_hooks
 from qbench.schemes import Scheme, scheme
 from qbench.seeds import derive
 from qbench.trial import TrialConfig, code_digest, digest, source_digest
@@ -102,6 +102,8 @@ def resolve(config: TrialConfig) -> Parts:
         )
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("no CUDA device is available to torch; use 'cpu'", "device")
+    if config.compile and (hooks := own_hooks(parts.module)):
+        raise ConfigError(f"compiles no module with hooks of its own ({', '.join(hooks)})", "compile")
     return parts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,10 @@ class Trained:
         save_tensors(self.state, folder / _WEIGHTS)
         # Last, and in one step: its presence says that the weights are whole.
         temporary = folder / f".{_FACTS}.tmp"
-        temporary.write_text(json.dumps({"epoch": self.epoch, "loss": self.loss, "seconds": self.seconds}))
+        with open(temporary, "w") as file:
+            json.dump({"epoch": self.epoch, "loss": self.loss, "seconds": self.seconds}, file)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(folder / _FACTS)
 
     @classmethod

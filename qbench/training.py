@@ -57,12 +57,13 @@ def run_trial(
             if trained is None:
                 trained = fit(parts, module, splits, store, logger=logger, on_epoch=on_epoch)
                 trained.store(store)
-                (store / CHECKPOINT).unlink(missing_ok=True)
+                module.to("cpu")
+            (store / CHECKPOINT).unlink(missing_ok=True)
             load_state(module.model, trained.state)
             if parts.scheme.stage == "post-training":
                 module.quantize()
                 _calibrate(parts, module.model, splits, store)
-        module.to("cpu").eval()
+        module.eval()
         check_ready(module.model)
         write_layers(parts, module.model, splits, folder)
         return evaluate(parts, module, splits, trained)

@@ -14,7 +14,7 @@ from quantizers.quantized import Quantized
 from quantizers.registered import register
 
 _TOLERANCE = 1e-5  # the ways to compute 2q/255 - 1 in float32 differ by 1e-7; neighbouring pixels by 8e-3
-_LIMITS = {"multiplier": (1, 2), "offset": (0, 255 * 255), "divisor": (1, 2**16)}
+_LIMITS = {"multiplier": (1, 2), "offset": (0, 510), "divisor": (1, 2**16)}
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Pixels:
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
                 raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
+        if self.offset > 255 * self.multiplier:
+            raise ValueError(f"offset must be at most 255·multiplier, so that 0 is in range, got {self.offset}")
 
     @property
     def scale(self) -> float:

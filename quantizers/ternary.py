@@ -35,7 +35,9 @@ def ternary_step(x: Tensor, channel_axis: int | None = None) -> Tensor:
     axis = channel_axis
     rows = x.reshape(1, -1) if axis is None else x.movedim(axis, 0).reshape(x.shape[axis], -1)
     magnitude = rows.double().abs().sort(dim=1, descending=True).values
-    sums = magnitude.cumsum(1)
+    # Summed as integers, 2^-36 of the largest: whatever order a GPU adds in, the bits are the same.
+    unit = magnitude[:, :1].clamp(min=torch.finfo(torch.float64).tiny) * 2.0**-36
+    sums = (magnitude / unit).round().long().cumsum(1) * unit
     sizes = torch.arange(1, rows.shape[1] + 1, device=x.device)
     best = (sums.square() / sizes).argmax(1, keepdim=True)
     step = (sums.gather(1, best) / (best + 1)).to(x.dtype).reshape(-1)

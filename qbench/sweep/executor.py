@@ -249,5 +249,7 @@ def usable_cpus() -> int:
 
 
 def default_workers(trials: Sequence[Trial], cpus: Callable[[], int] = usable_cpus) -> int:
-    """As many workers as the usable CPUs hold with the trials' threads."""
+    """As many workers as the usable CPUs hold with the trials' threads; one for a GPU, which trials would share."""
+    if any(trial.config.device == "cuda" for trial in trials):
+        return 1
     return max(1, cpus() // max((trial.config.threads for trial in trials), default=1))

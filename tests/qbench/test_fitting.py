@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import CSVLogger
 
-from qbench import fitting
+import qbench.parts
+from qbench import fitting, training
 from qbench.checkpoint import Progress
 from qbench.errors import ConfigError, UserError
-from qbench.fitting import CHECKPOINT, fit, own_hooks
-from qbench.module import QuantModule
+from qbench.fitting import CHECKPOINT, fit
+from qbench.module import QuantModule, own_hooks
 from qbench.parts import resolve
+from qbench.schemes import SCHEMES
 from qbench.trained import Trained
 from qbench.training import run_trial
 from qbench.trial import TrialConfig
@@ -36,8 +41,19 @@ class OwnQuantizer(QuantModule):
     def weight_quantizer(self, layer: Any) -> Quantizer | None:
         return Sign(clip=0.5)
 
-    def clip_latents(self) -> None:
-        super().clip_latents()
+
+class OwnLoss(QuantModule):
+    def loss(self, images: Any, labels: Any) -> Any:
+        self.log("epoch_seen", float(self.current_epoch), on_step=False, on_epoch=True)
+        return super().loss(images, labels)
+
+
+class Mixin(pl.LightningModule):
+    def on_train_batch_end(self, *_: Any) -> None: ...
+
+
+class Mixed(QuantModule, Mixin):
+    """Inherits a hook from behind QuantModule."""
 
 
 def config(scheme: str = "binarynet", **fields: Any) -> TrialConfig:
@@ -69,6 +85,8 @@ def test_what_counts_as_a_hook_of_ones_own() -> None:
     assert own_hooks(QuantModule) == []
     assert own_hooks(OwnQuantizer) == []
     assert own_hooks(Hooked) == ["on_train_start"]
+    assert own_hooks(OwnLoss) == ["loss"]
+    assert own_hooks(Mixed) == ["on_train_batch_end"]
 
 
 class Killed(Exception):
@@ -83,7 +101,10 @@ def kill_at(epoch: int) -> fitting.OnEpoch:
     return on_epoch
 
 
-@pytest.mark.parametrize("scheme", ["binaryconnect-stochastic", "bnn-shift", "bitwise", "int8-qat", "int8-lsq"])
+RESUMED = ("binaryconnect-stochastic", "bnn-shift", "bitwise", "ternary-binary", "xnor-net", "int8-qat", "int8-lsq")
+
+
+@pytest.mark.parametrize("scheme", RESUMED)
 def test_a_killed_training_continues_bit_for_bit(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
     parts = resolve(config(scheme, scheme_options={"halve_every": 2} if scheme == "bnn-shift" else {}))
@@ -172,8 +193,8 @@ def test_the_first_of_the_best_epochs_is_kept(accuracies: list[float], best: int
     for epoch, accuracy in enumerate(accuracies, start=1):
         model.weight.data.fill_(float(epoch))
         progress.validated(accuracy, epoch, model)
-    assert progress.trained().epoch == best
-    assert progress.trained().state["weight"].item() == best
+    assert progress.trained(None).epoch == best
+    assert progress.trained(None).state["weight"].item() == best
 
 
 @pytest.mark.slow
@@ -187,7 +208,79 @@ def test_a_compiled_training_is_the_eager_one_but_for_rounding(tmp_path: Path) -
     assert found.loss == pytest.approx(eager.loss, rel=1e-3)
 
 
-def test_modules_with_hooks_are_not_compiled(tmp_path: Path) -> None:
-    parts = replace(resolve(config(compile=True)), module=Hooked)
+def test_modules_with_hooks_are_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qbench.parts, "_module", lambda _: Hooked)
     with pytest.raises(ConfigError, match=r"compile: compiles no module .* \(on_train_start\)"):
-        fit(parts, parts.build(), parts.source.load(0), tmp_path)
+        resolve(config(compile=True))
+
+
+def test_an_overridden_loss_sees_its_epoch_and_may_log(tmp_path: Path) -> None:
+    parts = replace(resolve(config(epochs=2)), module=OwnLoss)
+    logger = CSVLogger(tmp_path)
+    fit(parts, parts.build(), parts.source.load(0), tmp_path, logger=logger)
+    logger.save()
+    with open(logger.experiment.metrics_file_path, newline="") as file:
+        seen = [float(row["epoch_seen"]) for row in csv.DictReader(file) if row.get("epoch_seen")]
+    assert seen[-1] == 1.0
+
+
+class History(CSVLogger):
+    def __init__(self) -> None:
+        self.metrics: list[tuple[int, dict[str, float]]] = []
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self.metrics.append((step or 0, metrics))
+
+    def finalize(self, status: str) -> None: ...
+
+
+def test_a_resumed_training_has_its_whole_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    parts = resolve(config())
+    splits = parts.source.load(0)
+    whole, resumed = History(), History()
+    fit(parts, parts.build(), splits, tmp_path, logger=whole)
+    (tmp_path / CHECKPOINT).unlink()
+    with pytest.raises(Killed):
+        fit(parts, parts.build(), splits, tmp_path, on_epoch=kill_at(3))
+    fit(parts, parts.build(), splits, tmp_path, logger=resumed)
+    assert resumed.metrics == whole.metrics
+    assert len(whole.metrics) == parts.epochs
+
+
+def test_another_torch_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    parts = resolve(config())
+    splits = parts.source.load(0)
+    with pytest.raises(Killed):
+        fit(parts, parts.build(), splits, tmp_path, on_epoch=kill_at(3))
+    monkeypatch.setattr(torch, "__version__", "2.99")
+    seen: list[int] = []
+    fit(parts, parts.build(), splits, tmp_path, on_epoch=lambda done, _: seen.append(done))
+    assert seen == [1, 2, 3, 4, 5]
+
+
+def test_after_training_the_module_is_on_the_cpu_for_calibration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a training on a GPU: what moves the module there is only played here."""
+    fit_here, moved = training.fit, []
+
+    def fit_elsewhere(parts: Any, module: QuantModule, *args: Any, **options: Any) -> Trained:
+        trained = fit_here(parts, module, *args, **options)
+        module.to("meta")
+        monkeypatch.setattr(module, "to", lambda device: moved.append(device) or module.to_empty(device=device))
+        return trained
+
+    monkeypatch.setattr(training, "fit", fit_elsewhere)
+    row = run_trial(config("int8-minmax"), tmp_path).row
+    assert moved == ["cpu"]
+    assert row["test/accuracy"] > 0.3
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("scheme", SCHEMES.names())
+def test_every_scheme_trains_on_a_gpu(scheme: str, tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs an NVIDIA GPU")
+    assert run_trial(config(scheme, epochs=1, device="cuda"), tmp_path).row["test/accuracy"] >= 0

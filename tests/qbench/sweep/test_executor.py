@@ -172,3 +172,5 @@ def test_threads_share_the_cpus():
     assert default_workers(threaded(1), lambda: 8) == 8
     assert default_workers(threaded(3), lambda: 8) == 2
     assert default_workers(threaded(16), lambda: 8) == 1
+    gpu = Trial("t", "k", TrialConfig(scheme="fp32", device="cuda"), "t")
+    assert default_workers([*threaded(1), gpu], lambda: 8) == 1  # they would share its memory and its time
