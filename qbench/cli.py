@@ -561,6 +561,10 @@ def claims(
             "--sweep", metavar="FILE", help="With --record: the sweep's file.", show_default="sweeps/<folder>.yaml"
         ),
     ] = None,
+    note: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="With --record: a line that is shown with its figures.", show_default="none"),
+    ] = "",
     store: Annotated[bool, typer.Option("--store", help="With --run: keep the measurements as well.")] = False,
     results: Annotated[
         Path | None,
@@ -579,9 +583,11 @@ def claims(
       qbench claims
       qbench claims --run --only memory-file --only stochastic-slow
       qbench claims --record runs/paper_mnist_short
+      qbench claims --record runs/paper_cifar10 --note "98 images decoded from JPEG"
       qbench claims --run --store
 
-    What the verdicts mean: docs/claims.md. Record a sweep on the machine that ran it, whose processor is noted.
+    What the verdicts mean: docs/claims.md. Record a sweep on the machine that ran it, whose processor
+    and versions are noted, before the sources change.
     """
     with exit_codes():
         from qbench.claims.record import record as read_run
@@ -602,9 +608,11 @@ def claims(
             raise UserError("--store keeps what --run measures: give both")
         if sweep_file is not None and not record:
             raise UserError("--sweep names the file of a sweep that is recorded: give --record as well")
+        if note and not record:
+            raise UserError("--note is kept with a sweep that is recorded: give --record as well")
         wanted = chosen(only or [])
         for folder in record or []:
-            written = write_sweep(read_run(folder, sweep_file), results_folder(results))
+            written = write_sweep(read_run(folder, sweep_file, note), results_folder(results))
             print(f"recorded: {written}", file=sys.stderr)
         stored = load_results(results or default_folder())
         measured = {}

@@ -17,7 +17,7 @@ class Computed:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ByMeasurement:
     """Evidence by measurement: the name of one in `qbench.claims.measure.MEASUREMENTS`."""
 
     name: str
@@ -32,7 +32,7 @@ class Selected:
 
 
 @dataclass(frozen=True)
-class Trained:
+class ByTraining:
     """Evidence by training: `select` looks in the stored sweeps; None where they hold nothing for the claim."""
 
     select: Callable[[Sequence[StoredSweep]], Selected | None]
@@ -68,6 +68,6 @@ class Claim:
     statement: str
     source: str
     paper: str
-    evidence: Computed | Measured | Trained | Cited
+    evidence: Computed | ByMeasurement | ByTraining | Cited
     judge: Judge
     show: Callable[[Values], str]

@@ -8,21 +8,23 @@ from typing import Any, Literal
 
 Values = Mapping[str, Any]
 Verdict = Literal[
-    "confirmed", "not confirmed", "differs", "short run", "other settings", "other machine", "misread", "cited only",
-    "not run",
+    "confirmed", "not confirmed", "differs", "short run", "other settings", "incomplete", "other machine", "misread",
+    "cited only", "not run",
 ]  # fmt: skip
 VERDICTS: dict[Verdict, str] = {
     "confirmed": "the figure here meets the claim's rule",
     "not confirmed": "the figure here, obtained as the claim asks, does not meet the rule",
     "differs": "the figure here lies outside the stated tolerance, to either side",
     "short run": "trained for fewer epochs than the paper: shown, never judged",
-    "other settings": "trained with settings that are not the paper's, or where those are not published: not judged",
+    "other settings": "obtained otherwise than the claim asks, or its settings are not published: shown, not judged",
+    "incomplete": "a planned seed failed or has not run, or there is only one: shown, not judged",
     "other machine": "a figure of a GPU, measured on a CPU: shown, not judged",
     "misread": "the statement says something else than its source",
     "cited only": "a figure of others, quoted: this project does not train or measure it",
     "not run": "nothing here yet",
 }
 SIGNIFICANCE = 0.05
+LEAST_SEEDS = 2  # one has no spread: it neither confirms nor refutes a mean
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,21 @@ def holds(rule: str, key: str = "value") -> Judge:
 
 
 def trained(inner: Judge) -> Judge:
-    """Applies `inner` only to trainings at the paper's settings; others are `short run` or `other settings`."""
+    """Applies `inner` only to trainings at the paper's settings, of two seeds or more, all that were planned.
+
+    Others are `short run`, `other settings` or `incomplete`, in this order.
+    """
 
     def decide(values: Values) -> Verdict:
-        if values["settings"] == "short":
+        if values["standing"] == "short":
             return "short run"
-        if values["settings"] == "other":
+        if values["standing"] == "other":
             return "other settings"
+        if not values["complete"] or values["seeds"] < LEAST_SEEDS:
+            return "incomplete"
         return inner.decide(values)
 
-    return Judge(inner.rule, decide)
+    return Judge(f"{inner.rule}; two seeds or more, none planned that failed or is missing", decide)
 
 
 def on_gpu(inner: Judge) -> Judge:
@@ -104,7 +111,7 @@ def on_gpu(inner: Judge) -> Judge:
 def beats() -> Judge:
     """Confirmed where the first has the lower error by both paired tests (see `qbench.claims.paired`).
 
-    Over seeds: t-test, p < 0.05; one seed has none. Over images: the first is better in at least one seed by McNemar's
+    Over seeds: t-test, p < 0.05. Over images: the first is better in at least one seed by McNemar's
     exact test with p·seeds < 0.05 (Bonferroni), and the second in none.
     """
 

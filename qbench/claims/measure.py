@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -106,22 +107,47 @@ def mlp_10000() -> Values:
     return {**found, "agreement": made.agreement, "device": device, **_execution(device)}
 
 
+RATES_WITHOUT_NORM = (1e-2, 1e-3, 1e-4)
+
+
 def without_batch_norm() -> Values:
-    """Mean training loss of the last of ten epochs, and test error: a BinaryNet MLP on digits with and without norm."""
-    found: Values = {}
+    """A BinaryNet MLP on digits with and without norm, ten epochs, seeds 0 and 1.
+
+    With norm at the scheme's rate; without it at that of `RATES_WITHOUT_NORM` whose mean validation accuracy is the
+    highest, the higher rate of equals, each ending at a hundredth as the scheme's does. `value`: the least over the
+    seeds of the last epoch's mean training loss without norm over that with it. Losses and test errors (percent) are
+    means over the seeds.
+    """
+    seeds = (0, 1)
     with tempfile.TemporaryDirectory() as folder:
-        for norm in ("batch", "none"):
-            config = TrialConfig(
-                scheme="binarynet",
-                scheme_options={"norm": norm},
-                model="digits-mlp",
-                model_options={"hidden": 512},
-                epochs=10,
-            )
-            row = run_trial(config, Path(folder)).row
-            found[f"{norm}_loss"] = row["training/loss"]
-            found[f"{norm}_error"] = 100 * (1 - row["test/accuracy"])
-    return {"value": found["none_loss"] / found["batch_loss"], **found}
+
+        def train(norm: str, rate: float | None = None) -> list[Values]:
+            return [
+                run_trial(
+                    TrialConfig(
+                        scheme="binarynet",
+                        scheme_options={"norm": norm},
+                        seed=seed,
+                        model="digits-mlp",
+                        model_options={"hidden": 512},
+                        epochs=10,
+                        learning_rate=rate,
+                        learning_rate_end=None if rate is None else rate / 100,
+                    ),
+                    Path(folder),
+                ).row
+                for seed in seeds
+            ]
+
+        batch = train("batch")
+        tried = {rate: train("none", rate) for rate in RATES_WITHOUT_NORM}
+    best = max(tried, key=lambda rate: fmean(row["val/accuracy"] for row in tried[rate]))
+    found: Values = {}
+    for norm, rows in (("batch", batch), ("none", tried[best])):
+        found[f"{norm}_loss"] = fmean(row["training/loss"] for row in rows)
+        found[f"{norm}_error"] = fmean(100 * (1 - row["test/accuracy"]) for row in rows)
+    ratios = [a["training/loss"] / b["training/loss"] for a, b in zip(tried[best], batch, strict=True)]
+    return {"value": min(ratios), **found, "none_rate": best, "seeds": len(seeds)}
 
 
 def stochastic_sign() -> Values:
@@ -162,7 +188,7 @@ MEASUREMENTS: dict[str, Callable[[], Values]] = {
     "product-rate": product_rate,
     "matmul-8192": matmul_8192,
     "mlp-10000": mlp_10000,
-    "without-batch-norm": without_batch_norm,
+    "without-batch-norm-at-its-best-rate": without_batch_norm,
     "stochastic-sign": stochastic_sign,
     "shift-batch-norm": shift_batch_norm,
 }

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import qbench
-from qbench.claims.stored import Origin, StoredSweep, StoredTrial, pack_correct
+from qbench.claims.stored import Origin, StoredSweep, StoredTrial, UnfinishedTrial, pack_correct
 from qbench.deploy.run import Run
 from qbench.errors import UserError
+from qbench.parts import trial_id
 from qbench.report.doctor import examine
 from qbench.sweep.config import load_sweep
+from qbench.sweep.plan import make_importable
 from qbench.sweep.search import search_of
 from qbench.sweep.store import RESULTS_JSON, Store
 from qbench.trial import TrialConfig, digest
@@ -24,41 +26,50 @@ _FIGURES = ("test/", "val/", "training/", "filters/", "kernel/", "time/", "cost/
 _IDENTITY = ("trial_id", "training_key", "shared")
 
 
-def record(folder: Path, file: Path | None = None) -> StoredSweep:
-    """The finished trials of a sweep's folder; failed ones are left out.
+def record(folder: Path, file: Path | None = None, note: str = "") -> StoredSweep:
+    """The finished trials of a sweep's folder, and which others its file plans: failed, or not run.
 
     Args:
         folder: of `qbench sweep`.
         file: the sweep's; None looks for `sweeps/<name of the folder>.yaml` here, then beside the package.
+        note: one line that is shown with the figures.
 
-    The date is that of the trial that ended last; the machine is this one: record where the sweep ran.
+    The date is that of the trial that ended last. Machine and versions are those of the recording: record where the
+    sweep ran. Whether the sources have changed since is seen from the trials' identities.
 
     Raises:
         UserError: no such folder or file, no finished trial, a trial that the file does not plan, or one that was
-            trained on a GPU where this machine has none.
+            trained on a GPU where this machine has none; a note of several lines.
     """
+    if len(note.splitlines()) > 1:
+        raise UserError("a note is one line")
     sweep_file = _sweep_file(folder, file)
-    config = load_sweep(sweep_file)
-    planned = [TrialConfig.from_mapping(point) for point in search_of(config).points(config.run_cap)]
-    known = {_identity(trial) for trial in planned}
+    sweep = load_sweep(sweep_file)
+    planned = [TrialConfig.from_mapping(point) for point in search_of(sweep).points(sweep.run_cap)]
+    missing = {_identity(trial): trial for trial in planned}
+    known, failed = set(missing), set()
     store = Store(folder)
     trials, last = [], 0.0
+    configs: dict[str, TrialConfig] = {}
     for row in _rows(folder):
         if row["status"] != "done":
+            failed.add(_identity(Run(folder, row, []).config))
             continue
         kept = store.get(row["trial_id"])
         if kept is None:
             raise UserError(f"{folder}: {RESULTS_JSON} names trial {row['trial_id']}, whose record is missing")
-        configuration = {key: value for key, value in kept.row.items() if _is_configuration(key)}
-        if _identity(Run(folder, kept.row, kept.predictions).config) not in known:
+        config = Run(folder, kept.row, kept.predictions).config
+        if _identity(config) not in known:
             raise UserError(
                 f"{folder}: trial {kept.trial_id} ({row.get('scheme')}, seed {row.get('seed')}) is not one of "
                 f"{sweep_file}; name the sweep's file with --sweep"
             )
+        missing.pop(_identity(config), None)
+        configs[kept.trial_id] = config
         last = max(last, (store.trials / f"{kept.trial_id}.json").stat().st_mtime)
         figures = {key: value for key, value in kept.row.items() if key.startswith(_FIGURES) or key in _IDENTITY}
         right = pack_correct(kept.predictions, kept.labels)
-        trials.append(StoredTrial(configuration | figures, len(kept.labels), right, digest(kept.labels)))
+        trials.append(StoredTrial(config.flat() | figures, len(kept.labels), right, digest(kept.labels)))
     if not trials:
         raise UserError(f"{folder}: holds no finished trial")
     devices = {trial.row.get("device") for trial in trials}
@@ -67,7 +78,13 @@ def record(folder: Path, file: Path | None = None) -> StoredSweep:
         raise UserError(f"{folder}: was trained on a GPU, which this machine has not; record it where it ran")
     command = f"qbench sweep {_shown(sweep_file)}" + (" (device: cuda)" if "cuda" in devices else "")
     origin = origin_now(command, datetime.fromtimestamp(last, UTC).date().isoformat(), machine)
-    return StoredSweep(config.name, origin, len(planned), tuple(trials))
+    make_importable(sweep.folder)  # its plug-ins, as when it ran
+    same_code = all(trial_id(config) == id for id, config in configs.items())
+    unfinished = [
+        UnfinishedTrial(trial.flat(), "failed" if identity in failed else "not run")
+        for identity, trial in missing.items()
+    ]
+    return StoredSweep(sweep.name, origin, tuple(trials), tuple(unfinished), same_code, note)
 
 
 def origin_now(command: str, day: str | None = None, machine: str | None = None) -> Origin:
@@ -110,10 +127,6 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
     except (ValueError, TypeError, KeyError):
         raise UserError(f"{path}: is no sweep's results") from None
     return list(rows)
-
-
-def _is_configuration(key: str) -> bool:
-    return key.partition(".")[0] in TrialConfig.model_fields
 
 
 def _identity(config: TrialConfig) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from qbench.claims.claim import Claim, Computed, Selected, Trained, plain
+from qbench.claims.claim import ByTraining, Claim, Computed, Selected, plain
 from qbench.claims.judge import Values, all_of, trained, within
 from qbench.claims.selection import select_figure
 from qbench.claims.settings import BINARYNET_CIFAR10
@@ -123,7 +123,7 @@ CLAIMS = (
         "42 % of a layer's 2-D filters are unique on average, in the trained CIFAR-10 ConvNet (here per input map)",
         _SOURCE,
         "42 %",
-        Trained(_select),
+        ByTraining(_select),
         trained(within(42, 2, "confirmed within 2 points", "percent")),
         plain(
             "{unique_fraction:.1%}, inverses apart {unique_fraction_signed:.1%}; random weights {random_fraction:.1%} "
@@ -136,7 +136,7 @@ CLAIMS = (
         "repeated filters reduce XNOR-popcount operations by about 3 times",
         _SOURCE,
         "about 3×",
-        Trained(_select),
+        ByTraining(_select),
         trained(within(3, 0.5, "confirmed within 0.5", "op_reduction")),
         plain(
             "{op_reduction:.2f}×, with the additions that remain {op_reduction_with_additions:.2f}×; random weights "
@@ -149,7 +149,7 @@ CLAIMS = (
         "repeated filters reduce time complexity by about 60 %",
         _SOURCE,
         "about 60 %",
-        Trained(_select),
+        ByTraining(_select),
         trained(within(60, 5, "confirmed within 5 points, by counted operations", "saved_trained")),
         plain(
             "{saved_trained:.1f} %, with the additions that remain {saved_with_additions:.1f} %; random weights "

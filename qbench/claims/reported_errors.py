@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qbench.claims import settings
-from qbench.claims.claim import Cited, Claim, Trained, plain
+from qbench.claims.claim import ByTraining, Cited, Claim, plain
 from qbench.claims.judge import Judge, Values, always, at_most, trained, within
 from qbench.claims.selection import Setting, select_error
 
@@ -48,7 +48,7 @@ def _trained(
             f"{name}: {_NETS[data]}, test error",
             source,
             _percent(error, spread),
-            Trained(lambda sweeps, setting=setting: select_error(setting, sweeps)),  # type: ignore[misc]
+            ByTraining(lambda sweeps, setting=setting: select_error(setting, sweeps)),  # type: ignore[misc]
             _baseline(error) if baseline else _method(error),
             show_error,
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qbench.claims.claim import Cited, Claim, Computed, Measured, Trained, plain
-from qbench.claims.judge import Judge, Values, always, at_least, at_most, holds, on_gpu, within
+from qbench.claims.claim import ByMeasurement, ByTraining, Cited, Claim, Computed, plain
+from qbench.claims.judge import Judge, Values, always, at_least, at_most, holds, on_gpu, trained, within
 from qbench.claims.selection import select_figure
 from qbench.claims.settings import BINARYNET_MNIST
 from qbench.estimate import Estimate, estimate
@@ -103,7 +103,7 @@ CLAIMS = (
         "the same on this processor: binary multiply-adds from registers beside float32 ones in a matrix product",
         _SOURCE,
         "5.3×",
-        Measured("product-rate"),
+        ByMeasurement("product-rate"),
         always("other machine", "the paper's is a GPU's figure"),
         _rate,
     ),
@@ -124,7 +124,7 @@ CLAIMS = (
         "is not here: the value is beside torch's tuned product",
         _SOURCE,
         "23×",
-        Measured("matmul-8192"),
+        ByMeasurement("matmul-8192"),
         on_gpu(at_least(23, "confirmed at 23 or more, against a faster baseline")),
         _product,
     ),
@@ -134,7 +134,7 @@ CLAIMS = (
         "8192×8192×8192: the XNOR kernel is 3.4 times as fast as cuBLAS in float32 (GTX 750)",
         _SOURCE,
         "3.4×",
-        Measured("matmul-8192"),
+        ByMeasurement("matmul-8192"),
         on_gpu(at_least(3.4, "confirmed at 3.4 or more, packing of one operand included")),
         _product,
     ),
@@ -145,7 +145,7 @@ CLAIMS = (
         "that (GTX 750). Here all layers are packed, beside torch's tuned product",
         _SOURCE,
         "7×",
-        Measured("mlp-10000"),
+        ByMeasurement("mlp-10000"),
         on_gpu(at_least(7, "confirmed at 7 or more, against a faster baseline")),
         _mlp,
     ),
@@ -156,8 +156,8 @@ CLAIMS = (
         "network",
         _SOURCE,
         "no loss",
-        Trained(lambda sweeps: select_figure(BINARYNET_MNIST, ("kernel/agreement",), sweeps)),
-        _is_equal("kernel/agreement"),
+        ByTraining(lambda sweeps: select_figure(BINARYNET_MNIST, ("kernel/agreement",), sweeps)),
+        trained(_is_equal("kernel/agreement")),
         _agreement,
     ),
     Claim(
@@ -166,7 +166,7 @@ CLAIMS = (
         "the same on 10,000 random images and weights",
         _SOURCE,
         "no loss",
-        Measured("mlp-10000"),
+        ByMeasurement("mlp-10000"),
         _is_equal("agreement"),
         plain("{agreement:.2%} of predictions alike"),
     ),
@@ -176,7 +176,7 @@ CLAIMS = (
         "a critic: against a good matrix product the whole MLP gains less than 2 times",
         "a critic of BinaryNet, on its section 4",
         "< 2×",
-        Measured("mlp-10000"),
+        ByMeasurement("mlp-10000"),
         on_gpu(at_most(2, "confirmed at 2 or less")),
         _mlp,
     ),
@@ -206,7 +206,7 @@ CLAIMS = (
         "the same network as files: packed with its thresholds, and in float32 with its normalization",
         _SOURCE,
         "1/32",
-        Measured("packed-file"),
+        ByMeasurement("packed-file"),
         within(32, 0.64, "confirmed within 2 % of 32: thresholds and headers are stored as well"),
         plain("1/{value:.2f} ({packed_bytes:,} and {float_bytes:,} bytes)"),
     ),

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isclose
 from statistics import fmean, stdev
 from typing import Any, Literal
 
+from torch import nn
+
 from qbench.claims.claim import Selected
 from qbench.claims.paired import paired_test
 from qbench.claims.record import PLACE
-from qbench.claims.stored import StoredSweep, StoredTrial
+from qbench.claims.stored import StoredSweep, StoredTrial, UnfinishedTrial
 from qbench.models import model
+from qbench.schemes import scheme
+from qbench.shift_batch_norm import ShiftBatchNorm2d
 from qbench.trial import TrialConfig, digest
 
 # Options under which a scheme is still the scheme; others make another one, which no claim is about.
 _SCHEME_OPTIONS = ("norm_momentum", "epoch_factor", "halve_every")
+_MOMENTUM, _HALVING = "scheme_options.norm_momentum", "scheme_options.halve_every"  # epoch_factor: see training/epochs
 _LABELS = {
     "training/epochs": "epochs",
     "training/learning_rate_start": "start rate",
     "training/learning_rate_end": "end rate",
     "batch_size": "batch",
 }
+
+
+Standing = Literal["paper", "short", "other"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,8 @@ class Setting:
     Attributes:
         scheme, data, model: names. Trainings on another preprocessing of the data set count as `other settings`.
         epochs: of the training.
-        keys: other row keys with the values that they must have.
+        keys: other row keys with the values that they must have. Options of the model and the scheme that it does not
+            name must have their defaults.
         essential: those of `keys` without which a training does not speak to the claim at all.
         unpublished: why no training here can be the paper's; empty where its settings are known.
     """
@@ -48,7 +58,19 @@ class Setting:
     @property
     def required(self) -> dict[str, Any]:
         """Row key -> value."""
-        return {"data": self.data, "training/epochs": self.epochs, **self.keys}
+        named = {"data": self.data, "training/epochs": self.epochs, **self.keys}
+        return named | {key: value for key, value in self.defaults.items() if key not in named}
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Row key -> value of the options that may vary, where they are not given."""
+        own = scheme(self.scheme)
+        kept = ShiftBatchNorm2d(1) if own.norm == "shift" else nn.BatchNorm2d(1)
+        return {
+            **{f"model_options.{name}": value for name, value in model(self.model).options.items()},
+            _MOMENTUM: kept.momentum if own.norm_momentum is None else own.norm_momentum,
+            _HALVING: own.halve_every,
+        }
 
 
 @dataclass(frozen=True)
@@ -56,27 +78,31 @@ class Group:
     """Trainings that differ in their seed alone.
 
     Attributes:
+        unfinished: of the same, planned and without a result.
         mismatches: how they differ from the paper's setting, `30 epochs for 1000`.
-        settings: `paper`, `short` (fewer epochs, whatever else differs) or `other`.
+        standing: at the `paper`'s settings, `short` (fewer epochs, whatever else differs) or `other`.
     """
 
     sweep: StoredSweep
     trials: tuple[StoredTrial, ...]
+    unfinished: tuple[UnfinishedTrial, ...]
     mismatches: tuple[str, ...]
-    settings: Literal["paper", "short", "other"]
+    standing: Standing
 
 
 def find_group(setting: Setting, sweeps: Sequence[StoredSweep]) -> Group | None:
     """The stored trainings closest to a setting: at the paper's settings if there are any, else the longest.
 
-    Of equally long ones that with the fewest mismatches, then the most seeds, then the first: test errors have no say.
+    Of equally long ones that with the fewest mismatches, then one whose planned seeds all finished, then the one of the
+    most seeds, then the first: test errors have no say.
     None where no sweep holds the scheme on the data set and model.
     """
     groups = [group for sweep in sweeps for group in _groups(setting, sweep)]
 
-    def rank(group: Group) -> tuple[bool, int, int, int]:
+    def rank(group: Group) -> tuple[bool, int, int, bool, int]:
         epochs = group.trials[0].row["training/epochs"]
-        return group.settings == "paper", epochs, -len(group.mismatches), len(group.trials)
+        complete = not group.unfinished
+        return group.standing == "paper", epochs, -len(group.mismatches), complete, len(group.trials)
 
     return max(groups, key=rank, default=None)
 
@@ -86,7 +112,10 @@ def _groups(setting: Setting, sweep: StoredSweep) -> list[Group]:
     for trial in sweep.trials:
         if _speaks_to(setting, trial.row):
             found.setdefault(_without_seed(trial.row), []).append(trial)
-    return [_group(setting, sweep, tuple(trials)) for trials in found.values()]
+    unfinished: dict[str, list[UnfinishedTrial]] = {}
+    for other in sweep.unfinished:
+        unfinished.setdefault(_without_seed(other.row), []).append(other)
+    return [_group(setting, sweep, trials, unfinished.get(key, [])) for key, trials in found.items()]
 
 
 def _speaks_to(setting: Setting, row: Mapping[str, Any]) -> bool:
@@ -103,8 +132,10 @@ def _speaks_to(setting: Setting, row: Mapping[str, Any]) -> bool:
 
 
 def _with_defaults(setting: Setting, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A model option that is not given has the builder's default."""
-    return {f"model_options.{name}": value for name, value in model(setting.model).options.items()} | dict(row)
+    given = dict(row)
+    if given.get(_MOMENTUM) is None:  # as the scheme's own None: the norm's default
+        given.pop(_MOMENTUM, None)
+    return setting.defaults | given
 
 
 def _data_set(name: str) -> str:
@@ -118,7 +149,9 @@ def _without_seed(row: Mapping[str, Any]) -> str:
     )
 
 
-def _group(setting: Setting, sweep: StoredSweep, trials: tuple[StoredTrial, ...]) -> Group:
+def _group(
+    setting: Setting, sweep: StoredSweep, trials: Sequence[StoredTrial], unfinished: Sequence[UnfinishedTrial]
+) -> Group:
     row = _with_defaults(setting, trials[0].row)
     mismatches = [
         f"{_LABELS.get(key, key.rpartition('.')[2])} {_text(row.get(key))} for {_text(value)}"
@@ -127,10 +160,10 @@ def _group(setting: Setting, sweep: StoredSweep, trials: tuple[StoredTrial, ...]
     ]
     if setting.unpublished:
         mismatches.append(setting.unpublished)
-    settings: Literal["paper", "short", "other"] = "other" if mismatches else "paper"
+    standing: Standing = "other" if mismatches else "paper"
     if row["training/epochs"] < setting.epochs:
-        settings = "short"
-    return Group(sweep, trials, tuple(mismatches), settings)
+        standing = "short"
+    return Group(sweep, tuple(trials), tuple(unfinished), tuple(mismatches), standing)
 
 
 def _equal(here: Any, there: Any) -> bool:
@@ -172,14 +205,14 @@ def select_pair(first: Setting, second: Setting, sweeps: Sequence[StoredSweep]) 
     if not seeds:
         return None
     test = paired_test([of_a[seed].correct for seed in seeds], [of_b[seed].correct for seed in seeds])
-    order = ("short", "other", "paper")
-    settings = min(a.settings, b.settings, key=order.index)
-    notes = [f"{setting.scheme}: {_notes(group)}" for setting, group in ((first, a), (second, b)) if group.mismatches]
+    order: tuple[Standing, ...] = ("short", "other", "paper")
+    notes = [f"{setting.scheme}: {_notes(group)}" for setting, group in ((first, a), (second, b)) if _notes(group)]
     values = {
         **vars(test),
         "first": fmean(of_a[seed].error for seed in seeds),
         "second": fmean(of_b[seed].error for seed in seeds),
-        "settings": settings,
+        "standing": min(a.standing, b.standing, key=order.index),
+        "complete": not a.unfinished and not b.unfinished,
         "notes": "; ".join(notes),
     }
     return Selected(values, tuple({sweep.name: sweep for sweep in (a.sweep, b.sweep)}.values()))
@@ -190,8 +223,17 @@ def _mean(values: Sequence[float]) -> dict[str, Any]:
 
 
 def _about(group: Group) -> dict[str, Any]:
-    return {"seeds": len(group.trials), "settings": group.settings, "notes": _notes(group)}
+    return {
+        "seeds": len({trial.row["seed"] for trial in group.trials}),
+        "standing": group.standing,
+        "complete": not group.unfinished,
+        "notes": _notes(group),
+    }
 
 
 def _notes(group: Group) -> str:
-    return ", ".join(group.mismatches)
+    planned = len(group.trials) + len(group.unfinished)
+    counts = Counter(trial.status for trial in group.unfinished)
+    return ", ".join(
+        [*group.mismatches, *(f"{count} of {planned} planned seeds {status}" for status, count in counts.items())]
+    )

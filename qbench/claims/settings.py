@@ -22,8 +22,13 @@ def _mlp(hidden: int, input_dropout: float = 0.0, dropout: float = 0.0) -> dict[
 
 
 # What the sweep runs where a paper's own settings are not known is shown, and never judged as a reproduction.
-_SCRIPT = "by the authors' script, not the paper's 3×1024 units and SGD, whose rate is unpublished"
+_SCRIPT = (
+    "by the authors' script, but with inputs 2x/255 - 1 for its centred ones; not the paper's 3×1024 units and SGD, "
+    "whose rate is unpublished"
+)
 _BORROWED = "at BinaryNet's settings, its own are not known here"
+_OWN_LENGTH = "its length is not published"
+_BINARY_RATES = "its rates are not published: the binary script's"
 
 _BN_MNIST = {**_mlp(4096, 0.2, 0.5), **_rates(3e-3, 3e-7)}
 _BC_MNIST = {**_mlp(2048), **_rates(1e-3, 3e-6), "scheme_options.norm_momentum": 0.15}
@@ -32,7 +37,12 @@ _START = 2.0**-6
 
 BINARYNET_MNIST = Setting("binarynet", "mnist", "mnist-mlp", 1000, _BN_MNIST)
 BNN_MNIST = Setting(
-    "bnn-shift", "mnist", "mnist-mlp", 200, {**_mlp(2048), **_rates(_START), "scheme_options.halve_every": 10}
+    "bnn-shift",
+    "mnist",
+    "mnist-mlp",
+    200,
+    {**_mlp(2048), **_rates(_START), "scheme_options.halve_every": 10},
+    unpublished=_OWN_LENGTH,
 )
 BITWISE_MNIST = Setting("bitwise", "mnist", "mnist-mlp", 1000, _BN_MNIST, unpublished=_BORROWED)
 TERNARY_MNIST = Setting("ternary-binary", "mnist", "mnist-mlp", 1000, _BN_MNIST, unpublished=_BORROWED)
@@ -48,8 +58,9 @@ FLOAT_MNIST = _script("fp32")
 DROPOUT_MNIST = _script("fp32", {**_BC_MNIST, "model_options.dropout": 0.5})
 
 
-def _cifar10(scheme: str, data: str, batch: int, rates: Mapping[str, Any]) -> Setting:
-    return Setting(scheme, data, "cifar10-convnet", 500, {"model_options.width": 128, "batch_size": batch, **rates})
+def _cifar10(scheme: str, data: str, batch: int, rates: Mapping[str, Any], unpublished: str = "") -> Setting:
+    keys = {"model_options.width": 128, "batch_size": batch, **rates}
+    return Setting(scheme, data, "cifar10-convnet", 500, keys, unpublished=unpublished)
 
 
 def _svhn(scheme: str, data: str, batch: int, rates: Mapping[str, Any], unpublished: str = "") -> Setting:
@@ -58,10 +69,12 @@ def _svhn(scheme: str, data: str, batch: int, rates: Mapping[str, Any], unpublis
 
 
 BINARYNET_CIFAR10 = _cifar10("binarynet", "cifar10", 50, _rates(1e-3, 3e-7))
-BNN_CIFAR10 = _cifar10("bnn-shift", "cifar10-whitened", 200, {**_rates(_START), "scheme_options.halve_every": 50})
+BNN_CIFAR10 = _cifar10(
+    "bnn-shift", "cifar10-whitened", 200, {**_rates(_START), "scheme_options.halve_every": 50}, _OWN_LENGTH
+)
 BINARYCONNECT_CIFAR10, BINARYCONNECT_CIFAR10_STOCHASTIC, FLOAT_CIFAR10 = (
-    _cifar10(scheme, "cifar10-whitened", 50, _rates(3e-3, 2e-6))
-    for scheme in ("binaryconnect", "binaryconnect-stochastic", "fp32")
+    _cifar10(scheme, "cifar10-whitened", 50, _rates(3e-3, 2e-6), unpublished)
+    for scheme, unpublished in (("binaryconnect", ""), ("binaryconnect-stochastic", ""), ("fp32", _BINARY_RATES))
 )
 
 BINARYNET_SVHN = _svhn("binarynet", "svhn", 50, _rates(1e-3, 1e-6))
@@ -73,6 +86,6 @@ BNN_SVHN = _svhn(
     "its SVHN settings are not known here",
 )
 BINARYCONNECT_SVHN, BINARYCONNECT_SVHN_STOCHASTIC, FLOAT_SVHN = (
-    _svhn(scheme, "svhn-lcn", 50, _rates(1e-2, 3e-6))
-    for scheme in ("binaryconnect", "binaryconnect-stochastic", "fp32")
+    _svhn(scheme, "svhn-lcn", 50, _rates(1e-2, 3e-6), unpublished)
+    for scheme, unpublished in (("binaryconnect", ""), ("binaryconnect-stochastic", ""), ("fp32", _BINARY_RATES))
 )

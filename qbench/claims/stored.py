@@ -12,7 +12,7 @@ import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ import qbench
 from qbench.errors import UserError
 from qbench.trial import digest
 
-FORMAT = 1
+FORMATS = {"sweep": 2, "measurements": 1}
 MEASUREMENTS = "measurements.json"
 
 
@@ -31,7 +31,7 @@ class Origin:
 
     Attributes:
         date: ISO, of the day on which the last figure was made.
-        machine: processor, CPUs, GPU.
+        machine: processor, CPUs, GPU. Of a sweep, as the versions: of its recording, for its rows do not name them.
         command: what makes it again.
         qbench, torch: their versions.
     """
@@ -43,7 +43,7 @@ class Origin:
     torch: str
 
     def __str__(self) -> str:
-        return f"stored result: {self.date}, {self.machine}, {self.command}"
+        return f"stored result: {self.date}, {self.machine}, qbench {self.qbench}, torch {self.torch}, {self.command}"
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,46 @@ def pack_correct(predictions: list[int], labels: list[int]) -> str:
 
 
 @dataclass(frozen=True)
+class UnfinishedTrial:
+    """A trial that the sweep's file plans and that has no result.
+
+    Attributes:
+        row: its configuration.
+        status: `failed`, or `not run`.
+    """
+
+    row: dict[str, Any]
+    status: Literal["failed", "not run"]
+
+
+@dataclass(frozen=True)
 class StoredSweep:
     """A sweep's trainings.
 
     Attributes:
         name: of the sweep, and of its file.
-        planned: trials that the sweep's file plans; fewer may have run.
+        trials: those that finished.
+        unfinished: the others that its file plans.
+        same_code: whether the sources that trained every trial are those that recorded it.
+        note: what a reader must know about the figures, in the words of who recorded them; empty for nothing.
     """
 
     name: str
     origin: Origin
-    planned: int
     trials: tuple[StoredTrial, ...]
+    unfinished: tuple[UnfinishedTrial, ...] = ()
+    same_code: bool = True
+    note: str = ""
+
+    def __str__(self) -> str:
+        made = self.origin
+        parts = [
+            f"stored result: {made.date}, {made.command}",
+            f"recorded on {made.machine}, with qbench {made.qbench}, torch {made.torch}",
+            *([] if self.same_code else ["trained by other sources of qbench than it was recorded with"]),
+            *([f"note: {self.note}"] if self.note else []),
+        ]
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -165,11 +193,12 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:
         raise UserError(f"{path}: is no JSON ({error}); record it again") from None
-    if not isinstance(content, dict) or content.get("kind") not in ("sweep", "measurements"):
+    if not isinstance(content, dict) or content.get("kind") not in FORMATS:
         raise UserError(f"{path}: is no stored result of qbench")
-    if content.get("format") != FORMAT:
+    known = FORMATS[content["kind"]]
+    if content.get("format") != known:
         raise UserError(
-            f"{path}: has format {content.get('format')!r}, this qbench reads format {FORMAT}; record it again"
+            f"{path}: has format {content.get('format')!r}, this qbench reads format {known}; record it again"
         )
     stated = content.pop("digest", None)
     if stated != digest(content):
@@ -186,7 +215,9 @@ def _sweep(content: dict[str, Any], path: Path) -> StoredSweep:
             raise ValueError(str(error)) from None
         if right != round(trial.row["test/accuracy"] * trial.images):
             raise ValueError(f"trial {trial.row['trial_id']}: its accuracy is not that of its predictions")
-    return StoredSweep(content["name"], Origin(**content["origin"]), content["planned"], trials)
+    unfinished = tuple(UnfinishedTrial(**each) for each in content["unfinished"])
+    origin = Origin(**content["origin"])
+    return StoredSweep(content["name"], origin, trials, unfinished, content["same_code"], content["note"])
 
 
 def write_sweep(sweep: StoredSweep, folder: Path) -> Path:
@@ -195,8 +226,10 @@ def write_sweep(sweep: StoredSweep, folder: Path) -> Path:
         "kind": "sweep",
         "name": sweep.name,
         "origin": asdict(sweep.origin),
-        "planned": sweep.planned,
+        "same_code": sweep.same_code,
+        "note": sweep.note,
         "trials": [asdict(trial) for trial in sweep.trials],
+        "unfinished": [asdict(trial) for trial in sweep.unfinished],
     }
     return _write(folder / f"{sweep.name}.json", content)
 
@@ -210,7 +243,7 @@ def write_measurements(measurements: dict[str, StoredMeasurement], folder: Path)
 
 
 def _write(path: Path, content: dict[str, Any]) -> Path:
-    content = {"format": FORMAT, **content}
+    content = {"format": FORMATS[content["kind"]], **content}
     text = json.dumps({**content, "digest": digest(content)}, indent=1, allow_nan=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

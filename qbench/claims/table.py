@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from qbench.claims.claim import Cited, Claim, Computed, Measured, Trained
+from qbench.claims.claim import ByMeasurement, ByTraining, Cited, Claim, Computed
 from qbench.claims.judge import Values
 from qbench.claims.measure import CannotMeasure, measure
 from qbench.claims.record import origin_now
@@ -19,9 +19,9 @@ def measure_all(claims: Sequence[Claim], say: Callable[[str], None]) -> Iterator
 
     `say` is told before each.
     """
-    names = dict.fromkeys(claim.evidence.name for claim in claims if isinstance(claim.evidence, Measured))
+    names = dict.fromkeys(claim.evidence.name for claim in claims if isinstance(claim.evidence, ByMeasurement))
     for number, name in enumerate(names, start=1):
-        ids = [claim.id for claim in claims if claim.evidence == Measured(name)]
+        ids = [claim.id for claim in claims if claim.evidence == ByMeasurement(name)]
         say(f"[{number}/{len(names)}] measuring {name} ({', '.join(ids)})")
         try:
             values = measure(name)
@@ -52,11 +52,11 @@ def _evidence(
         return evidence.compute(), "computed"
     if isinstance(evidence, Cited):
         return {}, _NOT_RUN
-    if isinstance(evidence, Trained):
+    if isinstance(evidence, ByTraining):
         found = evidence.select(results.sweeps)
         if found is None:
             return None, _NOT_RUN
-        return found.values, " and ".join(str(sweep.origin) for sweep in found.sweeps)
+        return found.values, " and ".join(map(str, found.sweeps))
     now = measured.get(evidence.name)
     if isinstance(now, StoredMeasurement):
         return now.values, "measured in this run"

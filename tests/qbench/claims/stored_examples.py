@@ -1,7 +1,7 @@
 """Stored sweeps and run folders made of plain values: nothing is trained."""
 
-from qbench.claims.stored import Origin, StoredSweep, StoredTrial, pack_correct
-from qbench.trial import digest
+from qbench.claims.stored import Origin, StoredSweep, StoredTrial, UnfinishedTrial, pack_correct
+from qbench.trial import TrialConfig, digest
 
 ORIGIN = Origin("2026-01-02", "Some Processor, 2 cores", "qbench sweep sweeps/tiny.yaml", "0.1.0", "2.11.0")
 LABELS = [image % 10 for image in range(200)]
@@ -30,8 +30,16 @@ def stored_trial(seed=0, wrong=2, start=0, labels=LABELS, **row):
     return StoredTrial(values | row, len(labels), right, digest(labels))
 
 
-def stored_sweep(*trials, name="tiny"):
-    return StoredSweep(name, ORIGIN, len(trials), tuple(trials))
+def unfinished(trial, seed, status="failed"):
+    """Another seed of `trial`, without a result."""
+    configuration = {
+        key: value for key, value in trial.row.items() if key.partition(".")[0] in TrialConfig.model_fields
+    }
+    return UnfinishedTrial(configuration | {"seed": seed}, status)
+
+
+def stored_sweep(*trials, name="tiny", **more):
+    return StoredSweep(name, ORIGIN, tuple(trials), **more)
 
 
 class Outcome:

@@ -4,10 +4,10 @@ import math
 import re
 
 import pytest
-from stored_examples import ORIGIN, stored_sweep, stored_trial
+from stored_examples import ORIGIN, stored_sweep, stored_trial, unfinished
 
 from qbench.claims import table
-from qbench.claims.claim import Cited, Computed, Measured, Trained
+from qbench.claims.claim import ByMeasurement, ByTraining, Cited, Computed
 from qbench.claims.measure import MEASUREMENTS, CannotMeasure
 from qbench.claims.registry import CLAIMS, chosen
 from qbench.claims.stored import StoredMeasurement, StoredResults
@@ -124,7 +124,7 @@ def test_random_filters_by_hand():
 def test_without_results_everything_trained_or_measured_is_not_run():
     for found in rows():
         evidence = BY_ID[found.id].evidence
-        if isinstance(evidence, Trained | Measured):
+        if isinstance(evidence, ByTraining | ByMeasurement):
             assert (found.here, found.how, found.verdict) == ("-", "not run", "not run")
         elif isinstance(evidence, Cited):
             assert found.verdict in ("cited only", "misread")
@@ -150,20 +150,57 @@ FULL = {
 
 
 def test_a_full_training_is_judged_and_a_short_one_never():
-    better, worse = stored_trial(0, 1, **FULL), stored_trial(0, 3, **FULL)  # 0.5 and 1.5 % of 200 images
-    found = row("mnist-binarynet", sweeps=[stored_sweep(better)])
-    assert (found.here, found.verdict) == ("0.50 % (1 seed)", "confirmed")
-    assert found.how == f"stored result: {ORIGIN.date}, {ORIGIN.machine}, {ORIGIN.command}"
-    assert row("mnist-binarynet", sweeps=[stored_sweep(worse)]).verdict == "not confirmed"
+    better, worse = ([stored_trial(seed, wrong, **FULL) for seed in (0, 1)] for wrong in (1, 3))  # 0.5 and 1.5 %
+    found = row("mnist-binarynet", sweeps=[stored_sweep(*better)])
+    assert (found.here, found.verdict) == ("0.50 ± 0.00 % (2 seeds)", "confirmed")
+    assert found.how == (
+        f"stored result: {ORIGIN.date}, {ORIGIN.command}; recorded on {ORIGIN.machine}, with qbench {ORIGIN.qbench}, "
+        f"torch {ORIGIN.torch}"
+    )
+    assert row("mnist-binarynet", sweeps=[stored_sweep(*worse)]).verdict == "not confirmed"
     short = row("mnist-binarynet", sweeps=[stored_sweep(stored_trial(0, 0, **FULL | {"epochs": 30}))])
     assert (short.here, short.verdict) == ("0.00 % (1 seed; epochs 30 for 1000)", "short run")
+
+
+@pytest.mark.parametrize("wrong", [0, 9])
+def test_one_seed_is_shown_and_not_judged(wrong):
+    found = row("mnist-binarynet", sweeps=[stored_sweep(stored_trial(0, wrong, **FULL))])
+    assert (found.here, found.verdict) == (f"{wrong / 2:.2f} % (1 seed)", "incomplete")
+    # One seed on two devices is still one.
+    twice = [stored_trial(0, wrong, device=device, **FULL) for device in ("cpu", "cuda")]
+    assert row("mnist-binarynet", sweeps=[stored_sweep(*twice)]).verdict == "incomplete"
+
+
+@pytest.mark.parametrize("status", ["failed", "not run"])
+def test_a_planned_seed_without_a_result_is_shown_and_leaves_nothing_to_judge(status):
+    trials = [stored_trial(seed, 0, **FULL) for seed in (0, 1)]
+    found = row("mnist-binarynet", sweeps=[stored_sweep(*trials, unfinished=(unfinished(trials[0], 2, status),))])
+    assert found.here == f"0.00 ± 0.00 % (2 seeds; 1 of 3 planned seeds {status})"
+    assert found.verdict == "incomplete"
+    other = unfinished(stored_trial(0, 0, **FULL | {"epochs": 30}), 2)  # of other settings: another group's
+    assert row("mnist-binarynet", sweeps=[stored_sweep(*trials, unfinished=(other,))]).verdict == "confirmed"
+
+
+def test_what_the_recording_knows_stands_beside_the_figure():
+    trials = [stored_trial(seed, 1, **FULL) for seed in (0, 1)]
+    found = row("mnist-binarynet", sweeps=[stored_sweep(*trials, same_code=False, note="98 images are from JPEG")])
+    assert "trained by other sources of qbench than it was recorded with" in found.how
+    assert found.how.endswith("note: 98 images are from JPEG")
 
 
 def test_packed_predictions_of_a_trained_network_must_all_agree():
     sweeps = [stored_sweep(stored_trial(0, 1, **FULL), stored_trial(1, 1, **FULL | {"kernel/agreement": 0.9999}))]
     found = row("mlp-7x-accuracy", sweeps=sweeps)
     assert found.verdict == "not confirmed"
-    assert row("mlp-7x-accuracy", sweeps=[stored_sweep(sweeps[0].trials[0])]).verdict == "confirmed"
+    alike = [stored_trial(seed, 1, **FULL) for seed in (0, 1)]
+    assert row("mlp-7x-accuracy", sweeps=[stored_sweep(*alike)]).verdict == "confirmed"
+
+
+def test_packed_predictions_of_a_toy_network_confirm_nothing():
+    toy = FULL | {"epochs": 1, "model_options.hidden": 8}
+    found = row("mlp-7x-accuracy", sweeps=[stored_sweep(*(stored_trial(seed, 1, **toy) for seed in (0, 1)))])
+    assert found.verdict == "short run"
+    assert "epochs 1 for 1000" in found.here
 
 
 def cifar10(**figures):
@@ -181,7 +218,7 @@ def cifar10(**figures):
         "training/learning_rate_start": 1e-3,
         "training/learning_rate_end": 3e-7,
     }
-    return [stored_sweep(stored_trial(**values | figures))]
+    return [stored_sweep(*(stored_trial(seed, **values | figures) for seed in (0, 1)))]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +263,33 @@ def test_what_cannot_be_measured_says_why_and_keeps_what_is_stored():
     assert row("matmul-3.4x", measurements=stored, measured={"matmul-8192": "no compiler"}).how == str(ORIGIN)
 
 
+CONVNET = {"model": "cifar10-convnet", "epochs": 500, "batch_size": 50}
+NET = CONVNET | {"data": "cifar10", "training/learning_rate_start": 1e-3, "training/learning_rate_end": 3e-7}
+CONNECT = CONVNET | {
+    "scheme": "binaryconnect",
+    "data": "cifar10-whitened",
+    "training/learning_rate_start": 3e-3,
+    "training/learning_rate_end": 2e-6,
+}
+
+
 def test_paired_statements_on_stored_predictions():
+    id = "binaryconnect-beats-binarynet-cifar10"
+    connect = [stored_trial(seed, 2, **CONNECT) for seed in (0, 1, 2)]
+    net = [stored_trial(seed, 20 + 2 * seed, **NET) for seed in (0, 1, 2)]
+    found = row(id, sweeps=[stored_sweep(*connect, *net)])
+    assert found.verdict == "confirmed"
+    assert "points better" in found.here
+    one = row(id, sweeps=[stored_sweep(connect[0], net[0])])
+    assert (one.verdict, "none from one" in one.here) == ("incomplete", True)
+    swapped = [stored_trial(seed, 30 + 2 * seed, **CONNECT) for seed in (0, 1, 2)]
+    assert row(id, sweeps=[stored_sweep(*swapped, *net)]).verdict == "not confirmed"
+    lost = row(id, sweeps=[stored_sweep(*connect, *net[:2], unfinished=(unfinished(net[0], 2),))])
+    assert lost.verdict == "incomplete"
+    assert "binarynet: 1 of 3 planned seeds failed" in lost.here
+
+
+def test_a_comparison_of_unpublished_settings_is_not_judged():
     script = {
         "epochs": 250,
         "batch_size": 100,
@@ -240,15 +303,20 @@ def test_paired_statements_on_stored_predictions():
     }
     connect = [stored_trial(seed, 2, scheme="binaryconnect", **script) for seed in (0, 1, 2)]
     net = [stored_trial(seed, 20 + 2 * seed, **FULL) for seed in (0, 1, 2)]
-    found = row("binaryconnect-beats-binarynet-mnist", sweeps=[stored_sweep(*connect, *net)])
-    assert found.verdict == "confirmed"
-    assert "points better" in found.here
-    one = row("binaryconnect-beats-binarynet-mnist", sweeps=[stored_sweep(connect[0], net[0])])
-    assert (one.verdict, "none from one" in one.here) == ("not confirmed", True)
-    swapped = [stored_trial(seed, 30 + 2 * seed, scheme="binaryconnect", **script) for seed in (0, 1, 2)]
-    assert row("binaryconnect-beats-binarynet-mnist", sweeps=[stored_sweep(*swapped, *net)]).verdict == "not confirmed"
-    # The paper's own BinaryConnect settings are unpublished: its test error is shown and not judged.
-    assert row("mnist-binaryconnect", sweeps=[stored_sweep(*connect)]).verdict == "other settings"
+    for id in ("binaryconnect-beats-binarynet-mnist", "mnist-binaryconnect"):
+        found = row(id, sweeps=[stored_sweep(*connect, *net)])
+        assert found.verdict == "other settings"
+        assert "whose rate is unpublished" in found.here
+        assert "inputs 2x/255 - 1 for its centred ones" in found.here
+
+
+@pytest.mark.parametrize(("device", "verdict"), [("cpu", "other machine"), ("cuda", "other settings")])
+@pytest.mark.parametrize("ratio", [0.5, 2.0])
+def test_unfused_shifts_neither_confirm_nor_refute(device, verdict, ratio):
+    stored = {"shift-batch-norm": StoredMeasurement(TIMES | {"value": ratio, "device": device}, ORIGIN)}
+    found = row("shifts-gain-nothing", measurements=stored)
+    assert found.verdict == verdict
+    assert "unfused" in found.rule
 
 
 def test_a_measurement_runs_once_for_all_its_claims(monkeypatch):
@@ -271,7 +339,7 @@ def test_a_measurement_runs_once_for_all_its_claims(monkeypatch):
 
 
 def test_every_measurement_serves_a_claim():
-    named = {claim.evidence.name for claim in CLAIMS if isinstance(claim.evidence, Measured)}
+    named = {claim.evidence.name for claim in CLAIMS if isinstance(claim.evidence, ByMeasurement)}
     assert named == set(MEASUREMENTS)
 
 

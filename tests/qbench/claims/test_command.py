@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from stored_examples import ORIGIN, stored_sweep, stored_trial
+from stored_examples import stored_sweep, stored_trial
 from typer.testing import CliRunner
 
 from qbench.claims.judge import VERDICTS
@@ -29,7 +29,8 @@ def results(tmp_path):
 
 
 def test_the_table_is_plain_text_when_piped(results):
-    write_sweep(stored_sweep(stored_trial(0, 3), stored_trial(1, 4)), results)
+    sweep = stored_sweep(stored_trial(0, 3), stored_trial(1, 4))
+    write_sweep(sweep, results)
     command = [sys.executable, "-m", "qbench.cli", "claims", "--results", str(results)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
@@ -40,7 +41,7 @@ def test_the_table_is_plain_text_when_piped(results):
     assert "short run" in head
     assert "paper: 0.96 %" in head
     assert "here: 1.75 ± 0.35 % (2 seeds; epochs 30 for 1000" in head
-    assert f"[1] {ORIGIN}" in lines  # said once, though two claims stand on it
+    assert f"[1] {sweep}" in lines  # said once, though two claims stand on it
     assert "\x1b" not in done.stdout
     assert all(line == line.rstrip() for line in lines)
 
@@ -81,6 +82,8 @@ def test_record_keeps_a_run_and_shows_it(run_folder, tmp_path):
     done = claims("--record", run_folder, "--sweep", "tiny.yaml", "--results", results, "--only", "swar")
     assert (done.exit_code, done.stderr) == (0, f"recorded: {results}/tiny.json\n")
     assert len(load_results(results).sweeps[0].trials) == 3
+    claims("--record", run_folder, "--sweep", "tiny.yaml", "--results", results, "--only", "swar", "--note", "of JPEG")
+    assert load_results(results).sweeps[0].note == "of JPEG"
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,7 @@ def test_record_keeps_a_run_and_shows_it(run_folder, tmp_path):
         (("--only", "nothing"), "unknown claim 'nothing'"),
         (("--store",), "--store keeps what --run measures"),
         (("--sweep", "tiny.yaml"), "give --record as well"),
+        (("--note", "a word"), "give --record as well"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path):

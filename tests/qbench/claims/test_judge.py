@@ -68,10 +68,13 @@ def test_all_of_needs_all():
 @pytest.mark.parametrize("value", [0.5, 5.0])
 def test_only_the_papers_settings_are_judged(value):
     judge = trained(at_most(0.96, ""))
-    assert judge.decide({"value": value, "settings": "short"}) == "short run"
-    assert judge.decide({"value": value, "settings": "other"}) == "other settings"
-    expected = "confirmed" if value < 0.96 else "not confirmed"
-    assert judge.decide({"value": value, "settings": "paper"}) == expected
+    values = {"value": value, "standing": "paper", "seeds": 2, "complete": True}
+    assert judge.decide(values | {"standing": "short"}) == "short run"
+    assert judge.decide(values | {"standing": "other"}) == "other settings"
+    assert judge.decide(values | {"seeds": 1}) == "incomplete"
+    assert judge.decide(values | {"complete": False}) == "incomplete"
+    assert judge.decide(values | {"standing": "short", "complete": False}) == "short run"
+    assert judge.decide(values) == ("confirmed" if value < 0.96 else "not confirmed")
 
 
 def test_a_cpu_never_confirms_a_gpus_figure():

@@ -22,10 +22,43 @@ def test_the_packed_file_is_a_bit_a_weight_and_little_more():
     assert claim("memory-file").judge.decide(found) == "confirmed"
 
 
-def test_without_batch_norm_the_same_training_runs_twice():
-    found = measure("without-batch-norm")
-    assert found["value"] == pytest.approx(found["none_loss"] / found["batch_loss"])
+class Row:
+    def __init__(self, loss, validation, test):
+        self.row = {"training/loss": loss, "val/accuracy": validation, "test/accuracy": test}
+
+
+def test_without_batch_norm_the_rate_is_the_one_that_validates_best(monkeypatch):
+    # By norm, rate and seed. 1e-2 has the least loss, 1e-4 the best test; 1e-3 validates best over both seeds.
+    rows = {
+        ("batch", None): (Row(0.10, 0.9, 0.97), Row(0.20, 0.9, 0.95)),
+        ("none", 1e-2): (Row(0.15, 0.1, 0.1), Row(0.15, 0.5, 0.1)),
+        ("none", 1e-3): (Row(0.50, 0.6, 0.6), Row(0.30, 0.4, 0.4)),
+        ("none", 1e-4): (Row(4.00, 0.7, 0.9), Row(4.00, 0.2, 0.9)),
+    }
+    seen = []
+
+    def run_trial(config, folder):
+        seen.append(config)
+        assert config.learning_rate is None or config.learning_rate_end == pytest.approx(config.learning_rate / 100)
+        return rows[config.scheme_options["norm"], config.learning_rate][config.seed]
+
+    monkeypatch.setattr(measure_module, "run_trial", run_trial)
+    found = measure("without-batch-norm-at-its-best-rate")
+    assert len(seen) == 8
+    assert (found["none_rate"], found["seeds"]) == (1e-3, 2)
+    assert found["value"] == pytest.approx(1.5)  # of 5 and 1.5: the lesser
+    assert (found["none_loss"], found["batch_loss"]) == (pytest.approx(0.4), pytest.approx(0.15))
+    assert (found["none_error"], found["batch_error"]) == (pytest.approx(50), pytest.approx(4))
+    assert claim("batch-norm").judge.decide(found) == "not confirmed"
+    assert "at 0.001" in claim("batch-norm").show(found)
+
+
+def test_batch_norm_trains_the_digits_for_real():
+    found = measure("without-batch-norm-at-its-best-rate")
     assert found["batch_error"] < 15  # ten epochs of digits are enough with BatchNorm
+    assert found["none_rate"] in measure_module.RATES_WITHOUT_NORM
+    # The least of two ratios is at most the ratio of their sums.
+    assert 0 < found["value"] <= found["none_loss"] / found["batch_loss"] * (1 + 1e-9)
     assert "digits" in claim("batch-norm").show(found)
 
 

@@ -12,6 +12,12 @@ import qbench.claims.record as record_module
 from qbench.claims.record import record, this_machine
 from qbench.claims.stored import load_results, write_sweep
 from qbench.errors import UserError
+from qbench.parts import trial_id
+from qbench.trial import TrialConfig
+
+
+def paths(run_folder):
+    return run_folder, run_folder.parents[1] / "tiny.yaml"
 
 
 def test_the_finished_trials_are_kept(run_folder, tmp_path):
@@ -20,7 +26,9 @@ def test_the_finished_trials_are_kept(run_folder, tmp_path):
     os.utime(run_folder / "trials" / f"{2:016x}.json", (86_400 * 365 + 43_200,) * 2)
     os.utime(run_folder / "trials" / f"{3:016x}.json", (86_400 * 800,) * 2)  # failed: not one of the result's
     sweep = record(run_folder, tmp_path / "tiny.yaml")
-    assert (sweep.name, sweep.planned, len(sweep.trials)) == ("tiny", 4, 3)
+    assert (sweep.name, len(sweep.trials)) == ("tiny", 3)
+    (failed,) = sweep.unfinished
+    assert (failed.status, failed.row["scheme"], failed.row["seed"]) == ("failed", "fp32", 1)
     assert sweep.origin.date == "1971-01-01"
     assert sweep.origin.command == "qbench sweep tiny.yaml"
     first = sweep.trials[0]
@@ -30,6 +38,33 @@ def test_the_finished_trials_are_kept(run_folder, tmp_path):
     assert first.correct.tolist() == [a == b for a, b in zip(predictions(1), LABELS, strict=True)]
     write_sweep(sweep, tmp_path / "results")
     assert load_results(tmp_path / "results").sweeps == (sweep,)
+
+
+def test_what_the_file_plans_and_nobody_ran_is_not_run(run_folder, tmp_path):
+    (tmp_path / "tiny.yaml").write_text(SWEEP.replace("seed: {values: [0, 1]}", "seed: {values: [0, 1, 2]}"))
+    found = {(trial.row["scheme"], trial.row["seed"]): trial.status for trial in record(*paths(run_folder)).unfinished}
+    assert found == {("fp32", 1): "failed", ("binarynet", 2): "not run", ("fp32", 2): "not run"}
+
+
+def test_other_sources_than_those_that_trained_are_noticed(run_folder, tmp_path):
+    assert not record(*paths(run_folder)).same_code  # made up here: its identities are of no code
+    results = json.loads((run_folder / "results.json").read_text())
+    for row in results:
+        old = run_folder / "trials" / f"{row['trial_id']}.json"
+        content = json.loads(old.read_text())
+        config = TrialConfig(scheme=row["scheme"], seed=row["seed"], epochs=3)
+        row["trial_id"] = content["trial_id"] = content["row"]["trial_id"] = trial_id(config)
+        old.with_name(f"{row['trial_id']}.json").write_text(json.dumps(content))
+    (run_folder / "results.json").write_text(json.dumps(results))
+    assert record(*paths(run_folder)).same_code
+
+
+def test_a_note_is_one_line_and_kept(run_folder, tmp_path):
+    write_sweep(record(*paths(run_folder), note="98 images are from JPEG"), tmp_path / "results")
+    (sweep,) = load_results(tmp_path / "results").sweeps
+    assert sweep.note == "98 images are from JPEG"
+    with pytest.raises(UserError, match="a note is one line"):
+        record(*paths(run_folder), note="two\nlines")
 
 
 def test_nothing_names_the_machine_or_its_folders(run_folder, tmp_path):
@@ -70,6 +105,7 @@ def test_where_a_trial_ran_does_not_make_it_another(run_folder, tmp_path, monkey
     with pytest.raises(UserError, match="trained on a GPU, which this machine has not"):
         record(run_folder, tmp_path / "tiny.yaml")
     monkeypatch.setattr(record_module, "this_machine", lambda: "Some Processor, 2 cores, GPU Some Card")
+    monkeypatch.setattr(record_module, "trial_id", lambda config: "of a GPU, which need not be here")
     origin = record(run_folder, tmp_path / "tiny.yaml").origin
     assert origin.machine.endswith("GPU Some Card")
     assert origin.command == "qbench sweep tiny.yaml (device: cuda)"

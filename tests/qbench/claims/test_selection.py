@@ -5,6 +5,8 @@ from stored_examples import LABELS, stored_sweep, stored_trial
 
 from qbench.claims.paired import mcnemar
 from qbench.claims.selection import Setting, find_group, select_error, select_figure, select_pair
+from qbench.parts import resolve
+from qbench.trial import TrialConfig
 
 PAPER = Setting(
     "binarynet",
@@ -19,9 +21,24 @@ FULL = {"epochs": 1000, "batch_size": 100, "training/learning_rate_end": 3e-7}
 def test_a_full_training_counts_as_the_papers():
     trial = stored_trial(**FULL)  # hidden is not given: the builder's default is 4096
     group = find_group(PAPER, [stored_sweep(trial)])
-    assert (group.settings, group.mismatches) == ("paper", ())
+    assert (group.standing, group.mismatches) == ("paper", ())
     almost = stored_trial(**FULL | {"training/learning_rate_end": 3e-7 * (1 + 1e-12)})
-    assert find_group(PAPER, [stored_sweep(almost)]).settings == "paper"
+    assert find_group(PAPER, [stored_sweep(almost)]).standing == "paper"
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_the_default_may_be_given(momentum):
+    trial = stored_trial(**FULL, **{"scheme_options.norm_momentum": momentum, "model_options.dropout": 0.5})
+    assert find_group(PAPER, [stored_sweep(trial)]).mismatches == ()
+
+
+def test_default_momentum_is_that_of_the_norm_that_is_built():
+    for name in ("binarynet", "bnn-shift"):
+        module = resolve(TrialConfig(scheme=name, model="digits-mlp", model_options={"hidden": 8})).build()
+        norm = next(norm for norm in module.modules() if hasattr(norm, "momentum"))
+        setting = Setting(name, "digits", "digits-mlp", 1)
+        assert setting.required["scheme_options.norm_momentum"] == norm.momentum
+        assert setting.required["model_options.layers"] == 3
 
 
 @pytest.mark.parametrize(
@@ -33,11 +50,15 @@ def test_a_full_training_counts_as_the_papers():
         ({"model_options.hidden": 1024}, "other", "hidden 1024 for 4096"),
         ({"training/learning_rate_end": 3e-6}, "other", "end rate 3e-06 for 3e-07"),
         ({"data": "mnist-other"}, "other", "data mnist-other for mnist"),
+        # Options that the setting does not name must have their defaults.
+        ({"scheme_options.norm_momentum": 0.9}, "other", "norm_momentum 0.9 for 0.1"),
+        ({"scheme_options.halve_every": 50}, "other", "halve_every 50 for default"),
+        ({"model_options.dropout": 0.0}, "other", "dropout 0 for 0.5"),
     ],
 )
 def test_one_difference_is_enough(change, settings, mismatch):
     group = find_group(PAPER, [stored_sweep(stored_trial(**FULL | change))])
-    assert (group.settings, group.mismatches) == (settings, (mismatch,))
+    assert (group.standing, group.mismatches) == (settings, (mismatch,))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +89,7 @@ def test_an_essential_key_decides_whether_a_training_speaks_at_all():
 def test_unpublished_settings_are_never_the_papers():
     setting = Setting("binarynet", "mnist", "mnist-mlp", 1000, unpublished="its rate is unknown")
     group = find_group(setting, [stored_sweep(stored_trial(**FULL))])
-    assert (group.settings, group.mismatches) == ("other", ("its rate is unknown",))
+    assert (group.standing, group.mismatches) == ("other", ("its rate is unknown",))
 
 
 def test_the_closest_training_is_taken_whatever_its_error():
@@ -79,7 +100,7 @@ def test_the_closest_training_is_taken_whatever_its_error():
     assert [sweep.name for sweep in found.sweeps] == ["full"]
     assert found.values["value"] == pytest.approx(4.5)
     found = select_error(PAPER, [stored_sweep(better_but_short, longer)])
-    assert (found.values["settings"], found.values["value"]) == ("short", pytest.approx(2.5))
+    assert (found.values["standing"], found.values["value"]) == ("short", pytest.approx(2.5))
 
 
 def test_mean_and_spread_over_seeds():
@@ -109,7 +130,7 @@ def test_pairs_share_seeds_and_images():
     assert found.values["second"] == pytest.approx(12.5)
     assert found.values["difference"] == pytest.approx(7.5)
     assert found.values["p_images"] == pytest.approx(2 * mcnemar(20, 0))  # images 10 to 29 in seed 2
-    assert found.values["settings"] == "short"
+    assert found.values["standing"] == "short"
     assert found.values["notes"].startswith("binarynet: epochs 30 for 1000")
     assert [sweep.name for sweep in found.sweeps] == ["tiny", "second"]
 

@@ -95,6 +95,22 @@ def test_the_settings_of_the_papers_table():
         assert [setting.required[key] for key in keys] == values
 
 
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        (settings.BNN_MNIST, "length is not published"),
+        (settings.BNN_CIFAR10, "length is not published"),
+        (settings.BNN_SVHN, "not known here"),
+        (settings.FLOAT_CIFAR10, "rates are not published"),
+        (settings.FLOAT_SVHN, "rates are not published"),
+        (settings.FLOAT_MNIST, "centred"),
+        (settings.BINARYCONNECT_MNIST, "centred"),
+    ],
+)
+def test_what_is_this_projects_own_choice_is_not_judged(setting, reason):
+    assert reason in setting.unpublished
+
+
 def test_the_short_sweep_is_short_and_small():
     text = (SWEEPS / "paper_mnist_short.yaml").read_text()
     assert text.startswith("# SHORT")
@@ -108,7 +124,7 @@ def test_the_short_sweep_is_short_and_small():
 def test_the_short_cifar10_sweep_differs_in_its_length_alone():
     (config,) = trials("paper_cifar10_short")
     group = find_group(settings.BINARYNET_CIFAR10, [stored_sweep(stored_trial(**row(config)))])
-    assert (group.settings, group.mismatches) == ("short", ("epochs 1 for 500",))
+    assert (group.standing, group.mismatches) == ("short", ("epochs 1 for 500",))
 
 
 @pytest.mark.parametrize("name", ["paper_mnist_short", "paper_svhn"])

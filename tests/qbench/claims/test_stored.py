@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from stored_examples import LABELS, ORIGIN, predictions, stored_sweep, stored_trial
+from stored_examples import LABELS, ORIGIN, predictions, stored_sweep, stored_trial, unfinished
 
 import qbench.claims.stored as stored
 from qbench.claims.stored import (
@@ -27,7 +27,14 @@ def test_one_bit_an_image(images):
 
 
 def test_a_sweep_comes_back_as_it_was(tmp_path):
-    sweep = stored_sweep(stored_trial(0, 3), stored_trial(1, 0), stored_trial(2, 200))
+    sweep = stored_sweep(
+        stored_trial(0, 3),
+        stored_trial(1, 0),
+        stored_trial(2, 200),
+        unfinished=(unfinished(stored_trial(), 3, "not run"),),
+        same_code=False,
+        note="as it was",
+    )
     path = write_sweep(sweep, tmp_path / "new" / "results")
     assert path.name == "tiny.json"
     assert load_results(path.parent) == StoredResults((sweep,))
@@ -69,7 +76,7 @@ def accuracy(content):
         (accuracy, "was changed after qbench wrote it"),
         (lambda content: content["origin"].update(date="2020-01-01"), "was changed after qbench wrote it"),
         (lambda content: content.pop("digest"), "was changed after qbench wrote it"),
-        (lambda content: content.update(format=99), "has format 99, this qbench reads format 1"),
+        (lambda content: content.update(format=99), "has format 99, this qbench reads format 2"),
         (lambda content: content.pop("format"), "has format None"),
         (lambda content: content.update(kind="poem"), "is no stored result"),
     ],
