@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch is loaded, and for the programs that tests start: the workers of `make test` share the processors. What
-# depends on threads sets their number itself.
+# depends on threads sets their number itself; threads that wait for one another then sleep.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "passive"
 
 import pytest
 import torch

@@ -15,10 +15,10 @@ from cuda_ext import build
 from cuda_ext.schemas import SCHEMAS
 
 SOURCES = sorted((build.SOURCES / "cuda").glob("*.cu"))
-# The two that differ most: the first with binary tensor cores, and Hopper with its own instructions.
-FEW = ("80", "90a")
-# sm_90 beside the builder's sm_90a: the kernels have to compile for Hopper without its own instructions too.
-OTHERS = (*sorted(set(build.CUDA_ARCHITECTURES) - set(FEW)), "90")
+# The first with binary tensor cores, and Hopper. sm_90 beside the builder's sm_90a: the kernels have to compile for it
+# without its own instructions too.
+FEW = ("80", "90", "90a")
+OTHERS = sorted(set(build.CUDA_ARCHITECTURES) - set(FEW))
 PTX = "-gencode=arch=compute_90,code=compute_90"
 
 pytestmark = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc: the CUDA kernels cannot be compiled")
