@@ -1,9 +1,10 @@
 """What a BinaryNet training step costs beside the same network's fp32 step.
 
     python benchmarks/training_step.py [--rounds 9] [--threads 1] [--device cpu] [--only NAME] [--json]
+    python benchmarks/training_step.py --products      single products of growing size, packed beside float
 
-Each round takes one step of each kind in turn, on the same random batch: fp32 (ReLU), BinaryNet with its forward
-products on packed bits, and BinaryNet with float products. A step is forward, backward, the optimizer's update and the
+Each round takes one step of each kind, in an order that rotates, on the same random batch: fp32 (ReLU), BinaryNet with
+its forward products on packed bits, and BinaryNet with float products. A step is forward, backward, the optimizer's update and the
 clip of the latent weights, as a trial takes them. Both BinaryNets' losses must be equal bit for bit, or the benchmark
 fails. Printed: fp32's time, then medians and quartiles over the rounds of each step's ratio to the fp32 step of its
 round: below 1 is cheaper than fp32. On CPUs time is the process's CPU time by default (`--clock wall` for wall time,
@@ -63,9 +64,11 @@ def measure(name: str, rounds: int, device: torch.device, clock: Callable[[], fl
     """One network: seconds of each kind's steps, and their ratios."""
     steps = {kind: stepper(name, scheme, device) for kind, (scheme, _) in KINDS.items()}
     seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    order = list(KINDS.items())
     for round_ in range(-2, rounds):  # the first two warm up
         losses = {}
-        for kind, (_, least) in KINDS.items():
+        order = order[1:] + order[:1]
+        for kind, (_, least) in order:
             binary_product.MINIMUM_MACS = least
             start = clock()
             losses[kind] = steps[kind]()
@@ -84,6 +87,27 @@ def measure(name: str, rounds: int, device: torch.device, clock: Callable[[], fl
     return {"case": name, "fp32_ms": 1e3 * statistics.median(seconds["fp32"]), **ratios}
 
 
+def products(rounds: int, device: torch.device, clock: Callable[[], float]) -> None:
+    """Prints forward and packing of single dense products of 100 rows, packed over float: where it begins to pay."""
+    print(f"{'100 x K x N':>16} {'multiply-adds':>14}  packed over float: median (quartiles)")
+    for k, n in ((32, 32), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (512, 512), (1024, 1024)):
+        x, weight = (torch.randn(rows, k, device=device).sign() for rows in (100, n))
+        seconds: dict[int, list[float]] = {0: [], 2**62: []}
+        for round_ in range(-2, rounds):
+            for least in (0, 2**62) if round_ % 2 else (2**62, 0):
+                binary_product.MINIMUM_MACS = least
+                start = clock()
+                for _ in range(200):
+                    binary_product.linear(x, weight)
+                if device.type == "cuda":
+                    torch.cuda.synchronize()
+                if round_ >= 0:
+                    seconds[least].append(clock() - start)
+        ratios = [packed / plain for packed, plain in zip(seconds[0], seconds[2**62], strict=True)]
+        low, mid, high = statistics.quantiles(ratios, n=4, method="inclusive")
+        print(f"{f'100 x {k} x {n}':>16} {100 * k * n:14,}  {mid:.2f} ({low:.2f} - {high:.2f})")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -93,6 +117,7 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--clock", choices=["cpu", "wall"], help="default: cpu with one thread on the CPU, else wall")
     parser.add_argument("--only", choices=list(CASES), action="append", help="these networks alone")
+    parser.add_argument("--products", action="store_true", help="time single products instead of steps")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     options = parser.parse_args()
     if options.rounds < 2:
@@ -101,8 +126,12 @@ def main() -> None:
     device = torch.device(options.device)
     named = options.clock or ("cpu" if options.threads == 1 and device.type == "cpu" else "wall")
     clock = time.process_time if named == "cpu" else time.perf_counter
-    rows = [measure(name, options.rounds, device, clock) for name in options.only or CASES]
     path = cuda_ext.backends()[device.type].selected
+    if path == "reference":
+        raise SystemExit(f"{device.type}: no compiled kernels here (see `qbench doctor`): nothing would run packed")
+    if options.products:
+        return products(options.rounds, device, clock)
+    rows = [measure(name, options.rounds, device, clock) for name in options.only or CASES]
     if options.json:
         facts = {"rounds": options.rounds, "threads": options.threads, "clock": named, "kernels": path}
         print(json.dumps({**facts, "device": options.device, "machine": platform.machine(), "rows": rows}))

@@ -13,7 +13,8 @@ import cuda_ext
 from qbench.geometry import ConvWindow
 from quantizers import Quantizer, Sign, StochasticSign
 
-# Multiply-adds of a product below which packing costs more than it saves; benchmarks/training_step.py measures it.
+# Multiply-adds of a product below which it is left to torch: packing pays from about half of it on an AVX-512 core (see
+# benchmarks/training_step.py --products), and a small product matters little. Not measured on a GPU.
 MINIMUM_MACS = 2**21
 
 
@@ -30,7 +31,9 @@ def packs(x: Tensor, weight: Tensor, outputs: int) -> bool:
     """
     backend = cuda_ext.backends().get(x.device.type)
     compiled = backend is not None and backend.selected != "reference"
-    return compiled and x.dtype == weight.dtype == torch.float32 and outputs * weight.numel() >= MINIMUM_MACS
+    # Under autocast torch's product would be one of 16 bits.
+    plain = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
+    return compiled and plain and outputs * weight.numel() >= MINIMUM_MACS
 
 
 class _Linear(torch.autograd.Function):
@@ -82,8 +85,8 @@ class _Conv2d(torch.autograd.Function):
 def linear(x: Tensor, weight: Tensor) -> Tensor:
     """`x · weightᵀ` of values -1 and +1, as `F.linear` gives it, bit for bit: integer sums below 2^24.
 
-    Backward is F.linear's. x: float32 [..., K]; weight: float32 [N, K]. Result: float32 [..., N]. Values other than ±1
-    are taken by their sign.
+    Backward is F.linear's, once. x: float32 [..., K]; weight: float32 [N, K]. Result: float32 [..., N]. Values other than
+    ±1 are taken by their sign.
     """
     if not packs(x, weight, x.numel() // weight.shape[1]):
         return F.linear(x, weight)
@@ -91,12 +94,18 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def conv2d(x: Tensor, weight: Tensor, window: ConvWindow) -> Tensor:
-    """The cross-correlation of values -1 and +1 with zero padding, as `F.conv2d` gives it; backward is F.conv2d's.
+    """The cross-correlation of values -1 and +1 with zero padding, as `F.conv2d` gives it.
 
+    Backward is F.conv2d's, once.
     x: float32 [B, C, H, W]; weight: float32 [N, C, kh, kw]. Result: float32 [B, N, Ho, Wo]. Values other than ±1 are
     taken by their sign.
+
+    Raises:
+        ValueError: a pad value other than 0, which F.conv2d has not.
     """
+    if window.pad_value != 0:
+        raise ValueError(f"pad_value must be 0 in training, got {window.pad_value}")
     positions = x.shape[0] * x.shape[2] * x.shape[3] // (window.stride[0] * window.stride[1])
-    if window.groups != 1 or window.pad_value != 0 or not packs(x, weight, positions):
+    if window.groups != 1 or not packs(x, weight, positions):
         return F.conv2d(x, weight, None, window.stride, window.padding, window.dilation, window.groups)
     return _Conv2d.apply(x, weight, window)

@@ -143,6 +143,19 @@ def test_evaluation_stays_the_float_product(monkeypatch: pytest.MonkeyPatch) -> 
         layer.train()(torch.ones(2, 40))
 
 
+def test_autocast_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    x, w = signs(4096, 1024, seed=1), signs(1024, 1024, seed=2)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not binary_product.packs(x, w, 4096)
+        assert binary_product.linear(x[:2], w).dtype == torch.bfloat16
+
+
+def test_other_padding_is_refused() -> None:
+    with pytest.raises(ValueError, match="pad_value must be 0 in training, got 1"):
+        binary_product.conv2d(signs(1, 2, 4, 4, seed=1), signs(3, 2, 3, 3, seed=2), ConvWindow(pad_value=1))
+
+
 def test_small_products_and_other_types_stay_float(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert not binary_product.packs(torch.ones(4, 8), torch.ones(2, 8), 4)
