@@ -4,11 +4,11 @@
     python benchmarks/training_step.py --products      single products of growing size, packed beside float
 
 Each round takes one step of each kind, in an order that rotates, on the same random batch: fp32 (ReLU), BinaryNet with
-its forward products on packed bits, and BinaryNet with float products. A step is forward, backward, the optimizer's update and the
-clip of the latent weights, as a trial takes them. Both BinaryNets' losses must be equal bit for bit, or the benchmark
-fails. Printed: fp32's time, then medians and quartiles over the rounds of each step's ratio to the fp32 step of its
-round: below 1 is cheaper than fp32. On CPUs time is the process's CPU time by default (`--clock wall` for wall time,
-needed with several threads), so that other programs on the machine disturb less.
+its forward products on packed bits, and BinaryNet with float products. A step is forward, backward, the optimizer's
+update and the clip of the latent weights, as a trial takes them. Both BinaryNets' losses must be equal bit for bit, or
+the benchmark fails. Printed: fp32's time, then medians and quartiles over the rounds of each step's ratio to the fp32
+step of its round: below 1 is cheaper than fp32. On CPUs time is the process's CPU time by default (`--clock wall` for
+wall time, needed with several threads), so that other programs on the machine disturb less.
 """
 
 from __future__ import annotations

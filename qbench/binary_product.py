@@ -85,8 +85,8 @@ class _Conv2d(torch.autograd.Function):
 def linear(x: Tensor, weight: Tensor) -> Tensor:
     """`x · weightᵀ` of values -1 and +1, as `F.linear` gives it, bit for bit: integer sums below 2^24.
 
-    Backward is F.linear's, once. x: float32 [..., K]; weight: float32 [N, K]. Result: float32 [..., N]. Values other than
-    ±1 are taken by their sign.
+    Backward is F.linear's, once.
+    x: float32 [..., K]; weight: float32 [N, K]. Result: float32 [..., N]. Values other than ±1 are taken by their sign.
     """
     if not packs(x, weight, x.numel() // weight.shape[1]):
         return F.linear(x, weight)
