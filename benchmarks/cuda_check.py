@@ -108,7 +108,7 @@ def exercise() -> None:
         if not torch.equal(out.cpu(), expected):
             failures.append(name)
 
-    m, n, k = 70, 150, 1100
+    m, n, k = 70, 151, 1100
     x = torch.randn(m, k, generator=generator)
     a, b = reference.pack_signs(x), reference.pack_signs(torch.randn(n, k, generator=generator))
     threshold = torch.randint(-5, 6, (n,), generator=generator, dtype=torch.int32)
@@ -116,7 +116,10 @@ def exercise() -> None:
     key = torch.tensor([11, 22])
     product = reference.xnor_matmul(a, b, k)
     signs = reference.sign_threshold_pack(product, threshold, direction)
+    scale, shift = torch.randn(2, n, generator=generator)
+    halves = reference.scale_shift(product, scale, shift)
     on = [t.cuda() for t in (a, b, threshold, direction)]
+    scales = scale.cuda(), shift.cuda()
     compare("pack_signs", cuda_ext.pack_signs(x.cuda()), a)
     drawn = reference.pack_signs_stochastic(x, key)
     compare("pack_signs_stochastic", cuda_ext.pack_signs_stochastic(x.cuda(), key.cuda()), drawn)
@@ -136,14 +139,22 @@ def exercise() -> None:
     for kernel in runnable(m):
         with xnor_kernel(kernel):
             compare(f"xnor_matmul {kernel}", cuda_ext.xnor_matmul(on[0], on[1], k), product)
+            compare(f"xnor_matmul_scale {kernel}", cuda_ext.xnor_matmul_scale(on[0], on[1], k, *scales), halves)
             compare(f"xnor_matmul_sign {kernel}", cuda_ext.xnor_matmul_sign(on[0], on[1], k, on[2], on[3]), signs)
             for pad_value in (-1, 0, 1) if kernel != "wgmma" else ():
-                out = cuda_ext.xnor_conv2d(image.cuda(), filters.cuda(), 130, padding=1, pad_value=pad_value)
                 expected = reference.xnor_conv2d(image, filters, 130, [1, 1], [1, 1], [1, 1], pad_value)
-                compare(f"xnor_conv2d {kernel} pad {pad_value}", out, expected)
+                case, operands = f"{kernel} pad {pad_value}", (image.cuda(), filters.cuda(), 130)
+                window = {"padding": 1, "pad_value": pad_value}
+                compare(f"xnor_conv2d {case}", cuda_ext.xnor_conv2d(*operands, **window), expected)
+                out = cuda_ext.xnor_conv2d_scale(*operands, *scales, **window)
+                compare(f"xnor_conv2d_scale {case}", out, reference.scale_shift(expected, scale, shift))
+                out = cuda_ext.xnor_conv2d_sign(*operands, on[2], on[3], **window)
+                packed = reference.sign_threshold_pack(expected, threshold, direction)
+                compare(f"xnor_conv2d_sign {case}", out, packed)
     with xnor_kernel("rows"):
         few, rest = on[0][:FEW], on[1:]
         compare("xnor_matmul rows", cuda_ext.xnor_matmul(few, rest[0], k), product[:FEW])
+        compare("xnor_matmul_scale rows", cuda_ext.xnor_matmul_scale(few, rest[0], k, *scales), halves[:FEW])
         compare("xnor_matmul_sign rows", cuda_ext.xnor_matmul_sign(few, rest[0], k, *rest[1:]), signs[:FEW])
     torch.cuda.synchronize()
     if failures:
@@ -211,6 +222,7 @@ def time_products() -> Iterator[list[dict[str, object]]]:
         a, b = cuda_ext.pack_signs(x), cuda_ext.pack_signs(y)
         threshold = torch.zeros(n, dtype=torch.int32, device="cuda")
         direction = torch.ones(n, dtype=torch.int8, device="cuda")
+        scale, shift = torch.randn(2, n, device="cuda")
         contestants: dict[str, Callable[[], object]] = {
             "torch fp32": partial(torch.matmul, x, y.T),
             "torch bf16": partial(torch.matmul, x.bfloat16(), y.bfloat16().T),
@@ -222,6 +234,7 @@ def time_products() -> Iterator[list[dict[str, object]]]:
         for kernel in runnable(m):
             sign = (b, k, threshold, direction)
             contestants[f"{kernel} int32"] = partial(forced, kernel, cuda_ext.xnor_matmul, a, b, k)
+            contestants[f"{kernel} half"] = partial(forced, kernel, cuda_ext.xnor_matmul_scale, a, b, k, scale, shift)
             contestants[f"{kernel} bits"] = partial(forced, kernel, cuda_ext.xnor_matmul_sign, a, *sign)
             contestants[f"{kernel} bits, packing x"] = partial(forced, kernel, pack_and_multiply, x, *sign)
         contestants["binary_weight_matmul"] = partial(cuda_ext.binary_weight_matmul, x, b, k)

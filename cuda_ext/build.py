@@ -42,6 +42,7 @@ CXX_FLAGS = (
 # Real architectures for what is common, and PTX of the last one for what comes after. Spills are errors: a kernel that
 # spills is slower by more than it was tuned.
 CUDA_ARCHITECTURES = ("75", "80", "86", "89", "90a")
+CUDA_LEAST = (7, 5)
 _PTX = "-gencode=arch=compute_90,code=compute_90"
 NVCC_FLAGS = (
     "-std=c++20",
@@ -133,7 +134,7 @@ def cuda_code(capability: tuple[int, int]) -> str:
     major, minor = capability
     numbers = {architecture: divmod(int(architecture.rstrip("a")), 10) for architecture in CUDA_ARCHITECTURES}
     fitting = [a for a, (its_major, its_minor) in numbers.items() if its_major == major and its_minor <= minor]
-    if not fitting and major < 10:
+    if capability < CUDA_LEAST:
         raise BuildError(f"no CUDA kernels for compute capability {major}.{minor}: expected at least 7.5")
     return _code(fitting[-1]) if fitting else _PTX
 
@@ -142,12 +143,13 @@ def cuda_toolchain(capabilities: Sequence[tuple[int, int]] | None = None) -> Too
     """nvcc for csrc/cuda. Raises BuildError where there is none, or no .cu file.
 
     With `capabilities` it compiles for devices of these alone, which takes a fraction of the time; without, for every
-    architecture, and PTX for what comes after.
+    architecture, and PTX for what comes after. Those below 7.5 are left out; BuildError where these are all.
     """
     if capabilities is None:
         codes = [*map(_code, CUDA_ARCHITECTURES), _PTX]
     else:
-        codes = sorted(set(map(cuda_code, capabilities)))
+        served = [c for c in capabilities if c >= CUDA_LEAST]
+        codes = sorted(set(map(cuda_code, served or capabilities)))  # where none is served, the error names one
     compiler = shutil.which("nvcc")
     if compiler is None:
         raise BuildError("no CUDA compiler: nvcc is not on the PATH")

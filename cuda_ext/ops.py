@@ -96,19 +96,17 @@ def xnor_matmul_scale(a_bits: Tensor, b_bits: Tensor | Prepacked, k: int, scale:
     A scale per column and a folded BatchNorm or bias, in half the bytes of int32; on CUDA without the int32 matrix
     between, on the CPU as the product and torch's own arithmetic. Beyond float16's range a result is infinite.
 
-    scale, shift: float32 [N]. Result: float16 [M, N].
+    scale, shift: float32 [N]; ValueError for one that requires a gradient while gradients are recorded: there is none.
+    Result: float16 [M, N].
     """
-    if isinstance(b_bits, Prepacked):
-        out = xnor_matmul(a_bits, b_bits, k)
-        scale, shift = _scales(scale, shift, out.shape[-1])
-        checks.same_device(a_bits=a_bits, scale=scale, shift=shift)
-        return scale_shift(out, scale, shift)
     k = checks.length("k", k)
     a_bits = checks.packed("a_bits", a_bits, k, 2)
-    b, n, _ = _matrix("b_bits", b_bits, k)
+    b, n, arranged = _matrix("b_bits", b_bits, k)
     scale, shift = _scales(scale, shift, n)
     checks.elements("result", a_bits.shape[0] * n)
     checks.same_device(a_bits=a_bits, b_bits=b, scale=scale, shift=shift)
+    if arranged:
+        return scale_shift(_ops.xnor_matmul_prepacked(a_bits, b, n, k), scale, shift)
     return _ops.xnor_matmul_scale(a_bits, b, k, scale, shift)
 
 
@@ -173,18 +171,14 @@ def xnor_conv2d_scale(
 ) -> Tensor:
     """`float16(float32(xnor_conv2d(...))·scale + shift)`, as `xnor_matmul_scale`.
 
-    scale, shift: float32 [O]. Result: float16 [B, Ho, Wo, O].
+    scale, shift: float32 [O], errors included. Result: float16 [B, Ho, Wo, O].
     """
-    if isinstance(w_bits, Prepacked):
-        options = {"stride": stride, "padding": padding, "dilation": dilation}
-        out = xnor_conv2d(x_bits, w_bits, channels, pad_value=pad_value, **options)
-        scale, shift = _scales(scale, shift, out.shape[-1])
-        checks.same_device(x_bits=x_bits, scale=scale, shift=shift)
-        return scale_shift(out, scale, shift)
-    x_bits, w, filters, _ = _conv_operands(x_bits, w_bits, channels)
+    x_bits, w, filters, arranged = _conv_operands(x_bits, w_bits, channels)
     window = _window(x_bits, filters, channels, stride, padding, dilation, pad_value, filters[0])
     scale, shift = _scales(scale, shift, filters[0])
     checks.same_device(x_bits=x_bits, w_bits=w, scale=scale, shift=shift)
+    if arranged:
+        return scale_shift(_ops.xnor_conv2d_prepacked(x_bits, w, filters, channels, *window), scale, shift)
     return _ops.xnor_conv2d_scale(x_bits, w, channels, *window, scale, shift)
 
 
@@ -305,6 +299,11 @@ def _scales(scale: Tensor, shift: Tensor, channels: int) -> tuple[Tensor, Tensor
     for name, value in (("scale", scale), ("shift", shift)):
         if value.shape[0] != channels:
             raise ValueError(f"{name}: expected shape [{channels}], got {checks.shape_of(value)}")
+        if value.requires_grad and torch.is_grad_enabled():
+            raise ValueError(
+                f"{name}: expected a tensor without gradient, as the operation has none, got requires_grad=True: "
+                "detach it, or call under torch.no_grad()"
+            )
     return scale, shift
 
 

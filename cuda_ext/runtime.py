@@ -118,8 +118,12 @@ def _load_cuda() -> None:
         else:
             torch.ops.load_library(path)
             architectures = tuple(flag.rpartition("code=")[2] for flag in tools.flags if "-gencode" in flag)
-            major, minor = torch.cuda.get_device_capability()
-            _cuda = Backend("cuda", True, f"sm_{major}{minor}", architectures, architectures, path, tools.version)
+            major, minor = next(c for c in capabilities if c >= build.CUDA_LEAST)
+            # torch chooses by a device's type, not by the device: on these a call is CUDA's error, not the reference
+            lacking = [f"cuda:{i} ({a}.{b})" for i, (a, b) in enumerate(capabilities) if (a, b) < build.CUDA_LEAST]
+            reason = f"no kernels below compute capability 7.5, calls fail on {', '.join(lacking)}" if lacking else ""
+            selected = f"sm_{major}{minor}"
+            _cuda = Backend("cuda", True, selected, architectures, architectures, path, tools.version, reason)
             return
     _cuda = Backend("cuda", False, REFERENCE, reason=reason)
 

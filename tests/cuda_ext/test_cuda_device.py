@@ -66,6 +66,11 @@ def agree(operation: Callable[..., Tensor], expected: Tensor, *arguments: object
     assert torch.equal(out.cpu(), expected)
 
 
+def prepacked(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The operation on (left, weights, k, ...), with its weights prepacked."""
+    return lambda left, weights, k, *rest, **options: operation(left, cuda_ext.prepack(weights, k), k, *rest, **options)
+
+
 def signs(generator: torch.Generator, *shape: int) -> Tensor:
     return torch.randint(0, 2, shape, generator=generator).to(torch.float32) * 2 - 1
 
@@ -141,7 +146,9 @@ def check_binary_product(m: int, n: int, k: int, seed: int) -> None:
     expected = reference.xnor_matmul(a, b, k)
     agree(cuda_ext.xnor_matmul, expected, a, b, k)
     scale, shift = scales(generator, n)
-    agree(cuda_ext.xnor_matmul_scale, reference.scale_shift(expected, scale, shift), a, b, k, scale, shift)
+    halves = reference.scale_shift(expected, scale, shift)
+    agree(cuda_ext.xnor_matmul_scale, halves, a, b, k, scale, shift)
+    agree(prepacked(cuda_ext.xnor_matmul_scale), halves, a, b, k, scale, shift)
     packed = reference.sign_threshold_pack(expected, threshold, direction)
     agree(cuda_ext.xnor_matmul_sign, packed, a, b, k, threshold, direction)
 
@@ -181,7 +188,8 @@ def test_binary_convolutions(
     agree(cuda_ext.xnor_conv2d, expected, x, w, channels, pad_value=pad_value, **window)
     scale, shift = scales(generator, expected.shape[-1])
     halves = reference.scale_shift(expected, scale, shift)
-    agree(cuda_ext.xnor_conv2d_scale, halves, x, w, channels, scale, shift, pad_value=pad_value, **window)
+    for operation in (cuda_ext.xnor_conv2d_scale, prepacked(cuda_ext.xnor_conv2d_scale)):
+        agree(operation, halves, x, w, channels, scale, shift, pad_value=pad_value, **window)
     packed = reference.sign_threshold_pack(expected, threshold, direction)
     agree(cuda_ext.xnor_conv2d_sign, packed, x, w, channels, threshold, direction, pad_value=pad_value, **window)
 

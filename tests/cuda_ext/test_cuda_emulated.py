@@ -21,6 +21,7 @@ FLAGS = (
     "-std=c++20",
     "-O1",
     "-fno-strict-aliasing",
+    "-ffp-contract=off",
     "-Wall",
     "-Wextra",
     "-Werror",

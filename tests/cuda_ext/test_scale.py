@@ -6,6 +6,7 @@ import numpy as np
 import oracle
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import cuda_ext
 
@@ -86,6 +87,45 @@ def test_bad_input(call: Callable[[object], object], error: type[Exception], mes
     for weights in (B, cuda_ext.prepack(B, 600)):
         with pytest.raises(error, match=message):
             call(weights)
+
+
+FILTERS = packed(signs(5, 1, 1, 600))
+
+
+class Called(TorchDispatchMode):
+    """Notes the names of the operations called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        self.names.append(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+def test_weights_prepacked_on_another_device_reach_the_operation_itself() -> None:
+    # meta stands for every device whose prepacked weights are the plain ones
+    b, filters, one, a = (t.to("meta") for t in (B, FILTERS, ONE, A))
+    with Called() as called:
+        cuda_ext.xnor_matmul_scale(a, cuda_ext.prepack(b, 600), 600, one, one)
+        cuda_ext.xnor_conv2d_scale(a[None, None], cuda_ext.prepack(filters, 600), 600, one, one)
+    ours = [name for name in called.names if name.startswith("cuda_ext::")]
+    assert ours == ["cuda_ext::xnor_matmul_scale", "cuda_ext::xnor_conv2d_scale"]
+
+
+@pytest.mark.parametrize("name", ["scale", "shift"])
+def test_gradients_are_refused(name: str) -> None:
+    values = {"scale": ONE, "shift": ONE} | {name: ONE.clone().requires_grad_()}
+    images = A[None, None]
+    for weights, filters in ((B, FILTERS), (cuda_ext.prepack(B, 600), cuda_ext.prepack(FILTERS, 600))):
+        with pytest.raises(ValueError, match=f"{name}: expected a tensor without gradient"):
+            cuda_ext.xnor_matmul_scale(A, weights, 600, **values)
+        with pytest.raises(ValueError, match=f"{name}: expected a tensor without gradient"):
+            cuda_ext.xnor_conv2d_scale(images, filters, 600, **values)
+        with torch.no_grad():
+            assert not cuda_ext.xnor_matmul_scale(A, weights, 600, **values).requires_grad
+            assert not cuda_ext.xnor_conv2d_scale(images, filters, 600, **values).requires_grad
 
 
 def test_an_empty_batch_gives_an_empty_result() -> None:

@@ -58,6 +58,20 @@ def test_products(m: int, n: int) -> None:
         assert np.array_equal(cuda_ext.int8_matmul(left, operand).numpy(), oracle.matmul(bytes_a, bytes_b))
 
 
+# k in two passes: rows in two chunks, all rows in one and columns in groups, and more threads than columns.
+@pytest.mark.parametrize(
+    ("threads", "m", "n"), [(1, 130, 1100), (3, 130, 1100), (1, 90, 300), (5, 300, 70)], indirect=["threads"]
+)
+def test_long_int8_products(m: int, n: int) -> None:
+    k = 8300
+    rng = np.random.default_rng(n)
+    a, b = (rng.integers(-128, 128, (i, k)) for i in (m, n))
+    expected = a.astype(np.float64) @ b.astype(np.float64).T  # sums of at most 2^27: exact, and fast
+    left, right = (torch.from_numpy(x.astype(np.int8)) for x in (a, b))
+    for operand in (right, cuda_ext.prepack_int8(right)):
+        assert np.array_equal(cuda_ext.int8_matmul(left, operand).numpy(), expected)
+
+
 # Few pixels with many filters, and many pixels with few.
 @pytest.mark.parametrize(("image", "outputs"), [((1, 3, 3), 300), ((3, 17, 13), 5)])
 def test_convolutions(image: tuple[int, int, int], outputs: int) -> None:

@@ -126,8 +126,9 @@ struct Range {
   int64_t begin, end;
 };
 
-// A product's tasks: groups of at most `most` blocks of columns, as many for each thread, times parts of the rows where
-// the groups are fewer than the threads.
+// A product's work in even shares, at most one for each thread. Its units are `row_step` rows of one block of columns;
+// the blocks form groups of at most `most`, as many for each thread, whose units follow one another row step by row
+// step. A group that two shares have part in is cut between rows, so that there are few to arrange twice.
 class Grid {
  public:
   Grid(const Machine& on, int64_t n, int64_t most, int64_t m, int64_t row_step)
@@ -136,21 +137,30 @@ class Grid {
         m_(m),
         row_step_(row_step),
         row_steps_(ceil_div(m, row_step)),
-        parts_(groups_ >= on.threads ? 1 : std::min(row_steps_, on.threads)) {}
+        shares_(std::min(column_blocks_ * row_steps_, on.threads)) {}
 
-  int64_t tasks() const { return groups_ * parts_; }
+  int64_t shares() const { return shares_; }
   int64_t largest_group() const { return ceil_div(column_blocks_, groups_); }
-  Range blocks(int64_t task) const {
-    const int64_t group = task / parts_;
-    return {group * column_blocks_ / groups_, (group + 1) * column_blocks_ / groups_};
-  }
-  Range rows(int64_t task) const {
-    const int64_t part = task % parts_;
-    return {part * row_steps_ / parts_ * row_step_, std::min(m_, (part + 1) * row_steps_ / parts_ * row_step_)};
+  // Runs work(blocks, rows) for each group with rows in the shares of [begin, end), once.
+  template <class Work>
+  void run(int64_t begin, int64_t end, Work work) const {
+    const int64_t units = column_blocks_ * row_steps_;
+    const int64_t from = units * begin / shares_, until = units * end / shares_;
+    for (int64_t g = 0; g < groups_; g++) {
+      const Range blocks{g * column_blocks_ / groups_, (g + 1) * column_blocks_ / groups_};
+      const Range rows{row(from, blocks), row(until, blocks)};
+      if (rows.begin < rows.end) work(blocks, rows);
+    }
   }
 
  private:
-  int64_t column_blocks_, groups_, m_, row_step_, row_steps_, parts_;
+  // The row before which a border between shares at `unit` cuts a group.
+  int64_t row(int64_t unit, Range blocks) const {
+    const int64_t inside = std::max<int64_t>(0, unit - blocks.begin * row_steps_);
+    return std::min(m_, inside / (blocks.end - blocks.begin) * row_step_);
+  }
+
+  int64_t column_blocks_, groups_, m_, row_step_, row_steps_, shares_;
 };
 
 void clear_tails(uint32_t* out, int64_t rows, int64_t channels) {
@@ -443,12 +453,11 @@ void real_products(const Machine& on, const S* x, int64_t m, int64_t k, const We
   const int64_t depth = std::max<int64_t>(1, 32 * 1024 / (kRealRows * on.kernels.table_size * int64_t(sizeof(T))));
   // At most 64 blocks of columns share one building of the tables: it bounds the scratch for arranged weights.
   const Grid grid(on, w.n, 64, m, kRealRows);
-  on.parallel(grid.tasks(), 1, [&](int64_t begin, int64_t end) {
+  on.parallel(grid.shares(), 1, [&](int64_t begin, int64_t end) {
     Scratch<T> numbers(depth * 32), tables(kRealRows * depth * on.kernels.table_size);
     Scratch<uint32_t> arranged(w.blocks ? 0 : grid.largest_group() * words * kColumns);
     const int64_t ldt = depth * on.kernels.table_size;
-    for (int64_t task = begin; task < end; task++) {
-      const Range group = grid.blocks(task), part = grid.rows(task);
+    grid.run(begin, end, [&](Range group, Range part) {
       const uint32_t* first = w.blocks ? w.blocks + group.begin * words * kColumns : arranged.get();
       if (!w.blocks) {
         for (int64_t b = group.begin; b < group.end; b++) {
@@ -474,7 +483,7 @@ void real_products(const Machine& on, const S* x, int64_t m, int64_t k, const We
           }
         }
       }
-    }
+    });
   });
 }
 
@@ -529,22 +538,21 @@ void int8_matmul(const Machine& on, const int8_t* a, int64_t m, int64_t k, const
   if (m == 0 || n == 0) return;
   const Kernels& kernels = on.kernels;
   // k is cut into runs of which a block stays in the second-level cache for a chunk of rows; the chunk and the group's
-  // blocks stay in the last, so that the rows come from memory once per group. Where one chunk is all rows, a group has
-  // no use.
+  // blocks stay in the last, so that the rows come from memory once per group. Where one chunk and one run are all
+  // of a, a group has no use.
   const int64_t dwords = ceil_div(k, kernels.group), depth = std::min(dwords, kBlockBytes / (4 * kColumns));
   const int64_t steps = std::max<int64_t>(1, kChunkBytes / (4 * depth * kInt8Rows));
   const int64_t chunk = std::min(steps, ceil_div(m, kInt8Rows)) * kInt8Rows;
-  const Grid grid(on, n, m <= chunk ? 1 : kGroupBytes / (4 * kColumns * depth), m, kInt8Rows);
+  const Grid grid(on, n, m <= chunk && depth == dwords ? 1 : kGroupBytes / (4 * kColumns * depth), m, kInt8Rows);
   // No large pages for the result: they save a tenth of the time at most, and on a virtual machine whose free ones go
   // back to the host they cost more than that.
   const bool stream = m * n * int64_t(sizeof(int32_t)) >= kStreamBytes && depth == dwords && n % 16 == 0 &&
                       reinterpret_cast<uintptr_t>(out) % 64 == 0;
   alignas(64) const int32_t no_sums[kColumns] = {};
-  on.parallel(grid.tasks(), 1, [&](int64_t begin, int64_t end) {
+  on.parallel(grid.shares(), 1, [&](int64_t begin, int64_t end) {
     Scratch<uint32_t> rows(chunk * depth), arranged(blocks ? 0 : grid.largest_group() * int8_block(depth));
     int64_t held_row = -1, held_start = -1;
-    for (int64_t task = begin; task < end; task++) {
-      const Range group = grid.blocks(task), part = grid.rows(task);
+    grid.run(begin, end, [&](Range group, Range part) {
       for (int64_t start = 0; start < dwords; start += depth) {
         const int64_t used = std::min(depth, dwords - start), from = start * kernels.group;
         const int64_t run = std::min(used * kernels.group, k - from);
@@ -553,6 +561,7 @@ void int8_matmul(const Machine& on, const int8_t* a, int64_t m, int64_t k, const
         }
         for (int64_t r = part.begin; r < part.end; r += chunk) {
           const int64_t count = std::min(chunk, part.end - r);
+          // the same r never comes with more rows: only a share's last group ends before m
           if (r != held_row || start != held_start) {
             for (int64_t i = 0; i < count; i++) kernels.int8_row(a + (r + i) * k + from, run, rows.get() + i * depth);
             held_row = r;
@@ -569,7 +578,7 @@ void int8_matmul(const Machine& on, const int8_t* a, int64_t m, int64_t k, const
           }
         }
       }
-    }
+    });
 #if defined(__x86_64__)
     if (stream) __builtin_ia32_sfence();
 #endif
