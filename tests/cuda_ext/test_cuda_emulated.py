@@ -92,6 +92,12 @@ MISTAKES = {
         "return packed_words(columns) * 32;",
         "return columns;",
     ),
+    "a multiply-add where the reference rounds twice": (
+        "word_tile",
+        "sinks.cuh",
+        "__fadd_rn(__fmul_rn(__int2float_rn(value), scale[n]), shift[n])",
+        "__builtin_fmaf(__int2float_rn(value), scale[n], shift[n])",
+    ),
     "bytes of ±1 in another order": ("word_tile", "sources.cuh", "0x00204081u", "0x00810204u"),
     "columns of other lanes": ("row_product", "row_product.cuh", "(on >> (4 * i))", "(on >> i)"),
     "a slot given back while it is read": (
