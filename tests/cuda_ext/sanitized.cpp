@@ -138,6 +138,43 @@ void int8(const Machine& on, int64_t m, int64_t n, int64_t k) {
   }
 }
 
+// What one thread multiplies, in rows of a block of columns, and the most that any did.
+int64_t threads, work, most_work;
+decltype(Kernels::real_f32) multiply;
+
+void counted(const float* tables, int64_t ldt, int64_t rows, const uint32_t* block, int64_t words, float* out,
+             int64_t ldo, int64_t valid, bool first) {
+  work += rows;
+  multiply(tables, ldt, rows, block, words, out, ldo, valid, first);
+}
+
+// One range for each thread, as torch cuts them.
+void by_thread(int64_t n, int64_t, const Body& body) {
+  const int64_t step = (n + threads - 1) / threads;
+  for (int64_t i = 0; i < n; i += step) {
+    work = 0;
+    body(i, std::min(n, i + step));
+    most_work = std::max(most_work, work);
+  }
+}
+
+void even_shares(const Machine& on, int64_t of, int64_t m, int64_t n) {
+  Kernels kernels = on.kernels;
+  multiply = kernels.real_f32;
+  kernels.real_f32 = counted;
+  threads = of;
+  most_work = 0;
+  const std::vector<float> x(static_cast<size_t>(m), 1.0f);
+  const std::vector<uint32_t> w(static_cast<size_t>(n * row_words(1)), 1);
+  std::vector<float> out(static_cast<size_t>(m * n));
+  real_matmul({kernels, by_thread, of}, x.data(), Real::kFloat32, m, 1, {w.data(), nullptr, n, 1, row_words(1), 1},
+              out.data());
+  for (const float value : out) EXPECT(value == 1.0f);
+  const int64_t blocks = (n + 63) / 64;
+  // at a cut, the rows of one tile in the blocks that share its tables
+  EXPECT(most_work <= blocks * m / of + kRealRows * (blocks / of + 1));
+}
+
 void convolution(const Machine& on) {
   const int64_t batch = 1 + below(2), channels = 1 + below(140), n = 1 + below(140);
   Window v{};
@@ -225,6 +262,9 @@ int main() {
     if (qbench_select_path(paths.substr(start, end - start).c_str())) return 2;
     const Machine on{selected_kernels(), serial, 2};
     int8(on, 130, 70, 8300);  // k in two passes, rows in two chunks
+    even_shares(on, 2, 200, 192);
+    even_shares(on, 16, 200, 17 * 64);
+    even_shares(on, 5, 200, 70);
     for (int i = 0; i < 12; i++) {
       matmul(on, 1 + below(i < 4 ? 4 : 20), 1 + below(200), 1 + below(1200));
       int8(on, 1 + below(20), 1 + below(140), 1 + below(300));
