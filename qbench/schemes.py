@@ -355,16 +355,10 @@ _add(
     )
 )
 _add(
-    Scheme(
+    SCHEMES.get("binarynet").replace(
         name="binarynet-stochastic",
         description="±1 weights by the deterministic sign, ±1 activations drawn in training (BinaryNet)",
-        weights=_SIGN_WEIGHTS,
-        activations=QuantizerSpec(name="stochastic_sign"),
-        activation_function="identity",
-        initial_weights="uniform",
-        learning_rate_scale="glorot",
-        learning_rate=1e-2,
-        learning_rate_end=1e-4,
+        activations="stochastic_sign",
     )
 )
 _add(
@@ -383,16 +377,10 @@ _add(
     )
 )
 _add(
-    Scheme(
+    SCHEMES.get("binarynet").replace(
         name="xnor-net",
         description="binarynet with a scale per output channel, the mean magnitude of its latent weights (XNOR-Net)",
-        weights=QuantizerSpec(name="scaled_sign", options={"estimator": "identity"}),
-        activations=_SIGN_ACTIVATIONS,
-        activation_function="identity",
-        initial_weights="uniform",
-        learning_rate_scale="glorot",
-        learning_rate=1e-2,
-        learning_rate_end=1e-4,
+        weights={"name": "scaled_sign", "options": {"estimator": "identity"}},
     )
 )
 _add(
