@@ -109,7 +109,9 @@ def make_report(
     varying = [key for key in keys if key != "scheme" and len({repr(config.get(key)) for config in configs}) > 1]
     members: dict[str, list[Record]] = {}
     for record, config in zip(records, configs, strict=True):
-        name = " ".join([str(config.get("scheme")), *(f"{key}={config.get(key)}" for key in varying)])
+        name = " ".join(
+            [str(config.get("scheme")), *(f"{key}={config[key]}" for key in varying if config.get(key) is not None)]
+        )
         members.setdefault(name, []).append(record)
     groups = [_group(name, trials) for name, trials in members.items()]
     fronts = pareto_front([_coordinates(group) for group in groups])

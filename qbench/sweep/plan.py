@@ -155,6 +155,7 @@ def _named(configs: list[TrialConfig], training: Training) -> tuple[Trial, ...]:
     ]
     trials = []
     for config, flat in zip(configs, flats, strict=True):
-        parts = [config.scheme, *(f"{key}={flat.get(key)}" for key in varying), f"seed={config.seed}"]
+        told = (f"{key}={flat[key]}" for key in varying if flat.get(key) is not None)
+        parts = [config.scheme, *told, f"seed={config.seed}"]
         trials.append(Trial(training.trial_id(config), training.training_key(config), config, " ".join(parts)))
     return tuple(trials)

@@ -83,6 +83,9 @@ def test_settings_give_every_scheme_its_own_values(fake, workplace):
         ("binarynet", 5, 1),
     ]
     assert found.trials[0].config.model_options == {"depth": 2}
+    # What a trial leaves out is not told of it.
+    assert found.trials[0].label == "fp32 epochs=2 seed=0"
+    assert found.trials[2].label == "binarynet epochs=5 model_options.width=8 seed=0"
     assert found.trials[2].config.model_options == {"depth": 2, "width": 8}
     # The trial is the one that the same keys give outside of settings.
     plain = plan(fake, workplace, "method: grid\nparameters: {scheme: {value: fp32}, epochs: {value: 2}}\n")
