@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from qbench.errors import UserError
+from qbench.files import replacing
 from qbench.trained import Trained
 from qbench.weights import flat_state
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -64,18 +67,15 @@ def save_checkpoint(
         "generator": torch.get_rng_state(),
         "cuda_generator": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())  # the name must not survive a power cut that the contents do not
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
 
 
 def load_checkpoint(path: Path, module: nn.Module, optimizer: Optimizer, scheduler: LRScheduler) -> Progress | None:
     """Put the state that `save_checkpoint` wrote into place. Nothing but tensors and plain values is unpickled.
 
-    None, and nothing put into place, for a checkpoint of another version of torch, which may round otherwise.
+    None, with a warning, and nothing put into place, for a checkpoint of another version of torch, which may round
+    otherwise.
 
     Raises:
         UserError: a file that is damaged, or that belongs to another network.
@@ -83,6 +83,7 @@ def load_checkpoint(path: Path, module: nn.Module, optimizer: Optimizer, schedul
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if state["torch"] != str(torch.__version__):
+            _log.warning("%s: is of torch %s, this is %s: starting over", path, state["torch"], torch.__version__)
             return None
         progress = Progress(**state["progress"])
         network, moments, decay = state["module"], state["optimizer"], state["scheduler"]

@@ -16,6 +16,7 @@ from qbench.data import Splits
 from qbench.data.datamodule import EVALUATION_BATCH
 from qbench.errors import TrainingError
 from qbench.estimate import estimate_network
+from qbench.files import replacing
 from qbench.integer import agreement
 from qbench.layer_report import report_layers
 from qbench.layers import quant_layers
@@ -113,9 +114,8 @@ def write_layers(parts: Parts, network: nn.Module, splits: Splits, folder: Path)
     report = report_layers(network, splits.validation.images, splits.validation.labels)
     path = folder / "layers" / f"{trial_id(parts.config)}.json"
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(report.to_dict(), indent=1, allow_nan=False) + "\n")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(report.to_dict(), indent=1, allow_nan=False) + "\n")
 
 
 def _execution_figures(network: nn.Module, images: Tensor, predictions: Tensor) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from qbench.data import Source, source
 from qbench.errors import ConfigError
 from qbench.layers import quant_layers
 from qbench.models import Model, model
-from qbench.module import QuantModule, own_hooks
+from qbench.module import QuantModule, overrides, own_hooks
 from qbench.schemes import Scheme, scheme
 from qbench.seeds import derive
 from qbench.trial import TrialConfig, code_digest, digest, source_digest
@@ -61,12 +61,7 @@ class Parts:
     @property
     def overrides_quantizers(self) -> bool:
         """Whether the module, and not the scheme alone, decides the layers' quantizers."""
-        own, base = self.module, QuantModule
-        return (
-            own.weight_quantizer is not base.weight_quantizer
-            or own.activation_quantizer is not base.activation_quantizer
-            or own.quantize is not base.quantize
-        )
+        return bool(overrides(self.module, ("weight_quantizer", "activation_quantizer", "quantize")))
 
     def build(self) -> QuantModule:
         """The module before training; a function of the configuration."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
+from qbench.files import replacing
 from qbench.weights import load_tensors, save_tensors
 
 _FACTS = "training.json"
@@ -37,12 +37,8 @@ class Trained:
         """Write it; a kill leaves either nothing that `stored` finds or all."""
         save_tensors(self.state, folder / _WEIGHTS)
         # Last, and in one step: its presence says that the weights are whole.
-        temporary = folder / f".{_FACTS}.tmp"
-        with open(temporary, "w") as file:
-            json.dump({"epoch": self.epoch, "loss": self.loss, "seconds": self.seconds}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / _FACTS)
+        with replacing(folder / _FACTS) as temporary:
+            temporary.write_text(json.dumps({"epoch": self.epoch, "loss": self.loss, "seconds": self.seconds}))
 
     @classmethod
     def stored(cls, folder: Path) -> Trained | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,15 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from qbench.files import replacing
+
 _NESTED = "::"  # between a state_dict key and the key of a mapping stored under it (extra states)
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors; a reader sees the old file or the new one, never half of one. One writer at a time."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file({key: tensor.detach().contiguous().cpu() for key, tensor in tensors.items()}, temporary)
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())  # the name must not survive a power cut that the contents do not
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        save_file({key: tensor.detach().contiguous().cpu() for key, tensor in tensors.items()}, temporary)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

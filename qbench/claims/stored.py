@@ -8,8 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 
 import qbench
 from qbench.errors import UserError
+from qbench.files import replacing
 from qbench.trial import digest
 
 FORMATS = {"sweep": 2, "measurements": 1}
@@ -247,12 +246,8 @@ def _write(path: Path, content: dict[str, Any]) -> Path:
     text = json.dumps({**content, "digest": digest(content)}, indent=1, allow_nan=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
-        ) as file:
-            file.write(text)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
     return path

@@ -248,7 +248,9 @@ def test_a_resumed_training_has_its_whole_history(tmp_path: Path, monkeypatch: p
     assert len(whole.metrics) == parts.epochs
 
 
-def test_another_torch_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_torch_starts_over_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
     parts = resolve(config())
     splits = parts.source.load(0)
@@ -258,6 +260,7 @@ def test_another_torch_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     seen: list[int] = []
     fit(parts, parts.build(), splits, tmp_path, on_epoch=lambda done, _: seen.append(done))
     assert seen == [1, 2, 3, 4, 5]
+    assert "this is 2.99: starting over" in caplog.text
 
 
 def test_after_training_the_module_is_on_the_cpu_for_calibration(
