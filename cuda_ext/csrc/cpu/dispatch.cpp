@@ -20,7 +20,9 @@ std::vector<Path> all_paths() {
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni") &&
                       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
+  const bool gfni = avx512 && __builtin_cpu_supports("gfni") && __builtin_cpu_supports("avx512vbmi");
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  paths.push_back({gfni_kernels, gfni});
   paths.push_back({avx512_kernels, avx512});
   paths.push_back({avx2_kernels, avx2});
 #endif

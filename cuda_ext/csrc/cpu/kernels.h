@@ -22,6 +22,24 @@ struct Comparison {
   const uint32_t* set;
 };
 
+// Products by carries (path_gfni.cpp has the arithmetic): rows and columns are rewritten first, to 4 and 2 bits a sign, so
+// it takes some rows to gain. At most kCarryMaxWords words of k.
+constexpr int64_t kCarryRows = 16, kCarryMaxWords = 1023;
+// Dwords of a word of k in a tile of kCarryRows rows and in a block of columns; 16 more behind the last word.
+constexpr int64_t kCarryTileWord = 64, kCarryBlockWord = 128, kCarryTail = 16;
+
+struct Carries {
+  // A tile of kCarryRows rows, `lda` words apart.
+  void (*rows)(const uint32_t* a, int64_t lda, int64_t words, uint32_t* tile);
+  // What `arrange` wrote of 64 columns, rewritten.
+  void (*columns)(const uint32_t* block, int64_t words, uint32_t* carries);
+  // As `xnor` and `xnor_sign` of Kernels, for the rows of a tile.
+  void (*xnor)(const uint32_t* tile, const uint32_t* carries, int64_t words, const int32_t* const* base, int32_t* out,
+               int64_t ldo, int64_t valid, bool stream);
+  void (*xnor_sign)(const uint32_t* tile, const uint32_t* carries, int64_t words, const int32_t* const* base,
+                    const Comparison& c, uint32_t* out, int64_t ldo, int64_t valid);
+};
+
 struct Kernels {
   const char* name;
 
@@ -66,12 +84,16 @@ struct Kernels {
   // The path's own limit, for benchmarks: the instructions of the direct kernel on registers alone, without a load.
   // Returns the binary operations done (one multiply-add counts two). Null where the path has no such loop.
   int64_t (*peak)(int64_t steps);
+
+  // Null where the path has none.
+  const Carries* carries;
 };
 
 const Kernels& scalar_kernels();
 #if defined(__x86_64__)
 const Kernels& avx2_kernels();
 const Kernels& avx512_kernels();
+const Kernels& gfni_kernels();
 #endif
 
 }  // namespace qbench
