@@ -1,7 +1,8 @@
 """What runs the operations here: loads the compiled libraries, chooses the instruction path, and says so.
 
 The environment variable `QBENCH_KERNELS` forces a path: `reference` (pure torch), or one of the compiled CPU paths
-(`scalar`, `avx2`, `avx512`). Without it the best that the processor has is taken.
+(`scalar`; on x86-64 `avx2`, `avx512`; on arm64 `neon`, `dotprod`). Without it the best that the processor has is
+taken.
 """
 
 import ctypes

@@ -30,7 +30,7 @@ _PACKAGES = (
 # What the kernels' paths ask for, and what they could use.
 _FEATURES = (
     "avx2", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq", "avx512_bitalg", "gfni", "avx512_vnni",
-    "amx_int8", "asimd", "sve",
+    "amx_int8", "asimd", "asimddp", "sve",
 )  # fmt: skip
 _LAYERS = {
     "linear": Geometry("linear", 512, 512, (1, 1), (1, 1), (0, 0), (1, 1), 1, (512,), (512,)),

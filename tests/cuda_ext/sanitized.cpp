@@ -1,5 +1,6 @@
 // Every kernel of every path this machine has, on buffers of exactly the right size, compared with plain loops; built
-// with -fsanitize=address,undefined by test_sanitizers.py. A read past a buffer aborts it.
+// with -fsanitize=address,undefined by test_sanitizers.py, and for arm64 by test_neon_emulated.py. A read past a buffer
+// aborts it.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -71,8 +72,13 @@ void expect_bits(const Machine& on, const std::vector<int64_t>& sums, const Rand
   }
 }
 
-void matmul(const Machine& on, int64_t m, int64_t n, int64_t k) {
-  const auto a = random_signs(m * k), b = random_signs(n * k);
+// `opposite`: every sign of a differs from every one of b, so that counts are as large as they get.
+void matmul(const Machine& on, int64_t m, int64_t n, int64_t k, bool opposite = false) {
+  auto a = random_signs(m * k), b = random_signs(n * k);
+  if (opposite) {
+    std::fill(a.begin(), a.end(), 1);
+    std::fill(b.begin(), b.end(), -1);
+  }
   const auto pa = pack(a, m, k), pb = pack(b, n, k);
   std::vector<int64_t> expected(static_cast<size_t>(m * n));
   for (int64_t r = 0; r < m; r++) {
@@ -118,11 +124,15 @@ void matmul(const Machine& on, int64_t m, int64_t n, int64_t k) {
   }
 }
 
-void int8(const Machine& on, int64_t m, int64_t n, int64_t k) {
+void int8(const Machine& on, int64_t m, int64_t n, int64_t k, bool largest = false) {
   std::vector<int8_t> a(static_cast<size_t>(m * k)), b(static_cast<size_t>(n * k));
   for (int8_t& v : a) v = int8_t(below(256));
   for (int8_t& v : b) v = int8_t(below(256));
   a[0] = b[0] = -128;
+  if (largest) {
+    std::fill(a.begin(), a.end(), int8_t(-128));
+    std::fill(b.begin(), b.end(), int8_t(-128));
+  }
   std::vector<uint32_t> blocks(static_cast<size_t>(int8_prepacked_size(on.kernels, n, k)));
   int8_prepack(on, b.data(), n, k, blocks.data());
   for (const bool plain : {true, false}) {
@@ -238,10 +248,54 @@ void packing(const Machine& on, Float type, int64_t rows, int64_t k, T plus, T m
   for (size_t i = 0; i < back.size(); i++) EXPECT(back[i] == float(signs[i]));
 }
 
+// `patterns`: the bits of 0, -0, NaN, -NaN, ∞, -∞ and the smallest numbers of both signs.
+template <class T>
+void special(const Machine& on, Float type, int64_t k, const std::vector<T>& patterns) {
+  const int sign_of[8] = {1, 1, -1, -1, 1, -1, 1, -1};
+  std::vector<T> x;
+  std::vector<int> signs;
+  for (int64_t i = 0; i < k; i++) {
+    const int64_t which = below(8);
+    x.push_back(patterns[size_t(which)]);
+    signs.push_back(sign_of[which]);
+  }
+  std::vector<uint32_t> bits(static_cast<size_t>(row_words(k)), 0xdeadbeef);
+  pack_signs(on, x.data(), type, 1, k, bits.data());
+  EXPECT(bits == pack(signs, 1, k));
+}
+
+// Number i of the stream of cuda_ext/philox.py.
+uint32_t philox(uint64_t i, uint64_t seed, uint64_t offset) {
+  uint64_t c[4] = {i / 4 & 0xffffffff, i / 4 >> 32, offset & 0xffffffff, offset >> 32};
+  uint64_t key[2] = {seed & 0xffffffff, seed >> 32};
+  for (int round = 0; round < 10; round++) {
+    const uint64_t p = 0xD2511F53u * c[0], q = 0xCD9E8D57u * c[2];
+    const uint64_t next[4] = {q >> 32 ^ c[1] ^ key[0], q & 0xffffffff, p >> 32 ^ c[3] ^ key[1], p & 0xffffffff};
+    std::copy(next, next + 4, c);
+    key[0] = (key[0] + 0x9E3779B9u) & 0xffffffff;
+    key[1] = (key[1] + 0xBB67AE85u) & 0xffffffff;
+  }
+  return uint32_t(c[i % 4]);
+}
+
+void chances(const Machine& on, int64_t rows, int64_t k) {
+  const uint64_t seed = uint64_t(generator()) << 32 | generator(), offset = uint64_t(generator()) << 32 | generator();
+  std::vector<float> x(static_cast<size_t>(rows * k));
+  std::vector<int> signs(x.size());
+  for (size_t i = 0; i < x.size(); i++) {
+    const int64_t sixteenths = below(21) - 2;  // (x + 1)/2 is so many, below 0 and above 1, too
+    x[i] = float(sixteenths - 8) / 8;
+    signs[i] = int64_t(philox(i, seed, offset) >> 8) < sixteenths << 20 ? 1 : -1;
+  }
+  std::vector<uint32_t> bits(static_cast<size_t>(rows * row_words(k)), 0xdeadbeef);
+  pack_random(on, x.data(), Float::kFloat32, rows, k, seed, offset, bits.data());
+  EXPECT(bits == pack(signs, rows, k));
+}
+
 void comparing(const Machine& on, int64_t rows, int64_t channels) {
   const Random t(channels);
   std::vector<int32_t> x(static_cast<size_t>(rows * channels));
-  for (int32_t& v : x) v = int32_t(below(9)) - 4;
+  for (int32_t& v : x) v = below(8) ? int32_t(below(9)) - 4 : below(2) ? INT32_MIN : INT32_MAX;
   const std::vector<float> fx(x.begin(), x.end()), ft(t.threshold.begin(), t.threshold.end());
   const std::vector<int64_t> sums(x.begin(), x.end());
   for (const bool integers : {true, false}) {
@@ -251,9 +305,63 @@ void comparing(const Machine& on, int64_t rows, int64_t channels) {
     threshold_pack(on, values, integers, rows, channels, threshold, t.direction.data(), bits.data());
     expect_bits(on, sums, t, rows, channels, bits);
   }
+  // NaN compares with nothing: only constant channels are left
+  const std::vector<float> none(static_cast<size_t>(channels), __builtin_nanf(""));
+  std::vector<int> signs;
+  for (int64_t c = 0; c < channels; c++) signs.push_back(!t.direction[size_t(c)] && ft[size_t(c)] >= 0 ? 1 : -1);
+  std::vector<uint32_t> bits(static_cast<size_t>(row_words(channels)), 0xdeadbeef);
+  threshold_pack(on, none.data(), false, 1, channels, ft.data(), t.direction.data(), bits.data());
+  EXPECT(bits == pack(signs, 1, channels));
 }
 
 }  // namespace
+
+// Products by carries: kernels alone on one tile and one block, where `opposite` all bits differ.
+void carries(const Machine& on, int64_t n, int64_t k, bool opposite = false) {
+  const Carries& kernels = *on.kernels.carries;
+  const int64_t m = kCarryRows, words = used_words(k);
+  std::vector<int> a(size_t(m * k), 1), b(size_t(n * k), -1);
+  if (!opposite) a = random_signs(m * k), b = random_signs(n * k);
+  const auto pa = pack(a, m, k), pb = pack(b, n, k);
+  std::vector<uint32_t> block(size_t(words * kColumns)), tile(size_t(words * kCarryTileWord + kCarryTail)),
+      columns(size_t(words * kCarryBlockWord + kCarryTail));
+  on.kernels.arrange(pb.data(), row_words(k), n, words, block.data());
+  kernels.rows(pa.data(), row_words(k), words, tile.data());
+  kernels.columns(block.data(), words, columns.data());
+  // a base of its own for each row, as at a convolution's border
+  std::vector<int32_t> base(size_t(m * kColumns));
+  for (int32_t& x : base) x = int32_t(below(1000));
+  std::vector<const int32_t*> bases;
+  std::vector<int64_t> expected(size_t(m * n));
+  for (int64_t r = 0; r < m; r++) {
+    bases.push_back(base.data() + r * kColumns);
+    for (int64_t c = 0; c < n; c++) {
+      int64_t different = 0;
+      for (int64_t i = 0; i < k; i++) different += a[size_t(r * k + i)] != b[size_t(c * k + i)];
+      expected[size_t(r * n + c)] = base[size_t(r * kColumns + c)] - 2 * different;
+    }
+  }
+  std::vector<int32_t> out(size_t(m * n));
+  kernels.xnor(tile.data(), columns.data(), words, bases.data(), out.data(), n, n, false);
+  for (size_t i = 0; i < out.size(); i++) EXPECT(out[i] == expected[i]);
+
+  std::vector<uint32_t> threshold(kColumns), flip(kColumns), keep(2), set(2), bits(size_t(m * ((n + 31) / 32)));
+  for (int64_t c = 0; c < n; c++) {
+    flip[size_t(c)] = below(2) ? 0xffffffff : 0;
+    threshold[size_t(c)] = uint32_t(int32_t(expected[size_t(c)])) ^ flip[size_t(c)];  // row 0 is equal to it everywhere
+    keep[size_t(c / 32)] |= uint32_t(1) << (c % 32);
+  }
+  set[0] = uint32_t(below(2));
+  kernels.xnor_sign(tile.data(), columns.data(), words, bases.data(), {threshold.data(), flip.data(), keep.data(), set.data()},
+                    bits.data(), (n + 31) / 32, n);
+  for (int64_t r = 0; r < m; r++) {
+    for (int64_t c = 0; c < (n + 31) / 32 * 32; c++) {
+      const int64_t x = c < n ? expected[size_t(r * n + c)] : 0, t = c < n ? expected[size_t(c)] : 1;
+      const bool want = (c == 0 && set[0]) || (c < n && (flip[size_t(c)] ? x <= t : x >= t));
+      EXPECT((bits[size_t(r * ((n + 31) / 32) + c / 32)] >> (c % 32) & 1) == want);
+    }
+  }
+}
 
 int main() {
   std::string paths = qbench_supported_paths();
@@ -262,6 +370,17 @@ int main() {
     if (qbench_select_path(paths.substr(start, end - start).c_str())) return 2;
     const Machine on{selected_kernels(), serial, 2};
     int8(on, 130, 70, 8300);  // k in two passes, rows in two chunks
+    int8(on, 5, 70, 300, true);
+    matmul(on, 2, 70, 2600, true);
+    matmul(on, 5, 70, 2600, true);
+    matmul(on, 6, 70, 2600);  // more than one table's depth
+    EXPECT(!on.kernels.peak || on.kernels.peak(3) == 3 * on.kernels.peak(1));
+    if (on.kernels.carries) {
+      for (int64_t k : {1, 2, 31, 32, 33, 63, 64, 65, 511, 512, 513}) carries(on, 1 + below(64), k);
+      for (int64_t n : {1, 15, 16, 17, 33, 48, 49, 64}) carries(on, n, 1 + below(1200));
+      for (int64_t words : {1, 2, 3, 4, 7, 8, 15, 16, 31, 64, 500, 1022, 1023}) carries(on, 5, 32 * words - below(2), true);
+      matmul(on, 205, 8 * 64 - 7, 64 * 32, false);
+    }
     even_shares(on, 2, 200, 192);
     even_shares(on, 16, 200, 17 * 64);
     even_shares(on, 5, 200, 70);
@@ -274,6 +393,14 @@ int main() {
       packing<uint16_t>(on, Float::kFloat16, 1 + below(5), 1 + below(1100), 0x3c00, 0xbc00);
       packing<uint16_t>(on, Float::kBFloat16, 1 + below(5), 1 + below(1100), 0x3f80, 0xbf80);
       comparing(on, 1 + below(5), 1 + below(1100));
+      chances(on, 1 + below(5), 1 + below(1100));
+      constexpr uint64_t sign = uint64_t(1) << 63, infinity = uint64_t(0x7ff) << 52, nan = infinity | 1;
+      special<uint64_t>(on, Float::kFloat64, 1 + below(600),
+                        {0, sign, nan, sign | nan, infinity, sign | infinity, 1, sign | 1});
+      special<uint32_t>(on, Float::kFloat32, 1 + below(600),
+                        {0, 1u << 31, 0x7f800001, 0xff800001, 0x7f800000, 0xff800000, 1, 1u << 31 | 1});
+      special<uint16_t>(on, Float::kFloat16, 1 + below(600), {0, 0x8000, 0x7c01, 0xfc01, 0x7c00, 0xfc00, 1, 0x8001});
+      special<uint16_t>(on, Float::kBFloat16, 1 + below(600), {0, 0x8000, 0x7f81, 0xff81, 0x7f80, 0xff80, 1, 0x8001});
     }
     std::printf("%s ok\n", on.kernels.name);
   }

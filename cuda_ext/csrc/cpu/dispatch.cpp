@@ -4,6 +4,11 @@
 #include <string>
 #include <vector>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace qbench {
 namespace {
 
@@ -25,6 +30,14 @@ std::vector<Path> all_paths() {
   paths.push_back({gfni_kernels, gfni});
   paths.push_back({avx512_kernels, avx512});
   paths.push_back({avx2_kernels, avx2});
+#elif defined(__aarch64__)
+#if defined(__linux__)
+  const bool dotprod = getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#else
+  const bool dotprod = false;  // nobody to ask
+#endif
+  paths.push_back({dotprod_kernels, dotprod});
+  paths.push_back({neon_kernels, true});
 #endif
   paths.push_back({scalar_kernels, true});
   return paths;
