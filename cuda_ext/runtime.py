@@ -1,8 +1,8 @@
 """What runs the operations here: loads the compiled libraries, chooses the instruction path, and says so.
 
 The environment variable `QBENCH_KERNELS` forces a path: `reference` (pure torch), or one of the compiled CPU paths
-(`scalar`; on x86-64 `avx2`, `avx512`; on arm64 `neon`, `dotprod`). Without it the best that the processor has is
-taken.
+(`scalar`; on x86-64 `avx2`, `avx512`, `gfni`; on arm64 `neon`, `dotprod`). Without it the best that the processor
+has is taken.
 """
 
 import ctypes
@@ -89,8 +89,9 @@ def _load_cpu(forced: str) -> None:
     for name in ("qbench_supported_paths", "qbench_built_paths", "qbench_selected_path"):
         getattr(library, name).restype = ctypes.c_char_p
     library.qbench_select_path.argtypes = [ctypes.c_char_p]
-    library.qbench_run_peak.argtypes = [ctypes.c_longlong]
-    library.qbench_run_peak.restype = ctypes.c_longlong
+    for name in ("qbench_run_peak", "qbench_run_carry_peak"):
+        getattr(library, name).argtypes = [ctypes.c_longlong]
+        getattr(library, name).restype = ctypes.c_longlong
     supported = tuple(library.qbench_supported_paths().decode().split(","))
     built = tuple(library.qbench_built_paths().decode().split(","))
     if forced and library.qbench_select_path(forced.encode()):
@@ -148,9 +149,13 @@ def use_path(name: str) -> Iterator[None]:
         cpu_path = before
 
 
-def run_peak(steps: int) -> int:
+def run_peak(steps: int, carries: bool = False) -> int:
     """Run the selected path's inner instructions on registers alone; the binary operations done (a multiply-add is 2).
 
-    Time it to know the limit of one core for the direct kernel. 0 where the path has no such loop.
+    Time it to know the limit of one core: for the direct kernel, or with `carries` for the product by carries. 0 where
+    the path has no such loop.
     """
-    return 0 if _cpu_library is None else int(_cpu_library.qbench_run_peak(steps))
+    if _cpu_library is None:
+        return 0
+    run = _cpu_library.qbench_run_carry_peak if carries else _cpu_library.qbench_run_peak
+    return int(run(steps))

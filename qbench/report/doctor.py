@@ -29,8 +29,8 @@ _PACKAGES = (
 )  # fmt: skip
 # What the kernels' paths ask for, and what they could use.
 _FEATURES = (
-    "avx2", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq", "avx512_bitalg", "gfni", "avx512_vnni",
-    "amx_int8", "asimd", "asimddp", "sve",
+    "avx2", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq", "avx512_bitalg", "avx512_vbmi",
+    "avx512_vnni", "gfni", "amx_int8", "asimd", "asimddp", "sve",
 )  # fmt: skip
 _LAYERS = {
     "linear": Geometry("linear", 512, 512, (1, 1), (1, 1), (0, 0), (1, 1), 1, (512,), (512,)),

@@ -376,6 +376,7 @@ int main() {
     matmul(on, 6, 70, 2600);  // more than one table's depth
     EXPECT(!on.kernels.peak || on.kernels.peak(3) == 3 * on.kernels.peak(1));
     if (on.kernels.carries) {
+      EXPECT(on.kernels.carries->peak(3) == 3 * on.kernels.carries->peak(1));
       for (int64_t k : {1, 2, 31, 32, 33, 63, 64, 65, 511, 512, 513}) carries(on, 1 + below(64), k);
       for (int64_t n : {1, 15, 16, 17, 33, 48, 49, 64}) carries(on, n, 1 + below(1200));
       for (int64_t words : {1, 2, 3, 4, 7, 8, 15, 16, 31, 64, 500, 1022, 1023}) carries(on, 5, 32 * words - below(2), true);

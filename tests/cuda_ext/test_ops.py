@@ -82,6 +82,32 @@ def test_xnor_matmul(m: int, n: int, k: int, seed: int) -> None:
     assert torch.equal(cuda_ext.xnor_matmul(packed(a), cuda_ext.prepack(packed(b), k), k), out)
 
 
+@settings(kernels, max_examples=12)
+@given(st.integers(96, 230), st.integers(449, 1100), st.integers(2017, 5000), st.integers(1, 3), seeds)
+@example(m=96, n=449, k=2017, threads=1, seed=0)
+@example(m=193, n=1027, k=32736, threads=2, seed=0)
+@example(m=193, n=449, k=32737, threads=1, seed=0)
+def test_xnor_matmul_of_large_operands(m: int, n: int, k: int, threads: int, seed: int) -> None:
+    """Sizes from which a path may count carries, up to the last K that fits, with rows that fill no tile."""
+    rng = np.random.default_rng(seed)
+    a, b = random_signs(rng, m, k), random_signs(rng, n, k)
+    b[0], b[1] = a[0], -a[0]  # no bit differs, every bit differs
+    expected = (a.astype(np.float64) @ b.astype(np.float64).T).astype(np.int64)  # integers below 2^53: exact
+    threshold = rng.integers(-int(k**0.5) - 1, int(k**0.5) + 2, n).astype(np.int32)
+    direction = rng.integers(-1, 2, n).astype(np.int8)
+    bits = oracle.pack(oracle.threshold_bits(expected, threshold, direction))
+    pa, pb = packed(a), packed(b)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for weights in (pb, cuda_ext.prepack(pb, k)):
+            assert np.array_equal(cuda_ext.xnor_matmul(pa, weights, k).numpy(), expected)
+            rule = torch.from_numpy(threshold), torch.from_numpy(direction)
+            assert torch.equal(cuda_ext.xnor_matmul_sign(pa, weights, k, *rule), bits)
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("k", [1, 511, 512, 5000])
 def test_xnor_matmul_extremes(k: int) -> None:
     ones = torch.ones(3, k)

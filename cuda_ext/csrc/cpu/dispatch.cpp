@@ -103,4 +103,9 @@ long long qbench_run_peak(long long steps) {
   const qbench::Kernels& kernels = qbench::selected_kernels();
   return kernels.peak ? kernels.peak(steps) : 0;
 }
+
+long long qbench_run_carry_peak(long long steps) {
+  const qbench::Carries* carries = qbench::selected_kernels().carries;
+  return carries ? carries->peak(steps) : 0;
+}
 }

@@ -18,4 +18,6 @@ const char* qbench_selected_path();
 int qbench_select_path(const char* name);
 // Runs the selected path's peak loop; the binary operations done, 0 where the path has none.
 long long qbench_run_peak(long long steps);
+// The same of its products by carries.
+long long qbench_run_carry_peak(long long steps);
 }

@@ -38,6 +38,8 @@ struct Carries {
                int64_t ldo, int64_t valid, bool stream);
   void (*xnor_sign)(const uint32_t* tile, const uint32_t* carries, int64_t words, const int32_t* const* base,
                     const Comparison& c, uint32_t* out, int64_t ldo, int64_t valid);
+  // As `peak` of Kernels.
+  int64_t (*peak)(int64_t steps);
 };
 
 struct Kernels {

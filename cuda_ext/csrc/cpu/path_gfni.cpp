@@ -302,12 +302,11 @@ int64_t peak(int64_t steps) {
 }  // namespace
 
 const Kernels& gfni_kernels() {
-  static const Carries by_carries = {rows, columns, xnor, xnor_sign};
+  static const Carries by_carries = {rows, columns, xnor, xnor_sign, peak};
   static const Kernels table_of_kernels = [] {
     Kernels kernels = avx512_kernels();
     kernels.name = "gfni";
     kernels.carries = &by_carries;
-    kernels.peak = peak;
     return kernels;
   }();
   return table_of_kernels;
