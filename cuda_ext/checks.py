@@ -25,9 +25,10 @@ def tensor(name: str, value: object, dtypes: Sequence[torch.dtype], dim: int | N
         raise TypeError(f"{name}: expected dtype {expected}, got {str(value.dtype).removeprefix('torch.')}")
     if value.layout != torch.strided:
         raise TypeError(f"{name}: expected a dense tensor, got layout {value.layout}")
-    if dim is not None and value.dim() != dim:
+    dimensions = value.dim()
+    if dim is not None and dimensions != dim:
         raise ValueError(f"{name}: expected {dim} dimensions, got shape {shape_of(value)}")
-    if value.dim() < 1:
+    if dimensions < 1:
         raise ValueError(f"{name}: expected at least 1 dimension, got a scalar")
     elements(name, value.numel())
     return value.contiguous()
@@ -59,14 +60,18 @@ def packed(name: str, value: object, k: int, dim: int | None = None, k_name: str
 
 
 def same_device(**tensors: Tensor) -> None:
-    (first, reference), *others = tensors.items()
-    for name, other in others:
-        if other.device != reference.device:
-            raise ValueError(f"{name}: expected device {reference.device} as {first}, got {other.device}")
+    first = device = None
+    for name, value in tensors.items():
+        if device is None:
+            first, device = name, value.device
+        elif value.device != device:
+            raise ValueError(f"{name}: expected device {device} as {first}, got {value.device}")
 
 
 def pair(name: str, value: int | Sequence[int], smallest: int) -> list[int]:
     """An int, or (vertical, horizontal), as a list of two ints of at least `smallest`."""
+    if type(value) is int and value >= smallest:  # the usual argument: the rest takes longer than a thread to wake up
+        return [value, value]
     numbers: list[Any] = list(value) if isinstance(value, (tuple, list)) else [value, value]
     if any(isinstance(n, bool) or not isinstance(n, (int, torch.SymInt)) for n in numbers):
         raise TypeError(f"{name}: expected an int or two ints, got {value!r}")

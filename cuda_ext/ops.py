@@ -389,12 +389,14 @@ def _window(
     dilations = checks.pair("dilation", dilation, 1)
     if isinstance(pad_value, bool) or pad_value not in (-1, 0, 1):
         raise ValueError(f"pad_value: expected -1, 0 or +1, got {pad_value!r}")
-    checks.length("channels·kh·kw", channels * filters[1] * filters[2])
-    high, wide = conv_output_size(x_bits.shape[1:3], filters[1:], strides, pads, dilations)
+    _, kernel_h, kernel_w = filters
+    batch, height, width, _ = x_bits.shape
+    checks.length("channels·kh·kw", channels * kernel_h * kernel_w)
+    high, wide = conv_output_size((height, width), (kernel_h, kernel_w), strides, pads, dilations)
     if high < 1 or wide < 1:
         raise ValueError(
-            f"x_bits: expected an image that the {filters[1]}×{filters[2]} kernel fits into, "
-            f"got {x_bits.shape[1]}×{x_bits.shape[2]} with padding {pads} and dilation {dilations}"
+            f"x_bits: expected an image that the {kernel_h}×{kernel_w} kernel fits into, "
+            f"got {height}×{width} with padding {pads} and dilation {dilations}"
         )
-    checks.elements("result", x_bits.shape[0] * high * wide * per_pixel)
+    checks.elements("result", batch * high * wide * per_pixel)
     return strides, pads, dilations, int(pad_value)

@@ -81,7 +81,8 @@ def conv_output_size(
     dilation: Sequence[int],
 ) -> tuple[int, int]:
     """`⌊(H + 2p - d·(k-1) - 1)/s⌋ + 1` in both directions."""
-    high, wide = ((size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1))
+    high = (size[0] + 2 * padding[0] - dilation[0] * (kernel[0] - 1) - 1) // stride[0] + 1
+    wide = (size[1] + 2 * padding[1] - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
     return high, wide
 
 

@@ -19,7 +19,9 @@ std::mt19937 generator(1);
 int64_t below(int64_t n) { return int64_t(generator() % uint64_t(n)); }
 
 // Threads are torch's concern: here the ranges run one after the other, cut in three so that tasks begin in the middle.
+int regions = 0;
 void serial(int64_t n, int64_t grain, const Body& body) {
+  regions++;
   if (n <= 0) return;
   const int64_t step = std::max(grain, (n + 2) / 3);
   for (int64_t i = 0; i < n; i += step) body(i, std::min(n, i + step));
@@ -222,7 +224,9 @@ void convolution(const Machine& on) {
   const Thresholds thresholds{t.threshold.data(), t.direction.data()};
   for (const Weights& weights : {plain, Weights{nullptr, blocks.data(), n, taps, 0, used_words(channels)}}) {
     std::vector<int32_t> out(static_cast<size_t>(pixels * n));
+    regions = 0;
     xnor_conv2d(on, px.data(), batch, channels, v, weights, nullptr, out.data());
+    EXPECT(regions == 1);  // at batch 1 each one costs
     for (size_t i = 0; i < out.size(); i++) EXPECT(out[i] == expected[i]);
     std::vector<uint32_t> bits(static_cast<size_t>(pixels * row_words(n)), 0xdeadbeef);
     xnor_conv2d(on, px.data(), batch, channels, v, weights, &thresholds, bits.data());

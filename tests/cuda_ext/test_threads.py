@@ -72,19 +72,21 @@ def test_long_int8_products(m: int, n: int) -> None:
         assert np.array_equal(cuda_ext.int8_matmul(left, operand).numpy(), expected)
 
 
-# Few pixels with many filters, and many pixels with few.
-@pytest.mark.parametrize(("image", "outputs"), [((1, 3, 3), 300), ((3, 17, 13), 5)])
-def test_convolutions(image: tuple[int, int, int], outputs: int) -> None:
+# Few pixels with many filters, many pixels with few, and enough of both to cut either.
+@pytest.mark.parametrize("pad_value", [-1, 0])
+@pytest.mark.parametrize(("image", "outputs"), [((1, 3, 3), 300), ((3, 17, 13), 5), ((1, 9, 7), 200)])
+def test_convolutions(image: tuple[int, int, int], outputs: int, pad_value: int) -> None:
     rng = np.random.default_rng(outputs)
     x, w = signs(rng, *image, 130), signs(rng, outputs, 3, 3, 130)
     threshold, direction = rng.integers(-30, 31, outputs).astype(np.int32), rng.integers(-1, 2, outputs).astype(np.int8)
     thresholds = torch.from_numpy(threshold), torch.from_numpy(direction)
-    expected = oracle.conv2d(x, w, (1, 1), (1, 1), (1, 1), -1)
+    expected = oracle.conv2d(x, w, (1, 1), (1, 1), (1, 1), pad_value)
     bits = oracle.pack(oracle.threshold_bits(expected, threshold, direction))
     for filters in (packed(w), cuda_ext.prepack(packed(w), 130)):
-        assert np.array_equal(cuda_ext.xnor_conv2d(packed(x), filters, 130, pad_value=-1, padding=1).numpy(), expected)
+        sums = cuda_ext.xnor_conv2d(packed(x), filters, 130, pad_value=pad_value, padding=1)
+        assert np.array_equal(sums.numpy(), expected)
         assert torch.equal(
-            cuda_ext.xnor_conv2d_sign(packed(x), filters, 130, *thresholds, pad_value=-1, padding=1), bits
+            cuda_ext.xnor_conv2d_sign(packed(x), filters, 130, *thresholds, pad_value=pad_value, padding=1), bits
         )
 
 
