@@ -37,7 +37,7 @@ def built(sources: Sequence[Path], code: Sequence[str]) -> Path:
 
 def test_every_architecture_is_asked_for_and_spills_are_errors() -> None:
     flags = build.cuda_toolchain().flags
-    assert set(flags) >= {*native(["75", "80", "86", "89", "90a"]), PTX}
+    assert set(flags) >= {*native(["75", "80", "86", "87", "89", "90a"]), PTX}
     assert "-Xptxas=--warn-on-spills,--warning-as-error" in flags
 
 
