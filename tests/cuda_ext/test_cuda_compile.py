@@ -47,6 +47,13 @@ def test_it_compiles_for_the_other_architectures(source: Path) -> None:
     assert built([source], native(OTHERS)).stat().st_size > 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["100", "120"])
+def test_the_ptx_compiles_for_devices_that_come_after(architecture: str) -> None:
+    # What the driver does there when the library is loaded: one kernel that does not assemble would take all of them along.
+    assert built(SOURCES, [f"-gencode=arch=compute_90,code=sm_{architecture}"]).stat().st_size > 0
+
+
 def test_the_library_links_and_registers_every_operation(tmp_path: Path) -> None:
     assert len(SOURCES) >= 5
     made = built(SOURCES, [*native(FEW), PTX])
