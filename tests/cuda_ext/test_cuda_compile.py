@@ -50,7 +50,7 @@ def test_it_compiles_for_the_other_architectures(source: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["100", "120"])
 def test_the_ptx_compiles_for_devices_that_come_after(architecture: str) -> None:
-    # What the driver does there when the library is loaded: one kernel that does not assemble would take all of them along.
+    # What the driver does there when the library is loaded: a kernel that does not assemble would take all along.
     assert built(SOURCES, [f"-gencode=arch=compute_90,code=sm_{architecture}"]).stat().st_size > 0
 
 
