@@ -39,9 +39,9 @@ CXX_FLAGS = (
     "-Wno-uninitialized",
     "-Wno-maybe-uninitialized",
 )
-# Real architectures for what is common, and PTX of the last one for what comes after. Spills are errors: a kernel that
-# spills is slower by more than it was tuned.
-CUDA_ARCHITECTURES = ("75", "80", "86", "89", "90a")
+# Real architectures for what is common, and PTX of the last one for what comes after. 87, because Jetsons run no code
+# of other minor numbers. Spills are errors: a kernel that spills is slower by more than it was tuned.
+CUDA_ARCHITECTURES = ("75", "80", "86", "87", "89", "90a")
 CUDA_LEAST = (7, 5)
 _PTX = "-gencode=arch=compute_90,code=compute_90"
 NVCC_FLAGS = (

@@ -14,7 +14,7 @@ from cuda_ext import build, runtime
         ((7, 5), "sm_75"),
         ((8, 0), "sm_80"),
         ((8, 6), "sm_86"),
-        ((8, 7), "sm_86"),  # code runs on later minor numbers of its major one
+        ((8, 7), "sm_87"),  # code runs on later minor numbers of its major one, but not on Jetsons
         ((8, 9), "sm_89"),
         ((9, 0), "sm_90a"),
         ((10, 0), "compute_90"),
@@ -47,7 +47,7 @@ def codes(tools: build.Toolchain) -> list[str]:
 def test_only_the_local_devices_are_compiled_for() -> None:
     assert codes(build.cuda_toolchain([(9, 0), (8, 6), (9, 0)])) == ["sm_86", "sm_90a"]
     whole = build.cuda_toolchain()
-    assert codes(whole) == ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90a", "compute_90"]
+    assert codes(whole) == ["sm_75", "sm_80", "sm_86", "sm_87", "sm_89", "sm_90a", "compute_90"]
     assert build.library_path(whole) != build.library_path(build.cuda_toolchain([(8, 0)]))
 
 

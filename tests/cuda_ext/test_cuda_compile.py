@@ -37,7 +37,7 @@ def built(sources: Sequence[Path], code: Sequence[str]) -> Path:
 
 def test_every_architecture_is_asked_for_and_spills_are_errors() -> None:
     flags = build.cuda_toolchain().flags
-    assert set(flags) >= {*native(["75", "80", "86", "89", "90a"]), PTX}
+    assert set(flags) >= {*native(["75", "80", "86", "87", "89", "90a"]), PTX}
     assert "-Xptxas=--warn-on-spills,--warning-as-error" in flags
 
 
@@ -45,6 +45,13 @@ def test_every_architecture_is_asked_for_and_spills_are_errors() -> None:
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 def test_it_compiles_for_the_other_architectures(source: Path) -> None:
     assert built([source], native(OTHERS)).stat().st_size > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["100", "120"])
+def test_the_ptx_compiles_for_devices_that_come_after(architecture: str) -> None:
+    # What the driver does there when the library is loaded: a kernel that does not assemble would take all along.
+    assert built(SOURCES, [f"-gencode=arch=compute_90,code=sm_{architecture}"]).stat().st_size > 0
 
 
 def test_the_library_links_and_registers_every_operation(tmp_path: Path) -> None:

@@ -229,6 +229,31 @@ def test_an_empty_batch() -> None:
     assert cuda_ext.binary_weight_matmul(torch.zeros(0, 40, device="cuda"), w, 40).shape == (0, 3)
 
 
+def test_as_many_elements_as_there_may_be(kernel: str) -> None:
+    if kernel == "rows":
+        pytest.skip("rows: 8 of them would want 2^28 columns")
+    if torch.cuda.mem_get_info()[0] < 12 << 30:
+        pytest.skip("a result of 8 GiB: too little memory is free")
+    generator = torch.Generator().manual_seed(10)
+    # whole words, so that no padding has to be kept zero
+    a, b = (torch.randint(-(2**31), 2**31, (n, 16), generator=generator, dtype=torch.int32) for n in (65536, 32767))
+    out = cuda_ext.xnor_matmul(a.cuda(), b.cuda(), 512)
+    for some in (slice(0, 2), slice(32766, 32770), slice(-2, None)):
+        assert torch.equal(out[some].cpu(), reference.xnor_matmul(a[some], b, 512))
+
+
+def test_packing_as_many_elements_as_there_may_be() -> None:
+    if torch.cuda.mem_get_info()[0] < 6 << 30:
+        pytest.skip("a tensor of 4 GiB: too little memory is free")
+    count = 2**31 - 1
+    x = torch.ones(count, dtype=torch.float16, device="cuda")
+    x[-3] = -1
+    packed = cuda_ext.pack_signs(x)
+    assert packed.shape == (2**26,)
+    assert torch.equal(packed[-2:].cpu(), torch.tensor([-1, 0x6FFFFFFF], dtype=torch.int32))
+    assert bool((packed[:-1] == -1).all())
+
+
 def test_tensors_that_begin_off_16_bytes(kernel: str) -> None:
     generator = torch.Generator().manual_seed(3)
     a, b = bits(generator, 7, 700), bits(generator, 70, 700)

@@ -107,6 +107,9 @@ MISTAKES = {
         "&empty[slab % kWgmmaStages]",
     ),
     "a wait for another round": ("wgmma_tile", "wgmma_tile.cuh", "(round - 1) % 2", "round % 2"),
+    "sums read before the products have settled": ("wgmma_tile", "wgmma_tile.cuh", "  wgmma_settle(sum[0]);\n", ""),
+    "no fence before the first product": ("wgmma_tile", "wgmma_tile.cuh", "    wgmma_fence();\n", ""),
+    "barriers that the copy engine does not see": ("wgmma_tile", "wgmma_tile.cuh", "    barriers_ready();\n", ""),
     "a descriptor that steps 64 bytes": ("wgmma_tile", "wgmma_tile.cuh", "b_tile + 2 * i", "b_tile + 4 * i"),
     "random numbers of another element": (
         "packing",

@@ -121,6 +121,20 @@ __device__ __forceinline__ void wgmma_wait() {
 #endif
 }
 
+// To the compiler a product's sums are there when the instruction is; only the wait makes them so, and nothing ties the
+// two. This does: what is computed from the sums stays behind it (CUTLASS's warpgroup_fence_operand).
+__device__ __forceinline__ void wgmma_settle(int32_t (&sum)[16][4]) {
+#if CUDA_EXT_HOPPER
+#pragma unroll
+  for (int i = 0; i < 16; ++i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) asm volatile("" : "+r"(sum[i][j])::"memory");
+  }
+#else
+  __trap();
+#endif
+}
+
 // wgmma.m64n128k256 on bits: sum += popcount(a & b) of 64 rows of A and 128 of B, both in shared memory as the
 // descriptors say. Warp w of the warpgroup has rows 16w to 16w + 15; sum[j] is a fragment of 16 × 8 at column 8j.
 __device__ __forceinline__ void wgmma_bits(int32_t (&sum)[16][4], uint64_t a, uint64_t b) {

@@ -97,6 +97,7 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
     if (slab > 0 && lane == 0) barrier_arrive(&empty[(slab - 1) % kWgmmaStages]);
   }
   wgmma_wait<0>();
+  wgmma_settle(sum[0]);
 
   const int m_local = 64 * group + 16 * (thread % 128 / 32);
   finish_fragments<1, kWgmmaN / kFragmentN>(sum, a, sink, counts, row_terms, row_borders, column_counts, m0, n0,

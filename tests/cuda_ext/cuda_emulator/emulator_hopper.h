@@ -6,6 +6,7 @@
 #pragma once
 
 #include <map>
+#include <utility>
 
 #include "emulator.h"
 
@@ -25,15 +26,22 @@ struct BarrierState {
 };
 
 struct PendingProduct {
-  int32_t (*sum)[4];
   uint64_t a, b;
+};
+
+// A thread's products: under way, and finished but not in the registers that the compiler reads before they settle.
+struct Products {
+  bool fenced = false;
+  std::vector<PendingProduct> open;
+  std::vector<std::vector<PendingProduct>> groups;
+  int32_t finished[16][4] = {};
 };
 
 struct Hopper {
   uint64_t block = 0;  // whose state this is
   std::map<const void*, BarrierState> barriers;
-  std::map<int, std::vector<PendingProduct>> open;
-  std::map<int, std::vector<std::vector<PendingProduct>>> groups;
+  std::map<int, Products> products;
+  bool barriers_ready = false;
 };
 
 inline Hopper& hopper() {
@@ -44,6 +52,8 @@ inline Hopper& hopper() {
   }
   return state;
 }
+
+inline Products& products() { return hopper().products[thread_index()]; }
 
 inline uint32_t swizzle_128(uint32_t address) { return address ^ ((address >> 3) & 0x70u); }
 
@@ -82,6 +92,7 @@ inline void land(BarrierState& barrier, const PendingBox& box) {
 inline uint32_t tile_word(uint64_t descriptor, int row, int word) {
   check(descriptor >> 62 == 1, "descriptor: 128-byte swizzle");
   check(((descriptor >> 49) & 7) == 0, "descriptor: base offset 0");
+  check((descriptor & 0x3ff1c000c000c000u) == 0, "descriptor: reserved bits");
   const uint32_t start = static_cast<uint32_t>(descriptor & 0x3fff) << 4;
   const uint32_t stride = static_cast<uint32_t>((descriptor >> 32) & 0x3fff) << 4;
   const uint32_t at = swizzle_128(start + row / 8 * stride + row % 8 * 128 + word * 4);
@@ -92,12 +103,12 @@ inline uint32_t tile_word(uint64_t descriptor, int row, int word) {
 }
 
 // This thread's share of a product: D's fragment for m64nNk256 by the ISA's formulas.
-inline void multiply(const PendingProduct& product) {
+inline void multiply(const PendingProduct& product, int32_t (&sum)[16][4]) {
   const int warp = thread_index() % 128 / 32;
   for (int i = 0; i < 64; ++i) {
     const int row = 16 * warp + lane() / 4 + 8 * (i % 4 / 2), column = 8 * (i / 4) + 2 * (lane() % 4) + i % 2;
     for (int word = 0; word < 8; ++word) {
-      product.sum[i / 4][i % 4] += std::popcount(tile_word(product.a, row, word) & tile_word(product.b, column, word));
+      sum[i / 4][i % 4] += std::popcount(tile_word(product.a, row, word) & tile_word(product.b, column, word));
     }
   }
 }
@@ -121,9 +132,10 @@ inline void barrier_init(Barrier* barrier, int arrivals) {
   emulator::BarrierState state;
   state.arrivals = state.pending = arrivals;
   emulator::hopper().barriers[barrier] = state;
+  emulator::hopper().barriers_ready = false;
 }
 
-inline void barriers_ready() {}
+inline void barriers_ready() { emulator::hopper().barriers_ready = true; }
 
 inline void barrier_arrive(Barrier* barrier) {
   emulator::BarrierState& state = emulator::barrier_of(barrier);
@@ -150,6 +162,7 @@ inline void barrier_wait(Barrier* barrier, int parity) {
 }
 
 inline void copy_box(void* shared, const TensorMap& map, int word, int row, Barrier* barrier) {
+  emulator::check(emulator::hopper().barriers_ready, "bulk copy: barriers that the copy engine does not see");
   emulator::check(emulator::aligned(shared, 128) && emulator::in_shared(shared, map.box_rows * 128), "bulk copy: address");
   emulator::check(map.box_rows <= 256 && emulator::aligned(map.base, 16) && map.words % 4 == 0, "tensor map");
   std::memset(shared, 0xa5, map.box_rows * 128);
@@ -158,25 +171,32 @@ inline void copy_box(void* shared, const TensorMap& map, int word, int row, Barr
                                                  map.box_rows, word, row});
 }
 
-inline void wgmma_fence() {}
+inline void wgmma_fence() { emulator::products().fenced = true; }
 
-inline void wgmma_bits(int32_t (&sum)[16][4], uint64_t a, uint64_t b) {
-  emulator::hopper().open[emulator::thread_index()].push_back({sum, a, b});
+inline void wgmma_bits(int32_t (&)[16][4], uint64_t a, uint64_t b) {
+  emulator::check(emulator::products().fenced, "wgmma: no fence before the first");
+  emulator::products().open.push_back({a, b});
 }
 
 inline void wgmma_commit() {
-  auto& open = emulator::hopper().open[emulator::thread_index()];
-  emulator::hopper().groups[emulator::thread_index()].push_back(open);
-  open.clear();
+  emulator::Products& mine = emulator::products();
+  mine.groups.push_back(std::move(mine.open));
+  mine.open.clear();
 }
 
 template <int kPending>
 void wgmma_wait() {
-  auto& groups = emulator::hopper().groups[emulator::thread_index()];
-  while (groups.size() > kPending) {
-    for (const auto& product : groups.front()) emulator::multiply(product);
-    groups.erase(groups.begin());
+  emulator::Products& mine = emulator::products();
+  while (mine.groups.size() > kPending) {
+    for (const auto& product : mine.groups.front()) emulator::multiply(product, mine.finished);
+    mine.groups.erase(mine.groups.begin());
   }
+}
+
+inline void wgmma_settle(int32_t (&sum)[16][4]) {
+  emulator::Products& mine = emulator::products();
+  emulator::check(mine.open.empty() && mine.groups.empty(), "wgmma: settled before the wait");
+  for (int i = 0; i < 64; ++i) sum[i / 4][i % 4] += std::exchange(mine.finished[i / 4][i % 4], 0);
 }
 
 }  // namespace cuda_ext
