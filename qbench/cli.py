@@ -1,6 +1,7 @@
 """The command line: parses, calls, prints.
 
-Imports of torch, Lightning and wandb take seconds and stand inside the commands, so that `--help` does not wait.
+Imports stand inside the commands, below the checks that need none: torch, Lightning and wandb take seconds, for which
+neither `--help` nor a mistyped file name should wait.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _options(
 def exit_codes() -> Iterator[None]:
     """A command's body: bad input is one line and exit code 2, Ctrl-C is exit code 130."""
     try:
-        # Loading torch takes seconds; Ctrl-C during it counts as well.
+        # Loading takes a moment, and torch seconds; Ctrl-C during it counts as well.
         from qbench.errors import UserError
 
         try:
@@ -590,6 +591,15 @@ def claims(
     and versions are noted, before the sources change.
     """
     with exit_codes():
+        from qbench.errors import UserError
+
+        if store and not run:
+            raise UserError("--store keeps what --run measures: give both")
+        if sweep_file is not None and not record:
+            raise UserError("--sweep names the file of a sweep that is recorded: give --record as well")
+        if note and not record:
+            raise UserError("--note is kept with a sweep that is recorded: give --record as well")
+
         from qbench.claims.record import record as read_run
         from qbench.claims.registry import chosen
         from qbench.claims.stored import (
@@ -601,15 +611,8 @@ def claims(
             write_sweep,
         )
         from qbench.claims.table import make_rows, measure_all
-        from qbench.errors import UserError
         from qbench.report.claims import claims_text
 
-        if store and not run:
-            raise UserError("--store keeps what --run measures: give both")
-        if sweep_file is not None and not record:
-            raise UserError("--sweep names the file of a sweep that is recorded: give --record as well")
-        if note and not record:
-            raise UserError("--note is kept with a sweep that is recorded: give --record as well")
         wanted = chosen(only or [])
         for folder in record or []:
             written = write_sweep(read_run(folder, sweep_file, note), results_folder(results))
