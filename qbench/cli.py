@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qbench.report.usage import Commands
+
 if TYPE_CHECKING:
     from qbench.report.model import ReportModel
     from qbench.sweep.plan import Trial
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help, the same in a terminal and a pipe
@@ -288,7 +291,7 @@ class Kind(StrEnum):
 
 @app.command("ls")
 def list_(
-    kind: Annotated[Kind, typer.Argument(help="What to list.", show_default=False)],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="What to list.", show_default=False)],
     as_json: Json = False,
 ) -> None:
     """List what there is to choose from.
@@ -404,6 +407,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 bench = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     help="Time kernels and networks on this machine.\n\n\b\nExample:\n  qbench bench kernels --threads 1",
 )
