@@ -112,7 +112,8 @@ def sweep(
       qbench sweep my.yaml --max-runs 4 --workers 2 --output runs/try
 
     Trials that are done are never run again: stop with Ctrl-C, go on with the same command. Failed trials are tried
-    again. Each trial is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise.
+    again. results.csv and results.json are written after each trial, with a row for those that have not run. Each
+    trial is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise.
     """
     with exit_codes():
         from qbench.sweep.config import load_sweep
@@ -558,7 +559,7 @@ def claims(
     ] = None,
     record: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RUN_FOLDER", help="First keep the results of this finished sweep; may be repeated."),
+        typer.Option(metavar="RUN_FOLDER", help="First keep this sweep's results so far; may be repeated."),
     ] = None,
     sweep_file: Annotated[
         Path | None,
@@ -619,8 +620,10 @@ def claims(
 
         wanted = chosen(only or [])
         for folder in record or []:
-            written = write_sweep(read_run(folder, sweep_file, note), results_folder(results))
-            print(f"recorded: {written}", file=sys.stderr)
+            kept = read_run(folder, sweep_file, note)
+            print(f"recorded: {write_sweep(kept, results_folder(results))}", file=sys.stderr)
+            if kept.missing:
+                print(f"incomplete: {kept.missing}; what lacks a seed is shown, not judged", file=sys.stderr)
         stored = load_results(results or default_folder())
         measured = {}
         if run:

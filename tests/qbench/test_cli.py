@@ -362,6 +362,10 @@ def test_kill_9_in_the_middle_loses_only_the_running_trials(faked):
     wait_for(lambda: not any(alive(worker) for worker in workers), seconds=10)
     kept = {path.name: path.read_text() for path in Path("out/trials").glob("*.json")}
     assert len(kept) == 4
+    rows = json.loads(Path("out/results.json").read_text())
+    assert {row["seed"]: row["status"] for row in rows} == {0: "done", 1: "done", 2: "not run"}
+    assert len(rows) == 6
+    assert not Path("out/summary.json").exists()
 
     listed = qbench("sweep", file, "--output", "out", "--dry-run").stdout
     assert [line.split("  to run  ")[1] for line in listed.splitlines() if "  to run" in line] == [
@@ -390,7 +394,9 @@ def test_ctrl_c_stops_the_running_trials_keeps_the_rest_and_exits_130(faked):
     assert "incomplete: 2 of 4 trials have not run" in out
     assert not any(alive(worker) for worker in workers)
     assert len(results("out")) == 2
-    assert len(json.loads(Path("out/results.json").read_text())) == 2
+    rows = json.loads(Path("out/results.json").read_text())
+    assert [row["status"] for row in rows] == ["done", "not run", "done", "not run"]
+    assert json.loads(Path("out/summary.json").read_text())["planned"] == 4
 
 
 def test_ctrl_c_while_loading_is_130_without_a_traceback():
