@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import qbench.sweep.plan as plan_module
 from qbench.cli import app
+from qbench.trial import TrialConfig
 
 HERE = Path(__file__).parent
 GRID = "method: grid\nparameters:\n  scheme: {values: [fp32, binarynet]}\n  seed: {values: [0, 1]}\n"
@@ -264,6 +265,18 @@ def test_help_teaches_with_a_first_example():
         text = qbench(command, "--help").stdout
         assert f"  qbench {command} " in text, command
     assert "qbench sweep sweeps/binary_vs_int8.yaml" in qbench("--help").stdout
+
+
+def test_help_says_each_command_in_one_line():
+    listed = qbench("--help").stdout.partition("Commands:")[2].splitlines()
+    assert len([line for line in listed if line.strip()]) == 12
+    assert "..." not in "".join(listed)
+
+
+def test_help_names_every_key_of_a_trial():
+    text = " ".join(qbench("train", "--help").stdout.split())
+    for key in TrialConfig.model_fields:
+        assert key in text or f"--{key.replace('_', '-')}" in text, key
 
 
 HEAVY = {"torch", "numpy", "pytorch_lightning", "wandb", "scipy", "sklearn", "matplotlib"}
