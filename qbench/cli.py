@@ -1,6 +1,7 @@
 """The command line: parses, calls, prints.
 
-Imports of torch, Lightning and wandb take seconds and stand inside the commands, so that `--help` does not wait.
+Imports stand inside the commands, below the checks that need none: torch, Lightning and wandb take seconds, for which
+neither `--help` nor a mistyped file name should wait.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qbench.report.usage import Commands
+
 if TYPE_CHECKING:
     from qbench.report.model import ReportModel
     from qbench.sweep.plan import Trial
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help, the same in a terminal and a pipe
@@ -34,7 +38,8 @@ app = typer.Typer(
     Start here:
       qbench sweep sweeps/binary_vs_int8.yaml    seven schemes, five seeds each, on handwritten digits
 
-    Exit codes: 0 done; 1 some trials failed, the rest finished; 2 bad input, nothing written; 130 interrupted.
+    Exit codes: 0 done; 1 a trial failed (the rest finished) or packed predictions differ; 2 bad input, nothing
+    written; 130 interrupted, what is done is kept.
     """,
 )
 
@@ -60,7 +65,7 @@ def _options(
 def exit_codes() -> Iterator[None]:
     """A command's body: bad input is one line and exit code 2, Ctrl-C is exit code 130."""
     try:
-        # Loading torch takes seconds; Ctrl-C during it counts as well.
+        # Loading takes a moment, and torch seconds; Ctrl-C during it counts as well.
         from qbench.errors import UserError
 
         try:
@@ -81,6 +86,10 @@ class Device(StrEnum):
 
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file: wandb's YAML format.", show_default=False)]
+Scheme = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="One of `qbench ls schemes`, or a dotted path to a Scheme.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output; progress stays on standard error.")]
 
 
@@ -108,7 +117,10 @@ def sweep(
       qbench sweep my.yaml --max-runs 4 --workers 2 --output runs/try
 
     Trials that are done are never run again: stop with Ctrl-C, go on with the same command. Failed trials are tried
-    again. Each trial is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise.
+    again. results.csv and results.json are written after each trial, with a row for those that have not run. Each
+    trial is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise.
+
+    What a file can set: the keys that `qbench train --help` names.
     """
     with exit_codes():
         from qbench.sweep.config import load_sweep
@@ -168,17 +180,23 @@ def validate(file: File) -> None:
 
 @app.command()
 def train(
-    scheme: Annotated[str, typer.Option(help="A scheme's name, or a dotted path to a Scheme.", show_default=False)],
-    seed: Annotated[int | None, typer.Option(help="Of weights, batches, stochastic signs.", show_default="0")] = None,
-    model: Annotated[str | None, typer.Option(help="A model's name.", show_default="digits-convnet")] = None,
-    data: Annotated[str | None, typer.Option(help="A data set's name.", show_default="digits")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Training epochs.", show_default="30")] = None,
+    scheme: Scheme,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Of initial weights, batches, random signs.", show_default="0")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One of `qbench ls models`.", show_default="digits-convnet")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One of `qbench ls data`.", show_default="digits")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Training epochs.", show_default="30")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Of the first epoch.", show_default="the scheme's")
+        float | None, typer.Option(metavar="RATE", help="Of the first epoch.", show_default="the scheme's")
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", "-o", metavar="KEY=VALUE", help="Any other key of a trial, dotted; may be repeated."),
+        typer.Option("--option", "-o", metavar="KEY=VALUE", help="Any other key of a trial; may be repeated."),
     ] = None,
     output: Annotated[Path, typer.Option(metavar="DIR", help="Where the result is kept.")] = Path("runs/train"),
     force: Annotated[
@@ -195,6 +213,9 @@ def train(
       qbench train --scheme binarynet --option module=my_module.MyModule    (my_module.py in this folder)
 
     A trial that was run before is answered from DIR. Set WANDB_MODE=disabled to leave wandb out.
+
+    Other keys: batch_size, learning_rate_end, model_options.KEY (`qbench ls models` names them), scheme_options.KEY
+    (`qbench ls schemes --json`), calibration_images, split_seed, module, device, compile, threads.
     """
     with exit_codes():
         from qbench.sweep.executor import InProcessExecutor
@@ -226,10 +247,10 @@ def train(
         _leave(report, [trial], store)
 
 
-@app.command()
+@app.command(short_help="Print a network's memory, operations and energy; train nothing.")
 def estimate(
-    model: Annotated[str, typer.Option(help="A model's name.", show_default=False)],
-    scheme: Annotated[str, typer.Option(help="A scheme's name, or a dotted path to a Scheme.", show_default=False)],
+    model: Annotated[str, typer.Option(metavar="NAME", help="One of `qbench ls models`.", show_default=False)],
+    scheme: Scheme,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", "-o", metavar="KEY=VALUE", help="Of the model, e.g. width=64; may be repeated."),
@@ -246,7 +267,7 @@ def estimate(
             show_default="the smallest that holds the float32 weights",
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Of training, for its memory.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Of the training whose memory is printed.")] = 64,
     as_json: Json = False,
 ) -> None:
     """Print memory, operations and energy of a network under a scheme; nothing is trained.
@@ -287,7 +308,7 @@ class Kind(StrEnum):
 
 @app.command("ls")
 def list_(
-    kind: Annotated[Kind, typer.Argument(help="What to list.", show_default=False)],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="What to list.", show_default=False)],
     as_json: Json = False,
 ) -> None:
     """List what there is to choose from.
@@ -310,7 +331,7 @@ def list_(
 RUN_HELP = "A result of `qbench train` or `qbench sweep`: its trials/<id>.json, or its folder if it holds one trial."
 
 
-@app.command()
+@app.command(short_help="Write a trained binary network as packed bits.")
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help=RUN_HELP, show_default=False)],
     to: Annotated[Path, typer.Option(metavar="FILE", help="Where the packed network goes.", show_default=False)],
@@ -347,16 +368,18 @@ def export(
             raise typer.Exit(FAILED)
 
 
-@app.command()
+@app.command(short_help="Run a packed network: accuracy and images per second.")
 def run_packed(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `qbench export` wrote.", show_default=False)],
-    data: Annotated[str | None, typer.Option(help="A data set's name.", show_default="the run's")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One of `qbench ls data`.", show_default="that of training")
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="Compare with the module of this run, named as for `qbench export`."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, metavar="N", help="Images at a time.")] = 100,
-    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Of the CPU.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads.")] = 1,
     device: Annotated[Device, typer.Option(help="Where it runs.")] = Device.cpu,
     as_json: Json = False,
 ) -> None:
@@ -383,7 +406,7 @@ def run_packed(
             print(measured_text(found))
 
 
-@app.command()
+@app.command(short_help="Print what this machine runs, for a bug report.")
 def doctor(as_json: Json = False) -> None:
     """Print what this machine runs and what a bug report needs: versions, kernels and why, CUDA, wandb, data, cache.
 
@@ -403,21 +426,22 @@ def doctor(as_json: Json = False) -> None:
 
 
 bench = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     help="Time kernels and networks on this machine.\n\n\b\nExample:\n  qbench bench kernels --threads 1",
 )
 app.add_typer(bench, name="bench")
 
 
-@bench.command("kernels")
+@bench.command("kernels", short_help="Time packed products and networks beside torch's.")
 def bench_kernels(
     cases: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CASE]...", help="Sizes or networks; --list names them.", show_default="some that take minutes"
+            metavar="CASE", help="Sizes or networks; --list names them.", show_default="some that take minutes"
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Of the CPU, for every contestant.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads, for every contestant.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Interleaved rounds.")] = 9,
     device: Annotated[Device, typer.Option(help="Where it runs.")] = Device.cpu,
     list_cases: Annotated[bool, typer.Option("--list", help="Name the cases and stop.")] = False,
@@ -467,17 +491,20 @@ def bench_kernels(
             raise typer.Exit(FAILED)
 
 
-@app.command()
+@app.command(short_help="Calibrate a trained float32 network for INT8.")
 def calibrate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help=RUN_HELP, show_default=False)],
     rule: Annotated[
-        str, typer.Option(help="Range rule of the activations: minmax, mean_extremes, percentile, mse or kl.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Range rule of the activations: minmax, mean_extremes, percentile, mse or kl."
+        ),
     ] = "kl",
     compare: Annotated[bool, typer.Option("--compare", help="All rules, on several calibration sets.")] = False,
     images: Annotated[int, typer.Option(min=1, metavar="N", help="Training images of a calibration set.")] = 512,
     sets: Annotated[int, typer.Option(min=1, metavar="N", help="Calibration sets of --compare.")] = 5,
-    bits: Annotated[int, typer.Option(min=2, max=8, help="Of the activations.")] = 8,
-    weight_bits: Annotated[int, typer.Option(min=2, max=8, help="Of the weights.")] = 8,
+    bits: Annotated[int, typer.Option(min=2, max=8, metavar="N", help="Of an activation.")] = 8,
+    weight_bits: Annotated[int, typer.Option(min=2, max=8, metavar="N", help="Of a weight.")] = 8,
     as_json: Json = False,
 ) -> None:
     """Calibrate a trained float32 network; show its layers under one rule, or compare all rules.
@@ -512,7 +539,7 @@ def calibrate(
             print(layers_text(report, f"{rule}, {bits}-bit activations, {weight_bits}-bit weights, {images} images"))
 
 
-@app.command()
+@app.command(short_help="Write a trained INT8 network as ONNX.")
 def export_onnx(
     run: Annotated[Path, typer.Argument(metavar="RUN", help=RUN_HELP, show_default=False)],
     to: Annotated[Path, typer.Option(metavar="FILE", help="Where the network goes.", show_default=False)],
@@ -545,15 +572,15 @@ def export_onnx(
             print(f"{100 * made['agreement']:.2f} % of {made['images']} test images predicted alike by onnxruntime")
 
 
-@app.command()
+@app.command(short_help="Print the papers' figures beside this project's.")
 def claims(
     run: Annotated[bool, typer.Option("--run", help="Measure what this machine can; some minutes.")] = False,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Of these claims; may be repeated.", show_default="all")
+        list[str] | None, typer.Option(metavar="ID", help="This claim alone; may be repeated.", show_default="all")
     ] = None,
     record: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RUN_FOLDER", help="First keep the results of this finished sweep; may be repeated."),
+        typer.Option(metavar="RUN_FOLDER", help="First keep this sweep's results so far; may be repeated."),
     ] = None,
     sweep_file: Annotated[
         Path | None,
@@ -590,6 +617,15 @@ def claims(
     and versions are noted, before the sources change.
     """
     with exit_codes():
+        from qbench.errors import UserError
+
+        if store and not run:
+            raise UserError("--store keeps what --run measures: give both")
+        if sweep_file is not None and not record:
+            raise UserError("--sweep names the file of a sweep that is recorded: give --record as well")
+        if note and not record:
+            raise UserError("--note is kept with a sweep that is recorded: give --record as well")
+
         from qbench.claims.record import record as read_run
         from qbench.claims.registry import chosen
         from qbench.claims.stored import (
@@ -601,19 +637,14 @@ def claims(
             write_sweep,
         )
         from qbench.claims.table import make_rows, measure_all
-        from qbench.errors import UserError
         from qbench.report.claims import claims_text
 
-        if store and not run:
-            raise UserError("--store keeps what --run measures: give both")
-        if sweep_file is not None and not record:
-            raise UserError("--sweep names the file of a sweep that is recorded: give --record as well")
-        if note and not record:
-            raise UserError("--note is kept with a sweep that is recorded: give --record as well")
         wanted = chosen(only or [])
         for folder in record or []:
-            written = write_sweep(read_run(folder, sweep_file, note), results_folder(results))
-            print(f"recorded: {written}", file=sys.stderr)
+            kept = read_run(folder, sweep_file, note)
+            print(f"recorded: {write_sweep(kept, results_folder(results))}", file=sys.stderr)
+            if kept.missing:
+                print(f"incomplete: {kept.missing}; what lacks a seed is shown, not judged", file=sys.stderr)
         stored = load_results(results or default_folder())
         measured = {}
         if run:

@@ -6,8 +6,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from quantizers.registry import nearest
-
 
 class UserError(Exception):
     """Bad input. The message says what is wrong, where, and what to do; the command line prints it alone."""
@@ -48,6 +46,13 @@ def config_error(error: ValidationError, known: list[str]) -> ConfigError:
         return ConfigError("is required", key)
     message = str(first["msg"]).removeprefix("Value error, ")
     return ConfigError(f"{message[:1].lower()}{message[1:]}, got {_short(first['input'])}", key)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """The tail of an error message: the nearest of the known names, and all of them."""
+    from quantizers.registry import nearest as tail  # loads torch: only messages that need it wait for that
+
+    return tail(name, known)
 
 
 def _short(value: Any) -> str:

@@ -13,7 +13,7 @@ from qbench.blocks import Block, blocks, pair
 from qbench.deploy.run import Run
 from qbench.errors import UserError
 from qbench.evaluation import predict
-from qbench.integer import check_block
+from qbench.integer import NotIntegerError, check_block
 from qbench.layers import QuantConv2d
 from qbench.parts import resolve
 from quantizers import Quantized, Quantizer
@@ -199,12 +199,15 @@ def export_run(run: Run, path: Path) -> dict[str, Any]:
     Returns: `file_bytes`, `nodes`, `opset`, `images`, and `agreement`, None where onnxruntime is not installed.
 
     Raises:
-        UserError: as `export_onnx` and `Run.module`.
+        UserError: as `export_onnx` and `Run.module`; a network that does not compute in integers.
     """
     config = run.config
     parts = resolve(config.model_copy(update={"device": "cpu"}))
     network = run.module().model
-    export_onnx(network, parts.source.input_shape, path)
+    try:
+        export_onnx(network, parts.source.input_shape, path)
+    except NotIntegerError as error:
+        raise UserError(f"scheme: {config.scheme} gives no INT8 network ({error}); train one such as int8-kl") from None
     import onnx
 
     images = parts.source.load(config.split_seed).test.images

@@ -13,9 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-import cuda_ext
 import qbench
-import quantizers
 from qbench.errors import ConfigError, config_error
 
 SETTINGS = "settings"
@@ -138,6 +136,9 @@ def code_digest() -> str:
     The kernels' C++ and CUDA count; the command line, reports and exports do not: they change no figure. Read once a
     process: sources edited later are not the code that it runs.
     """
+    import cuda_ext  # both load torch, which a sweep file's errors need not wait for
+    import quantizers
+
     hashed = hashlib.sha256(qbench.__version__.encode())
     for package in (quantizers, cuda_ext, qbench):
         root = Path(package.__path__[0])

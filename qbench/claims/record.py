@@ -1,4 +1,4 @@
-"""A finished sweep's folder as a stored result."""
+"""A sweep's folder as a stored result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qbench.report.doctor import examine
 from qbench.sweep.config import load_sweep
 from qbench.sweep.plan import make_importable
 from qbench.sweep.search import search_of
-from qbench.sweep.store import RESULTS_JSON, Store
+from qbench.sweep.store import NOT_RUN, RESULTS_JSON, Store
 from qbench.trial import TrialConfig, digest
 
 # Where a trial ran; not what it computes.
@@ -52,6 +52,8 @@ def record(folder: Path, file: Path | None = None, note: str = "") -> StoredSwee
     trials, last = [], 0.0
     configs: dict[str, TrialConfig] = {}
     for row in _rows(folder):
+        if row["status"] == NOT_RUN:
+            continue
         if row["status"] != "done":
             failed.add(_identity(Run(folder, row, []).config))
             continue
@@ -71,7 +73,7 @@ def record(folder: Path, file: Path | None = None, note: str = "") -> StoredSwee
         right = pack_correct(kept.predictions, kept.labels)
         trials.append(StoredTrial(config.flat() | figures, len(kept.labels), right, digest(kept.labels)))
     if not trials:
-        raise UserError(f"{folder}: holds no finished trial")
+        raise UserError(f"{folder}: holds no finished trial of {len(planned)} planned")
     devices = {trial.row.get("device") for trial in trials}
     machine = this_machine()
     if "cuda" in devices and "GPU" not in machine:

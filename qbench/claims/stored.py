@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -109,6 +110,16 @@ class StoredSweep:
     unfinished: tuple[UnfinishedTrial, ...] = ()
     same_code: bool = True
     note: str = ""
+
+    @property
+    def missing(self) -> str:
+        """What its file plans beyond `trials`, `3 of 8 planned trials have no result (1 failed, 2 not run)`, or ``."""
+        if not self.unfinished:
+            return ""
+        counts = Counter(trial.status for trial in self.unfinished)
+        parts = ", ".join(f"{counts[status]} {status}" for status in sorted(counts))
+        planned = len(self.trials) + len(self.unfinished)
+        return f"{len(self.unfinished)} of {planned} planned trials have no result ({parts})"
 
     def __str__(self) -> str:
         made = self.origin

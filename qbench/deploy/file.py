@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor
 from qbench.deploy.network import PackedNetwork
 from qbench.deploy.spec import NetworkSpec, PackedModel
 from qbench.errors import UserError, config_error
+from qbench.files import replacing
 
 FORMAT, VERSION = "qbench-packed", 1
 
@@ -27,7 +27,7 @@ class BadFile(UserError):
 
 
 def save(model: PackedModel, path: str | Path) -> None:
-    """Write a packed network; an existing file is replaced, in one step.
+    """Write a packed network; an existing file is replaced, in one step. One writer at a time.
 
     The file is `8 + header + model.nbytes` bytes: the length of the header, the header (a JSON object of tensor names,
     dtypes, shapes and offsets, and under `__metadata__` a JSON text: version, `NetworkSpec`, SHA-256; padded to a
@@ -39,13 +39,11 @@ def save(model: PackedModel, path: str | Path) -> None:
     path = Path(path)
     # One key: safetensors writes several in an arbitrary order, and equal networks are to make equal files.
     metadata = {FORMAT: header(json.loads(model.spec.model_dump_json(exclude_defaults=True)), model.tensors)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in model.tensors.items()}
     try:
-        tensors = {name: tensor.contiguous().cpu() for name, tensor in model.tensors.items()}
-        temporary.write_bytes(serialized(tensors, metadata))
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(serialized(tensors, metadata))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 

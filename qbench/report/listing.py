@@ -1,4 +1,7 @@
-"""What there is to choose from: quantizers, schemes, models, data sets, kernel backends."""
+"""What there is to choose from: quantizers, schemes, models, data sets, kernel backends.
+
+A kind's package is imported where it is listed: Lightning and scikit-learn, which `data` loads, take seconds.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,29 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cuda_ext
-from qbench.data import DATA
-from qbench.models import MODELS
-from qbench.schemes import SCHEMES
-from quantizers import QUANTIZERS
-
 KINDS = ("quantizers", "schemes", "models", "data", "backends")
 
 
 def listing(kind: str) -> list[dict[str, Any]]:
     """The known things of one of KINDS, as plain values: `name`, `description` and more."""
     if kind == "quantizers":
+        from quantizers import QUANTIZERS
+
         return [{"name": name, "description": _first_line(QUANTIZERS.get(name))} for name in QUANTIZERS]
     if kind == "schemes":
+        from qbench.schemes import SCHEMES
+
         return [SCHEMES.get(name).model_dump() for name in SCHEMES]
     if kind == "models":
+        from qbench.models import MODELS
+
         return [
             {"name": name, "description": found.description, "options": found.options}
             for name, found in ((name, MODELS.get(name)) for name in MODELS)
         ]
     if kind == "data":
+        from qbench.data import DATA
+
         return [{"name": name, "description": DATA.get(name).description} for name in DATA]
     return _backends()
 
@@ -36,6 +41,8 @@ def _first_line(item: object) -> str:
 
 
 def _backends() -> list[dict[str, Any]]:
+    import cuda_ext
+
     found = []
     for name, backend in cuda_ext.backends().items():
         facts = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(backend).items()}

@@ -10,12 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from qbench.errors import ConfigError, config_error
+from qbench.errors import ConfigError, config_error, nearest
 from qbench.sweep.distribution import Distribution, parse_distribution
 from qbench.sweep.figures import FIGURES
 from qbench.sweep.yaml_file import read_yaml
 from qbench.trial import SETTINGS, TrialConfig, digest
-from quantizers.registry import nearest
 
 # Keys of wandb that would change what a sweep does, and that qbench does not do: said, never dropped.
 _REFUSED = {

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
-from qbench.errors import ConfigError
-from quantizers.registry import nearest
+from qbench.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _FORMAT = 1
 _MARKER = "store.json"
 RESULTS_CSV, RESULTS_JSON, SUMMARY = "results.csv", "results.json", "summary.json"
+NOT_RUN = "not run"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Store:
     """The folder of one sweep. A file is either whole or not there: it is written aside, synced, and renamed.
 
     Layout: `trials/<trial id>.json`, `trials/<trial id>.traceback.txt` (of a failure), `trainings/` (trained weights,
-    written by training), `wandb/`, and after each run `results.csv`, `results.json`, `summary.json`.
+    written by training), `wandb/`; after each trial `results.csv` and `results.json`, after each run `summary.json`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -131,8 +132,7 @@ class Store:
 
     def put_failure(self, trial: Trial, error: str, traceback: str) -> Record:
         """Keep a trial's failure: the one-line reason in its record, the traceback in a file beside it."""
-        row = {**trial.config.flat(), "trial_id": trial.id, "training_key": trial.training_key}
-        record = Record(trial.id, "failed", row, [], [], error)
+        record = Record(trial.id, "failed", _bare_row(trial), [], [], error)
         _write(self.traceback_file(trial.id), traceback)
         self._put(record)
         return record
@@ -144,12 +144,18 @@ class Store:
     def _put(self, record: Record) -> None:
         _write(self.trials / f"{record.trial_id}.json", json.dumps(record.__dict__, allow_nan=False) + "\n")
 
-    def write_results(self, records: Iterable[Record]) -> None:
+    def write_results(self, trials: Iterable[Trial], records: Mapping[str, Record]) -> None:
         """`results.json` (a list of rows) and `results.csv` (the same; empty where a row has no value).
 
-        A row is the trial's own, with `status` and `error` added.
+        A row for each trial: its record's, with `status` and `error` added. One without a record is in it too, config
+        keys alone and the status `not run`, so that the rows of an unfinished sweep are seen to be part of more.
         """
-        rows = [{**record.row, "status": record.status, "error": record.error} for record in records]
+        rows = []
+        for trial in trials:
+            if (record := records.get(trial.id)) is not None:
+                rows.append({**record.row, "status": record.status, "error": record.error})
+            else:
+                rows.append({**_bare_row(trial), "status": NOT_RUN, "error": None})
         _write(self.folder / RESULTS_JSON, _json(rows))
         columns = list(dict.fromkeys(key for row in rows for key in row))
         table = io.StringIO(newline="")
@@ -162,6 +168,14 @@ class Store:
     def write_summary(self, summary: dict[str, Any]) -> None:
         """`summary.json`: the figures of the comparison."""
         _write(self.folder / SUMMARY, _json(summary))
+
+    def drop_summary(self) -> None:
+        """Remove `summary.json`, which is that of an earlier run, before the first trial of another ends."""
+        (self.folder / SUMMARY).unlink(missing_ok=True)
+
+
+def _bare_row(trial: Trial) -> dict[str, Any]:
+    return {**trial.config.flat(), "trial_id": trial.id, "training_key": trial.training_key}
 
 
 def _finite(value: Any) -> Any:

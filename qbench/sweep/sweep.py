@@ -65,32 +65,39 @@ def run_sweep(
 ) -> Report:
     """Run the trials that have no result yet, keeping each as it ends, and write the results of `shown`.
 
-    After Ctrl-C the results are written too, of what was done by then. The store must be open.
+    They are written before the first trial and after each, whole: a sweep that is killed leaves a row for every trial
+    of `shown`, with the status `not run` for those it did not come to. The store must be open.
 
     Raises:
         UserError: a damaged record.
     """
     todo = pending(trials, store, force)
-    report = Report()
+    report = Report(_stored(shown, store))
     watcher.begin(len(trials), len(trials) - len(todo))
     try:
         if todo:
-            executor.run(todo, _Keeper(store, watcher, report))
+            store.drop_summary()
+            store.write_results(shown, report.records)
+            executor.run(todo, _Keeper(store, watcher, report, shown))
     except KeyboardInterrupt:
         report.interrupted = True
-    found = {trial.id: store.get(trial.id) for trial in shown}
-    report.records = {trial_id: record for trial_id, record in found.items() if record is not None}
-    store.write_results(report.records.values())
+    report.records = _stored(shown, store)
+    store.write_results(shown, report.records)
     return report
 
 
-class _Keeper:
-    """Between executor and watcher: puts each outcome into the store first."""
+def _stored(trials: Sequence[Trial], store: Store) -> dict[str, Record]:
+    return {trial.id: record for trial in trials if (record := store.get(trial.id)) is not None}
 
-    def __init__(self, store: Store, watcher: Watcher, report: Report) -> None:
+
+class _Keeper:
+    """Between executor and watcher: puts each outcome into the store, and into the results, first."""
+
+    def __init__(self, store: Store, watcher: Watcher, report: Report, shown: Sequence[Trial]) -> None:
         self._store = store
         self._watcher = watcher
         self._report = report
+        self._shown = shown
         self._wandb_failed = False
 
     def started(self, trial: Trial) -> None:
@@ -104,7 +111,9 @@ class _Keeper:
             record = self._store.put_result(trial, outcome)
         else:
             record = self._store.put_failure(trial, outcome.error, outcome.traceback)
+        self._report.records[trial.id] = record
         self._report.ran += 1
+        self._store.write_results(self._shown, self._report.records)
         self._watcher.done(trial, record)
         if outcome.wandb_failure is not None and not self._wandb_failed:
             self._wandb_failed = True

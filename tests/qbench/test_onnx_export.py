@@ -146,3 +146,15 @@ def test_the_command(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "100.00 % of 360 test images predicted alike by onnxruntime" in " ".join(result.output.split())
     assert run(file, IMAGES).shape == (360, 10)
+
+
+def test_a_float_network_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    small = ["--model", "digits-mlp", "-o", "model_options.hidden=8", "--epochs", "1"]
+    train = ["train", "--scheme", "fp32", "--output", str(tmp_path / "run"), *small]
+    assert CliRunner().invoke(app, train, env={"WANDB_MODE": "disabled"}).exit_code == 0
+    result = CliRunner().invoke(app, ["export-onnx", str(tmp_path / "run"), "--to", str(tmp_path / "net.onnx")])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "qbench: error: scheme: fp32 gives no INT8 network (fc1: its weights are float32); train one such as int8-kl\n"
+    )
+    assert not (tmp_path / "net.onnx").exists()

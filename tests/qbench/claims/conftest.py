@@ -19,12 +19,13 @@ def run_folder(tmp_path):
     folder = tmp_path / "runs" / "tiny"
     store = Store(folder)
     with store.opened():
-        records = []
+        trials, records = [], {}
         for number, (scheme, seed) in enumerate([("binarynet", 0), ("binarynet", 1), ("fp32", 0), ("fp32", 1)]):
             config = TrialConfig(scheme=scheme, seed=seed, epochs=3)
             trial = Trial(f"{number:016x}", "key", config, f"{scheme} seed={seed}")
+            trials.append(trial)
             if number == 3:
-                records.append(store.put_failure(trial, "no luck", "traceback"))
+                records[trial.id] = store.put_failure(trial, "no luck", "traceback")
                 continue
             row = {
                 **config.flat(),
@@ -33,6 +34,6 @@ def run_folder(tmp_path):
                 "cost/energy_uj": 1.0,
                 "cost/weight_bytes": 10,
             }
-            records.append(store.put_result(trial, Outcome(row, predictions(number + 1))))
-        store.write_results(records)
+            records[trial.id] = store.put_result(trial, Outcome(row, predictions(number + 1)))
+        store.write_results(trials, records)
     return folder

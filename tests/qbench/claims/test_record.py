@@ -46,6 +46,19 @@ def test_what_the_file_plans_and_nobody_ran_is_not_run(run_folder, tmp_path):
     assert found == {("fp32", 1): "failed", ("binarynet", 2): "not run", ("fp32", 2): "not run"}
 
 
+def test_a_sweep_can_be_recorded_before_its_end(run_folder, tmp_path):
+    # As after the second trial of four: `qbench sweep` gives the others a row that says so.
+    results = json.loads((run_folder / "results.json").read_text())
+    for row in results[2:]:
+        row |= {"status": "not run", "error": None}
+        (run_folder / "trials" / f"{row['trial_id']}.json").unlink()
+    (run_folder / "results.json").write_text(json.dumps(results))
+    sweep = record(*paths(run_folder))
+    assert [(trial.row["scheme"], trial.row["seed"]) for trial in sweep.trials] == [("binarynet", 0), ("binarynet", 1)]
+    assert {(trial.row["scheme"], trial.status) for trial in sweep.unfinished} == {("fp32", "not run")}
+    assert sweep.missing == "2 of 4 planned trials have no result (2 not run)"
+
+
 def test_other_sources_than_those_that_trained_are_noticed(run_folder, tmp_path):
     assert not record(*paths(run_folder)).same_code  # made up here: its identities are of no code
     results = json.loads((run_folder / "results.json").read_text())

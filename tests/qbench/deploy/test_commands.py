@@ -3,20 +3,12 @@
 import json
 from pathlib import Path
 
-import pytest
 import torch
 from typer.testing import CliRunner
 
 import cuda_ext
 from qbench.cli import app
 from qbench.deploy import load, read
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def qbench(*arguments):

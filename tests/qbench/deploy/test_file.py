@@ -1,6 +1,7 @@
 """The file: its size byte by byte, what another reader finds in it, and what is refused."""
 
 import json
+import os
 import struct
 
 import pytest
@@ -152,6 +153,25 @@ def forged(path, made, network, tensors=None):
     tensors = made.tensors if tensors is None else tensors
     save_file(dict(tensors), path, {FORMAT: header(network, tensors)})
     return path
+
+
+@pytest.mark.parametrize("stop", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_writing_that_stops_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, stop):
+    folder = tmp_path / "networks"
+    folder.mkdir()
+    save(packed()[2], folder / "m")
+    before = (folder / "m").read_bytes()
+
+    def stopped(_):
+        raise stop
+
+    monkeypatch.setattr(os, "fsync", stopped)
+    with pytest.raises((UserError, KeyboardInterrupt)) as raised:
+        save(packed(seed=12)[2], folder / "m")
+    if isinstance(stop, OSError):
+        assert str(raised.value) == f"{folder / 'm'}: cannot be written: No space left on device"
+    assert [path.name for path in folder.iterdir()] == ["m"]
+    assert (folder / "m").read_bytes() == before
 
 
 def test_contents_that_describe_no_network(tmp_path):

@@ -55,18 +55,20 @@ def test_a_failure_keeps_its_reason_and_traceback_until_it_succeeds(store):
 
 
 def test_results_are_rows_in_csv_and_json(store):
-    records = [
-        store.put_result(trial(0), outcome(**{"test/accuracy": 0.25, "widths": [1, 2], "note": 'a "b", c'})),
-        store.put_failure(trial(1), "ValueError: no", ""),
-    ]
-    store.write_results(records)
+    records = {
+        "id0": store.put_result(trial(0), outcome(**{"test/accuracy": 0.25, "widths": [1, 2], "note": 'a "b", c'})),
+        "id1": store.put_failure(trial(1), "ValueError: no", ""),
+    }
+    store.write_results([trial(0), trial(1), trial(2)], records)
     rows = json.loads((store.folder / "results.json").read_text())
-    assert [row["status"] for row in rows] == ["done", "failed"]
+    assert [row["status"] for row in rows] == ["done", "failed", "not run"]
+    assert (rows[2]["seed"], rows[2]["trial_id"], rows[2]["error"]) == (2, "id2", None)
+    assert "test/accuracy" not in rows[2]
     assert rows[0]["test/accuracy"] == 0.25
     assert rows[1]["error"] == "ValueError: no"
     with (store.folder / "results.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
-    assert [row["seed"] for row in table] == ["0", "1"]
+    assert [(row["seed"], row["status"]) for row in table] == [("0", "done"), ("1", "failed"), ("2", "not run")]
     assert table[0]["test/accuracy"] == "0.25"
     assert table[1]["test/accuracy"] == ""
     assert table[0]["note"] == 'a "b", c'

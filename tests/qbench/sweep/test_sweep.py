@@ -135,8 +135,57 @@ def test_ctrl_c_keeps_what_is_done_and_writes_its_results(sweep, fake):
     inside = InProcessExecutor(Setup("fake_training", sweep.store.folder, (), None), fake)
     report, _ = sweep(GRID.format([0, 1]), executor=InterruptsAfter(inside, 3))
     assert report.interrupted
-    assert len(rows(sweep.store)) == 3
+    assert len(report.records) == 3
+    assert [row["status"] for row in rows(sweep.store)] == ["done", "done", "done", "not run"]
     assert sweep(GRID.format([0, 1]))[0].ran == 1
+    assert [row["status"] for row in rows(sweep.store)] == ["done"] * 4
+
+
+class Reads:
+    """An executor that reads the results whenever a trial starts."""
+
+    def __init__(self, inside, store):
+        self.inside, self.store = inside, store
+        self.seen = []
+
+    def run(self, trials, observer):
+        for trial in trials:
+            self.seen.append([row["status"] for row in rows(self.store)])
+            assert not (self.store.folder / "summary.json").exists()
+            self.inside.run([trial], observer)
+
+
+def test_results_are_whole_and_say_what_is_missing_while_the_sweep_runs(sweep, fake):
+    inside = InProcessExecutor(Setup("fake_training", sweep.store.folder, (), None), fake)
+    sweep(GRID.format([0]), max_runs=1)
+    sweep.store.write_summary({"of": "the first run"})
+    reads = Reads(inside, sweep.store)
+    sweep(GRID.format([0, 1]), executor=reads)
+    assert reads.seen == [
+        ["done", "not run", "not run", "not run"],
+        ["done", "done", "not run", "not run"],
+        ["done", "done", "done", "not run"],
+    ]
+    sweep.store.write_summary({"of": "the second run"})
+    sweep(GRID.format([0, 1]))  # with nothing to do
+    assert (sweep.store.folder / "summary.json").exists()
+
+
+def test_a_write_that_is_cut_short_leaves_the_results_before_it(sweep, fake, monkeypatch):
+    import qbench.files as files
+
+    synchronize, written = files._synchronize, []
+
+    def interrupted(path):
+        written.append(path.name)
+        if written.count(".results.json.tmp") == 3:  # before the first trial, after it, after the second
+            raise KeyboardInterrupt
+        synchronize(path)
+
+    monkeypatch.setattr(files, "_synchronize", interrupted)
+    report, _ = sweep(GRID.format([0, 1]))
+    assert report.interrupted
+    assert [row["status"] for row in rows(sweep.store)] == ["done", "done", "not run", "not run"]
 
 
 def test_pending_reads_without_writing(fake, workplace):
