@@ -3,8 +3,12 @@
 Method: the contestants of a case run in turn, round after round, so that a disturbance of the machine meets all of
 them; a figure is the median over the rounds with its quartiles, and a ratio is the median of the rounds' own ratios. A
 call that is short is repeated within a round until it lasts `MIN_SECONDS`. 1 multiply-add counts 2 operations.
+
+glibc gives the end of its heap back to the system when enough of it is free. Whether a result lies there is chance, and
+decides whether the next call's result takes page faults: `keep_freed_memory` takes this chance from all contestants.
 """
 
+import ctypes
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +26,9 @@ MIN_SECONDS = 0.01
 BASELINE = "torch fp32"
 # More than the last cache of today's processors, so that rotating through as many bytes finds nothing in it.
 COLD_BYTES = 512 << 20
+
+# mallopt's parameters, and the largest threshold that it takes for memory of its own mapping
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD = -1, -3, 32 << 20
 
 MATMULS: dict[str, tuple[int, int, int]] = {
     "square-8192": (8192, 8192, 8192),
@@ -98,6 +105,17 @@ def by_clock(clock: Callable[[], float]) -> Timer:
 WALL_CLOCK = by_clock(time.perf_counter)
 
 
+def keep_freed_memory() -> bool:
+    """Let this process keep what it frees, in blocks of up to 32 MiB, for its next calls; False where it is no glibc.
+
+    Larger blocks remain mappings of their own: each call pays for their pages, whichever contestant's it is.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
 def interleave(
     calls: Mapping[str, Callable[[], Any]], rounds: int, seconds_of: Timer = WALL_CLOCK
 ) -> dict[str, list[float]]:
@@ -106,6 +124,7 @@ def interleave(
     A contestant whose call lasts less than a second makes one that is not timed at the head of its turn: it takes over
     the caches, and memory that the system had taken back, from the contestant before.
     """
+    keep_freed_memory()
     repeats: dict[str, int] = {}
     slow: set[str] = set()
     for name, call in calls.items():

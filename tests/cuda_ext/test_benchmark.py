@@ -1,6 +1,7 @@
 """The benchmark's bookkeeping, on cases small enough for a test; the speeds themselves are not tested."""
 
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,23 @@ def test_short_calls_are_warmed_up_in_every_round() -> None:
     times = benchmark.interleave(calls, 2, benchmark.by_clock(lambda: next(now) / 10))
     assert order == ["a", "a", "b", "b", *"aabb", *"aabb"]
     assert times["a"] == pytest.approx([0.1, 0.1])
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_memory_that_was_freed_serves_the_next_result() -> None:
+    program = """
+import resource, torch
+from cuda_ext import benchmark
+assert benchmark.keep_freed_memory()
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.empty(24 << 20, dtype=torch.uint8).fill_(1)  # freed at once
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults(), faults())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    first, second = map(int, done.stdout.split())
+    assert second < first / 10, done.stdout
 
 
 def test_quartiles() -> None:
