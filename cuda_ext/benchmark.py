@@ -4,8 +4,8 @@ Method: the contestants of a case run in turn, round after round, so that a dist
 them; a figure is the median over the rounds with its quartiles, and a ratio is the median of the rounds' own ratios. A
 call that is short is repeated within a round until it lasts `MIN_SECONDS`. 1 multiply-add counts 2 operations.
 
-glibc gives the end of its heap back to the system when enough of it is free. Whether a result lies there is chance, and
-decides whether the next call's result takes page faults: `keep_freed_memory` takes this chance from all contestants.
+glibc gives a large block back to the system when it is freed, or not: by its size, and by whether it lies at the heap's
+end, which is chance. The next call's result then takes page faults, or none. `keep_freed_memory` makes it none for all.
 """
 
 import ctypes
@@ -27,8 +27,8 @@ BASELINE = "torch fp32"
 # More than the last cache of today's processors, so that rotating through as many bytes finds nothing in it.
 COLD_BYTES = 512 << 20
 
-# mallopt's parameters, and the largest threshold that it takes for memory of its own mapping
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD = -1, -3, 32 << 20
+# mallopt's parameters: free memory at the heap's end that is given back, and blocks that may be mappings of their own
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 MATMULS: dict[str, tuple[int, int, int]] = {
     "square-8192": (8192, 8192, 8192),
@@ -106,14 +106,11 @@ WALL_CLOCK = by_clock(time.perf_counter)
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what it frees, in blocks of up to 32 MiB, for its next calls; False where it is no glibc.
-
-    Larger blocks remain mappings of their own: each call pays for their pages, whichever contestant's it is.
-    """
+    """Let this process keep what it frees for its next calls; False where it is no glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
 def interleave(

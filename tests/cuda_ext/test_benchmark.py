@@ -40,7 +40,7 @@ from cuda_ext import benchmark
 assert benchmark.keep_freed_memory()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.empty(24 << 20, dtype=torch.uint8).fill_(1)  # freed at once
+    torch.empty(256 << 20, dtype=torch.uint8).fill_(1)  # freed at once
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 print(faults(), faults())
 """

@@ -88,7 +88,7 @@ struct Kernels {
   int64_t (*peak)(int64_t steps);
 
   // Null where the path has none.
-  const Carries* carries;
+  const Carries* carries = nullptr;
 };
 
 const Kernels& scalar_kernels();
