@@ -318,8 +318,6 @@ void comparing(const Machine& on, int64_t rows, int64_t channels) {
   EXPECT(bits == pack(signs, 1, channels));
 }
 
-}  // namespace
-
 // Products by carries: kernels alone on one tile and one block, where `opposite` all bits differ.
 void carries(const Machine& on, int64_t n, int64_t k, bool opposite = false) {
   const Carries& kernels = *on.kernels.carries;
@@ -356,8 +354,8 @@ void carries(const Machine& on, int64_t n, int64_t k, bool opposite = false) {
     keep[size_t(c / 32)] |= uint32_t(1) << (c % 32);
   }
   set[0] = uint32_t(below(2));
-  kernels.xnor_sign(tile.data(), columns.data(), words, bases.data(), {threshold.data(), flip.data(), keep.data(), set.data()},
-                    bits.data(), (n + 31) / 32, n);
+  const Comparison rule{threshold.data(), flip.data(), keep.data(), set.data()};
+  kernels.xnor_sign(tile.data(), columns.data(), words, bases.data(), rule, bits.data(), (n + 31) / 32, n);
   for (int64_t r = 0; r < m; r++) {
     for (int64_t c = 0; c < (n + 31) / 32 * 32; c++) {
       const int64_t x = c < n ? expected[size_t(r * n + c)] : 0, t = c < n ? expected[size_t(c)] : 1;
@@ -366,6 +364,52 @@ void carries(const Machine& on, int64_t n, int64_t k, bool opposite = false) {
     }
   }
 }
+
+decltype(Carries::xnor) multiply_carries;
+
+void counted_carries(const uint32_t* tile, const uint32_t* columns, int64_t words, const int32_t* const* base,
+                     int32_t* out, int64_t ldo, int64_t valid, bool stream) {
+  work++;
+  multiply_carries(tile, columns, words, base, out, ldo, valid, stream);
+}
+
+// The tiles by blocks of a product that the busiest of `of` threads does by carries; 0: it is not done so.
+int64_t by_carries(const Machine& on, int64_t of, int64_t m, int64_t n, int64_t k) {
+  Kernels kernels = on.kernels;
+  Carries carries = *kernels.carries;
+  multiply_carries = carries.xnor;
+  carries.xnor = counted_carries;
+  kernels.carries = &carries;
+  threads = of;
+  most_work = 0;
+  std::vector<int> b(size_t(n * k));
+  for (size_t i = 0; i < b.size(); i++) b[i] = int64_t(i) / k % 3 ? 1 : -1;
+  const auto pa = pack(std::vector<int>(size_t(m * k), 1), m, k), pb = pack(b, n, k);
+  std::vector<int32_t> out(size_t(m * n));
+  xnor_matmul({kernels, by_thread, of}, pa.data(), row_words(k), m,
+              {pb.data(), nullptr, n, 1, row_words(k), used_words(k)}, k, nullptr, out.data());
+  for (size_t i = 0; i < out.size(); i++) EXPECT(out[i] == (int64_t(i) % n % 3 ? k : -k));
+  return most_work;
+}
+
+void carries_where_they_pay(const Machine& on) {
+  EXPECT(by_carries(on, 1, 96, 449, 2017) == 6 * 8);
+  EXPECT(by_carries(on, 1, 95, 449, 2017) == 0);
+  EXPECT(by_carries(on, 1, 96, 448, 2017) == 0);
+  EXPECT(by_carries(on, 1, 96, 449, 2016) == 0);
+  EXPECT(by_carries(on, 1, 96, 449, 32736) == 6 * 8);
+  EXPECT(by_carries(on, 1, 96, 449, 32737) == 0);
+  EXPECT(by_carries(on, 2, 96, 449, 2017) == 0);     // a thread would have less than that
+  EXPECT(by_carries(on, 2, 192, 449, 2017) == 6 * 8);
+  EXPECT(by_carries(on, 2, 96, 961, 2017) == 6 * 8);
+  EXPECT(by_carries(on, 1, 300, 705, 32000) == 18 * 12);  // rows in more than one chunk, blocks in ragged groups
+  // even shares, or none
+  EXPECT(by_carries(on, 7, 1024, 1024, 2048) == 160);
+  EXPECT(by_carries(on, 12, 1024, 4096, 2048) == 352);
+  EXPECT(by_carries(on, 16, 200, 1024, 2048) == 0);
+}
+
+}  // namespace
 
 int main() {
   std::string paths = qbench_supported_paths();
@@ -383,8 +427,11 @@ int main() {
       EXPECT(on.kernels.carries->peak(3) == 3 * on.kernels.carries->peak(1));
       for (int64_t k : {1, 2, 31, 32, 33, 63, 64, 65, 511, 512, 513}) carries(on, 1 + below(64), k);
       for (int64_t n : {1, 15, 16, 17, 33, 48, 49, 64}) carries(on, n, 1 + below(1200));
-      for (int64_t words : {1, 2, 3, 4, 7, 8, 15, 16, 31, 64, 500, 1022, 1023}) carries(on, 5, 32 * words - below(2), true);
-      matmul(on, 205, 8 * 64 - 7, 64 * 32, false);
+      for (int64_t words : {1, 2, 3, 4, 7, 8, 15, 16, 31, 64, 500, 1022, 1023}) {
+        carries(on, 5, 32 * words - below(2), true);
+      }
+      carries_where_they_pay(on);
+      matmul(on, 205, 8 * 64 - 7, 64 * 32);
     }
     even_shares(on, 2, 200, 192);
     even_shares(on, 16, 200, 17 * 64);

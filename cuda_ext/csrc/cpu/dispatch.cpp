@@ -12,7 +12,9 @@
 namespace qbench {
 namespace {
 
+// The name stands beside the table: of a path that this processor lacks, no code is called, not even for its table.
 struct Path {
+  const char* name;
   const Kernels& (*kernels)();
   bool supported;
 };
@@ -27,19 +29,19 @@ std::vector<Path> all_paths() {
                       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
   const bool gfni = avx512 && __builtin_cpu_supports("gfni") && __builtin_cpu_supports("avx512vbmi");
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-  paths.push_back({gfni_kernels, gfni});
-  paths.push_back({avx512_kernels, avx512});
-  paths.push_back({avx2_kernels, avx2});
+  paths.push_back({"gfni", gfni_kernels, gfni});
+  paths.push_back({"avx512", avx512_kernels, avx512});
+  paths.push_back({"avx2", avx2_kernels, avx2});
 #elif defined(__aarch64__)
 #if defined(__linux__)
   const bool dotprod = getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
 #else
   const bool dotprod = false;  // nobody to ask
 #endif
-  paths.push_back({dotprod_kernels, dotprod});
-  paths.push_back({neon_kernels, true});
+  paths.push_back({"dotprod", dotprod_kernels, dotprod});
+  paths.push_back({"neon", neon_kernels, true});
 #endif
-  paths.push_back({scalar_kernels, true});
+  paths.push_back({"scalar", scalar_kernels, true});
   return paths;
 }
 
@@ -53,7 +55,7 @@ std::string names(bool supported_only) {
   for (const Path& path : paths()) {
     if (supported_only && !path.supported) continue;
     if (!list.empty()) list += ',';
-    list += path.kernels().name;
+    list += path.name;
   }
   return list;
 }
@@ -91,7 +93,7 @@ const char* qbench_selected_path() { return qbench::selected_kernels().name; }
 
 int qbench_select_path(const char* name) {
   for (const qbench::Path& path : qbench::paths()) {
-    if (path.supported && std::string(name) == path.kernels().name) {
+    if (path.supported && std::string(name) == path.name) {
       qbench::selected.store(&path.kernels());
       return 0;
     }

@@ -146,7 +146,7 @@ void store_rows(__m512i (*digits)[16], const int32_t* const* base, const Sink& s
     transpose_bits(high);
     for (int i = 0; i < 8; i++) {
       const __m512i left = _mm512_unpacklo_epi8(low[i], high[i]), right = _mm512_unpackhi_epi8(low[i], high[i]);
-      // the order of the columns in a block's bytes makes these consecutive ones (see `columns`)
+      // the order of the columns in a block's bytes makes these consecutive ones (see `rewrite_columns`)
       const __m512i twice[4] = {_mm512_unpacklo_epi16(left, zero), _mm512_unpackhi_epi16(left, zero),
                                 _mm512_unpacklo_epi16(right, zero), _mm512_unpackhi_epi16(right, zero)};
       __m512i values[NR];
@@ -212,8 +212,9 @@ template <bool kLeft>
   constexpr uint64_t kEven = parities({kOne, kOther, 0, 0, 3 ^ kOne << 2, 3 ^ kOther << 2, 0, 0});
   constexpr uint64_t kOdd =
       parities({15 ^ kOne << 4, 15 ^ kOther << 4, 0, 0, 63 ^ kOne << 6, 63 ^ kOther << 6, 0, 0});
-  constexpr uint64_t kEvenMajority = kLeft ? parities({0, 0, 0x01, 0, 0, 0, 0x04, 0}) : parities({0, 0, 0, 0x01, 0, 0, 0, 0x04});
-  constexpr uint64_t kOddMajority = kLeft ? parities({0, 0, 0x10, 0, 0, 0, 0x40, 0}) : parities({0, 0, 0, 0x10, 0, 0, 0, 0x40});
+  constexpr int kLeftBit = kLeft ? 1 : 0, kRightBit = 1 - kLeftBit;
+  constexpr uint64_t kEvenMajority = parities({0, 0, kLeftBit, kRightBit, 0, 0, kLeftBit << 2, kRightBit << 2});
+  constexpr uint64_t kOddMajority = parities({0, 0, kLeftBit << 4, kRightBit << 4, 0, 0, kLeftBit << 6, kRightBit << 6});
   const __m512i ones = _mm512_set1_epi8(char(kLeft ? 0x88 : 0x44)), low = _mm512_set1_epi8(0x33);
   const __m512i common = _mm512_ternarylogic_epi32(ones, before, low, 0xf8);  // ones | (before & low)
   even = _mm512_ternarylogic_epi32(affine(x, kEven), affine(majority, kEvenMajority), common, 0x96);
@@ -221,7 +222,7 @@ template <bool kLeft>
 }
 
 // What four bytes hold of 16 rows -> four matrices of each eight rows: of both bytes' first pairs, then of their second.
-void rows(const uint32_t* a, int64_t lda, int64_t words, uint32_t* tile) {
+void rewrite_rows(const uint32_t* a, int64_t lda, int64_t words, uint32_t* tile) {
   static_assert(kCarryRows == 16);
   alignas(64) uint8_t index[4][64], masks[64];
   for (int p = 0; p < 64; p++) {
@@ -234,9 +235,9 @@ void rows(const uint32_t* a, int64_t lda, int64_t words, uint32_t* tile) {
   __m512i parity = _mm512_setzero_si512();
   for (int64_t start = 0; start < words; start += 16) {
     uint32_t transposed[16 * kColumns];
-    const int64_t count = words - start < 16 ? words - start : 16;
-    transpose16(a + start, lda, kCarryRows, lanes(count), transposed);
-    for (int64_t w = 0; w < count; w++) {
+    const int64_t here = words - start < 16 ? words - start : 16;
+    transpose16(a + start, lda, kCarryRows, lanes(here), transposed);
+    for (int64_t w = 0; w < here; w++) {
       __m512i even, odd;
       factors<true>(_mm512_loadu_si512(transposed + w * kColumns), parity, even, odd);
       QBENCH_UNROLL for (int i = 0; i < 4; i++) {
@@ -250,7 +251,7 @@ void rows(const uint32_t* a, int64_t lda, int64_t words, uint32_t* tile) {
 
 // A block's columns lie in the bytes of a register so that the bytes of four dwords, unpacked twice, come out in order:
 // byte 16i + 4j + t is column 16j + 4i + t.
-void columns(const uint32_t* block, int64_t words, uint32_t* carries) {
+void rewrite_columns(const uint32_t* block, int64_t words, uint32_t* carries) {
   const __m512i by_byte = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
   __m512i parity[4];
   for (int j = 0; j < 4; j++) parity[j] = _mm512_setzero_si512();
@@ -299,10 +300,13 @@ int64_t peak(int64_t steps) {
 }
 #undef QBENCH_STEP
 
+constexpr Carries by_carries = {rewrite_rows, rewrite_columns, xnor, xnor_sign, peak};
+
 }  // namespace
 
+#pragma GCC pop_options
+
 const Kernels& gfni_kernels() {
-  static const Carries by_carries = {rows, columns, xnor, xnor_sign, peak};
   static const Kernels table_of_kernels = [] {
     Kernels kernels = avx512_kernels();
     kernels.name = "gfni";
@@ -313,5 +317,4 @@ const Kernels& gfni_kernels() {
 }
 
 }  // namespace qbench
-#pragma GCC pop_options
 #endif

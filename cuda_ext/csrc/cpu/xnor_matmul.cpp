@@ -7,10 +7,10 @@ namespace {
 // Rows of the left operand that one task runs against a block of columns.
 constexpr int64_t kRowChunk = 256;
 // Products by carries gain from these sizes on, for each thread: below, rewriting the operands costs more than it saves
-// (measured on a processor that counts two registers a cycle, the hardest to beat). Bytes of the rewritten rows that are
-// kept, and blocks that share a pass over them.
+// (docs/kernels.md). Bytes of the rewritten rows that are kept, in the last-level cache, and of the rewritten blocks that
+// share a pass over them, in the second.
 constexpr int64_t kCarryLeastRows = 96, kCarryLeastWords = 64, kCarryLeastBlocks = 8;
-constexpr int64_t kCarryRowBytes = int64_t(4) << 20, kCarryBlocks = 4;
+constexpr int64_t kCarryRowBytes = int64_t(4) << 20, kCarryBlockBytes = int64_t(512) << 10;
 
 // What becomes of a product: int32 [m][n], or bits [m][row_words(n)] of a comparison.
 struct Result {
@@ -20,30 +20,53 @@ struct Result {
   bool stream;
 };
 
-// A product's cut into parts of at least the least size of a product by carries.
+// A product's cut into one part for each thread, or fewer: the largest part is the smallest that there can be with parts of
+// at least the least size.
 struct CarryParts {
-  int64_t columns, rows;
+  int64_t columns = 0, rows = 0;
+  bool pay = false;
 
-  CarryParts(const Machine& on, int64_t m, int64_t column_blocks)
-      : columns(std::min(on.threads, column_blocks / kCarryLeastBlocks)),
-        rows(columns ? std::min(ceil_div(on.threads, columns), m / kCarryLeastRows) : 0) {}
-  int64_t count() const { return columns * rows; }
+  CarryParts(int64_t threads, int64_t m, int64_t words, int64_t column_blocks) {
+    if (words < kCarryLeastWords || words > kCarryMaxWords) return;
+    const int64_t tiles = m / kCarryRows;
+    int64_t least = 0;
+    for (int64_t c = 1; c <= std::min(threads, column_blocks / kCarryLeastBlocks); c++) {
+      const int64_t r = std::min(threads / c, m / kCarryLeastRows);
+      if (r == 0) continue;
+      const int64_t largest = ceil_div(column_blocks, c) * ceil_div(tiles, r);
+      if (least == 0 || largest < least) {
+        least = largest;
+        columns = c;
+        rows = r;
+      }
+    }
+    // what uneven parts cost must stay below what carries save
+    pay = least > 0 && 10 * least * threads <= 11 * column_blocks * tiles;
+  }
 };
 
-bool carries_pay(const Machine& on, int64_t m, const Weights& b) {
-  return on.kernels.carries && b.row() >= kCarryLeastWords && b.row() <= kCarryMaxWords &&
-         CarryParts(on, m, ceil_div(b.n, kColumns)).count() >= on.threads;
+// Memory that a thread keeps from call to call, so that no call pays for its pages. At most
+// kCarryRowBytes and kCarryBlockBytes, or what the least of both needs where k is long.
+uint32_t* kept_scratch(int64_t count) {
+  thread_local std::unique_ptr<Scratch<uint32_t>> scratch;
+  thread_local int64_t size = 0;
+  if (count > size) {
+    scratch.reset();
+    size = 0;
+    scratch = std::make_unique<Scratch<uint32_t>>(count);
+    size = count;
+  }
+  return scratch->get();
 }
 
-// Rewritten rows lie in the last-level cache, a few rewritten blocks in the second: a tile of rows is read once for them.
 // Rows that fill no tile are counted directly.
-void carry_matmul(const Machine& on, const uint32_t* a, int64_t lda, int64_t m, const Weights& b,
-                  const int32_t* const* bases, const Result& out) {
+void carry_matmul(const Machine& on, const CarryParts& parts, const uint32_t* a, int64_t lda, int64_t m,
+                  const Weights& b, const int32_t* const* bases, const Result& out) {
   const Kernels& kernels = on.kernels;
   const int64_t words = b.row(), column_blocks = ceil_div(b.n, kColumns), tiles = m / kCarryRows;
   const int64_t tile_size = words * kCarryTileWord + kCarryTail, block_size = words * kCarryBlockWord + kCarryTail;
   const int64_t chunk = std::min(tiles, std::max<int64_t>(8, kCarryRowBytes / (4 * tile_size)));
-  const CarryParts parts(on, m, column_blocks);
+  const int64_t together = std::max<int64_t>(1, kCarryBlockBytes / (4 * block_size));
   const auto store = [&](auto by_sums, auto by_bits, int64_t r, int64_t block) {
     const int64_t valid = std::min(kColumns, b.n - block * kColumns);
     if (out.compiled) {
@@ -52,9 +75,10 @@ void carry_matmul(const Machine& on, const uint32_t* a, int64_t lda, int64_t m, 
       by_sums(out.sums + r * b.n + block * kColumns, b.n, valid, out.stream);
     }
   };
-  on.parallel(parts.count(), 1, [&](int64_t begin, int64_t end) {
+  on.parallel(parts.columns * parts.rows, 1, [&](int64_t begin, int64_t end) {
     Blocks blocks(kernels, b);
-    Scratch<uint32_t> rewritten(chunk * tile_size), carries(kCarryBlocks * block_size);
+    uint32_t* rewritten = kept_scratch(chunk * tile_size + together * block_size);
+    uint32_t* carries = rewritten + chunk * tile_size;
     for (int64_t part = begin; part < end; part++) {
       const int64_t column = part % parts.columns, row = part / parts.columns;
       const int64_t first_block = column * column_blocks / parts.columns;
@@ -64,13 +88,13 @@ void carry_matmul(const Machine& on, const uint32_t* a, int64_t lda, int64_t m, 
       for (int64_t start = first_tile; start < last_tile; start += chunk) {
         const int64_t stop = std::min(last_tile, start + chunk);
         for (int64_t t = start; t < stop; t++) {
-          kernels.carries->rows(a + t * kCarryRows * lda, lda, words, rewritten.get() + (t - start) * tile_size);
+          kernels.carries->rows(a + t * kCarryRows * lda, lda, words, rewritten + (t - start) * tile_size);
         }
-        for (int64_t from = first_block; from < last_block; from += kCarryBlocks) {
-          const int64_t until = std::min(last_block, from + kCarryBlocks);
+        for (int64_t from = first_block; from < last_block; from += together) {
+          const int64_t until = std::min(last_block, from + together);
           for (int64_t i = from; i < until; i++) {
             const uint32_t* block = blocks.get(i);
-            kernels.carries->columns(block, words, carries.get() + (i - from) * block_size);
+            kernels.carries->columns(block, words, carries + (i - from) * block_size);
             if (rest && stop == last_tile) {
               const uint32_t* last = a + tiles * kCarryRows * lda;
               store([&](auto... to) { kernels.xnor(last, lda, rest, block, words, bases, to...); },
@@ -79,9 +103,9 @@ void carry_matmul(const Machine& on, const uint32_t* a, int64_t lda, int64_t m, 
             }
           }
           for (int64_t t = start; t < stop; t++) {
-            const uint32_t* tile = rewritten.get() + (t - start) * tile_size;
+            const uint32_t* tile = rewritten + (t - start) * tile_size;
             for (int64_t i = from; i < until; i++) {
-              const uint32_t* block = carries.get() + (i - from) * block_size;
+              const uint32_t* block = carries + (i - from) * block_size;
               store([&](auto... to) { kernels.carries->xnor(tile, block, words, bases, to...); },
                     [&](auto... to) { kernels.carries->xnor_sign(tile, block, words, bases, to...); },
                     t * kCarryRows, i);
@@ -142,8 +166,9 @@ void xnor_matmul(const Machine& on, const uint32_t* a, int64_t lda, int64_t m, c
   std::fill_n(base, kColumns, int32_t(k));
   const int32_t* bases[kRowChunk];
   std::fill_n(bases, kRowChunk, base);
-  if (carries_pay(on, m, b)) {
-    return carry_matmul(on, a, lda, m, b, bases, {sums, bits, compiled.get(), stream});
+  if (kernels.carries) {
+    const CarryParts parts(on.threads, m, words, ceil_div(b.n, kColumns));
+    if (parts.pay) return carry_matmul(on, parts, a, lda, m, b, bases, {sums, bits, compiled.get(), stream});
   }
 
   // Tasks run through the row chunks of one block of columns before the next block, so that a block that has to be
