@@ -49,6 +49,7 @@ def main() -> None:
     clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
     path = cuda_ext.use_path(arguments.path) if arguments.path else contextlib.nullcontext()
     rows = []
+    kept = benchmark.keep_freed_memory()
     with path:
         peak = benchmark.peak_gops(clock)
         selected = arguments.path or cuda_ext.backends()["cpu"].selected
@@ -56,6 +57,7 @@ def main() -> None:
         print(f"measured peak of the direct kernel's instructions: {peak or 0:.0f} GOPS a core")
         if by_carries := benchmark.peak_gops(clock, carries=True):
             print(f"measured peak of the instructions of products by carries: {by_carries:.0f} GOPS a core")
+        print(f"freed memory kept for the next call: {'yes' if kept else 'no, not glibc'}")
         print("\ntime: median [quartiles]; share of the direct kernel's peak; ratio to torch fp32; resident weights\n")
         try:
             for name, contestants, operations in benchmark.cases(arguments.cases):
@@ -79,7 +81,7 @@ def main() -> None:
             print(f"  {name:26} {1e3 * seconds:10.4f} ms  {total[benchmark.BASELINE] / seconds:6.2f}x")
     if arguments.json:
         facts = {"torch": torch.__version__, "path": selected, "threads": arguments.threads, "peak_gops": peak}
-        facts["carry_peak_gops"] = by_carries
+        facts |= {"carry_peak_gops": by_carries, "freed_memory_kept": kept}
         facts["clock"] = arguments.clock
         arguments.json.write_text(json.dumps({**facts, "rows": [benchmark.as_row(r) for r in rows]}, indent=2) + "\n")
 

@@ -5,7 +5,8 @@ them; a figure is the median over the rounds with its quartiles, and a ratio is 
 call that is short is repeated within a round until it lasts `MIN_SECONDS`. 1 multiply-add counts 2 operations.
 
 glibc gives a large block back to the system when it is freed, or not: by its size, and by whether it lies at the heap's
-end, which is chance. The next call's result then takes page faults, or none. `keep_freed_memory` makes it none for all.
+end, which is chance. The next call's result then takes page faults, or none. The programs that time products call
+`keep_freed_memory` first, so that none does.
 """
 
 import ctypes
@@ -106,11 +107,11 @@ WALL_CLOCK = by_clock(time.perf_counter)
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what it frees for its next calls; False where it is no glibc."""
+    """Let this process keep what it frees for its next calls; False where it is no glibc: nothing changes."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, -1))
 
 
 def interleave(
@@ -121,7 +122,6 @@ def interleave(
     A contestant whose call lasts less than a second makes one that is not timed at the head of its turn: it takes over
     the caches, and memory that the system had taken back, from the contestant before.
     """
-    keep_freed_memory()
     repeats: dict[str, int] = {}
     slow: set[str] = set()
     for name, call in calls.items():

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import cuda_ext
-from cuda_ext.benchmark import BASELINE, MATMULS, Contestant, Timing, as_row, compare, peak_gops
+from cuda_ext.benchmark import BASELINE, MATMULS, Contestant, Timing, as_row, compare, keep_freed_memory, peak_gops
 from cuda_ext.benchmark import cases as product_cases
 from qbench.deploy import PackedNetwork, Pixels, pack
 from qbench.errors import ConfigError
@@ -84,6 +84,7 @@ def bench_cases(names: Sequence[str], rounds: int = 9, device: str = "cpu") -> I
 
 
 def _bench_cases(names: Sequence[str], rounds: int, device: str) -> Iterator[CaseResult]:
+    keep_freed_memory()
     peak = peak_gops() if device == "cpu" and cuda_ext.backends()["cpu"].available else None
     for name in names:
         network, batch = _network_case(name)

@@ -83,10 +83,11 @@ def test_xnor_matmul(m: int, n: int, k: int, seed: int) -> None:
 
 
 @settings(kernels, max_examples=12)
-@given(st.integers(96, 230), st.integers(449, 1100), st.integers(2017, 5000), st.integers(1, 3), seeds)
+@given(st.integers(96, 230), st.integers(449, 1100), st.integers(2017, 5000), st.integers(1, 7), seeds)
 @example(m=96, n=449, k=2017, threads=1, seed=0)
 @example(m=193, n=1027, k=32736, threads=2, seed=0)
 @example(m=193, n=449, k=32737, threads=1, seed=0)
+@example(m=2051, n=2064, k=2017, threads=3, seed=0)  # a result that is stored past the caches
 def test_xnor_matmul_of_large_operands(m: int, n: int, k: int, threads: int, seed: int) -> None:
     """Sizes from which a path may count carries, up to the last K that fits, with rows that fill no tile."""
     rng = np.random.default_rng(seed)

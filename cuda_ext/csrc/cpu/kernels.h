@@ -1,4 +1,4 @@
-// One table of inner kernels per instruction path. A table's functions work on raw rows and blocks; `drivers` cuts
+// One table of inner kernels per instruction path. A table's functions work on raw rows and blocks; the drivers cut
 // the tensors into them and owns the threads. Nothing here knows torch, so that the sanitizers can run it alone.
 //
 // A *block* is 64 columns (rows of the transposed right operand): the path's own arrangement of their bits, of

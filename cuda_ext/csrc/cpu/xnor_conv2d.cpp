@@ -156,7 +156,7 @@ void xnor_conv2d(const Machine& on, const uint32_t* x, int64_t batch, int64_t ch
   const int64_t column_blocks = ceil_div(w.n, kColumns), pixel_steps = ceil_div(pixels, kPixelStep);
   const Shares shares(on.threads, pixels, column_blocks, w, zeros);
   // All of a call in one parallel region, whose threads make what they need by themselves from what the closure holds:
-  // at batch 1 a second region, or lines fetched from the other core's cache, would cost a tenth of the products each.
+  // at batch 1 a second region, or lines fetched from the other core's cache, would show.
   on.parallel(shares.of_pixels * shares.of_columns, 1, [=, &kernels](int64_t begin, int64_t end) {
     // What a tap outside the image reads: the bits of +1, or those of -1. Pad value 0 reads -1 too, and `base` gives
     // back what that -1 took away; it depends on which taps are outside, hence on the class of the pixel's row and
