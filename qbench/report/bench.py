@@ -25,8 +25,8 @@ def bench_head(device: str, threads: int, rounds: int) -> str:
     return (
         f"{bench_title(device, threads, rounds)}\n"
         "Measured: time of a call (quartiles); GOPS, a multiply-add being 2 operations; share of the direct kernel's\n"
-        "measured limit, above 100 % where carries are counted; times as fast as torch fp32, median of the rounds' ratios\n"
-        "(quartiles); resident weights. Freed memory is kept for the next call where libc is glibc."
+        "measured limit, above 100 % where carries are counted; times as fast as torch fp32, median of the rounds'\n"
+        "ratios (quartiles); resident weights. Freed memory is kept for the next call where libc is glibc."
     )
 
 
