@@ -231,7 +231,17 @@ def _sweep(content: dict[str, Any], path: Path) -> StoredSweep:
 
 
 def write_sweep(sweep: StoredSweep, folder: Path) -> Path:
-    """Write `<name>.json`, replacing an older one in one step."""
+    """Write `<name>.json`, replacing an older one in one step.
+
+    Raises:
+        UserError: it cannot be written; the sweep is unfinished, and the older one holds results of more trials.
+    """
+    path = folder / f"{sweep.name}.json"
+    if sweep.unfinished and (kept := _trials_kept(path)) > len(sweep.trials):
+        raise UserError(
+            f"{path}: holds results of {kept} trials, which those of {len(sweep.trials)} would replace "
+            f"({sweep.missing}); finish the sweep first, or give --sweep a copy of its file with another `name`"
+        )
     content = {
         "kind": "sweep",
         "name": sweep.name,
@@ -241,7 +251,15 @@ def write_sweep(sweep: StoredSweep, folder: Path) -> Path:
         "trials": [asdict(trial) for trial in sweep.trials],
         "unfinished": [asdict(trial) for trial in sweep.unfinished],
     }
-    return _write(folder / f"{sweep.name}.json", content)
+    return _write(path, content)
+
+
+def _trials_kept(path: Path) -> int:
+    """How many trials a stored sweep holds; 0 where none is, or none that can be read: that one is to be replaced."""
+    try:
+        return len(_sweep(_read(path), path).trials)
+    except (UserError, KeyError, TypeError, ValueError, AttributeError):
+        return 0
 
 
 def write_measurements(measurements: dict[str, StoredMeasurement], folder: Path) -> Path:
