@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qbench.report.usage import Commands
+from qbench.usage import BAD_INPUT, Commands
 
 if TYPE_CHECKING:
     from qbench.report.model import ReportModel
     from qbench.sweep.plan import Trial
     from qbench.sweep.sweep import Report
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 app = typer.Typer(
     cls=Commands,
