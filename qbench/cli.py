@@ -644,7 +644,8 @@ def claims(
             kept = read_run(folder, sweep_file, note)
             print(f"recorded: {write_sweep(kept, results_folder(results))}", file=sys.stderr)
             if kept.missing:
-                print(f"incomplete: {kept.missing}; what lacks a seed is shown, not judged", file=sys.stderr)
+                rule = "a scheme that lacks some of its seeds is shown, not judged; one that lacks all gives no figure"
+                print(f"incomplete: {kept.missing}; {rule}", file=sys.stderr)
         stored = load_results(results or default_folder())
         measured = {}
         if run:
