@@ -18,11 +18,10 @@ import cuda_ext
 from cuda_ext.benchmark import BASELINE, MATMULS, Contestant, Timing, as_row, compare, keep_freed_memory, peak_gops
 from cuda_ext.benchmark import cases as product_cases
 from qbench.deploy import PackedNetwork, Pixels, pack
-from qbench.errors import ConfigError
+from qbench.errors import ConfigError, nearest
 from qbench.models import MODELS, model
 from qbench.schemes import apply_scheme, initialize, scheme
 from qbench.trace import trace
-from quantizers.registry import nearest
 
 _BATCHES = (1, 50, 100, 1024)
 CASES = (

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qbench.report.usage import Commands
+from qbench.usage import BAD_INPUT, Commands
 
 if TYPE_CHECKING:
     from qbench.report.model import ReportModel
     from qbench.sweep.plan import Trial
     from qbench.sweep.sweep import Report
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 app = typer.Typer(
     cls=Commands,
@@ -644,7 +644,8 @@ def claims(
             kept = read_run(folder, sweep_file, note)
             print(f"recorded: {write_sweep(kept, results_folder(results))}", file=sys.stderr)
             if kept.missing:
-                print(f"incomplete: {kept.missing}; what lacks a seed is shown, not judged", file=sys.stderr)
+                rule = "a scheme that lacks some of its seeds is shown, not judged; one that lacks all gives no figure"
+                print(f"incomplete: {kept.missing}; {rule}", file=sys.stderr)
         stored = load_results(results or default_folder())
         measured = {}
         if run:

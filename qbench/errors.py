@@ -50,7 +50,7 @@ def config_error(error: ValidationError, known: list[str]) -> ConfigError:
 
 def nearest(name: str, known: list[str]) -> str:
     """The tail of an error message: the nearest of the known names, and all of them."""
-    from quantizers.registry import nearest as tail  # loads torch: only messages that need it wait for that
+    from quantizers.registry import nearest as tail  # its package loads torch: only messages wait for that
 
     return tail(name, known)
 

@@ -14,12 +14,11 @@ from typing import Any
 
 from torch import nn
 
-from qbench.errors import ConfigError
+from qbench.errors import ConfigError, nearest
 from qbench.layers import Activation, QuantConv2d, QuantLinear
 from qbench.lookup import lookup
 from qbench.residual import ResidualBlock
 from quantizers import Registry
-from quantizers.registry import nearest
 
 BATCH_NORM_EPS = 1e-4
 

@@ -52,12 +52,13 @@ def record(folder: Path, file: Path | None = None, note: str = "") -> StoredSwee
     trials, last = [], 0.0
     configs: dict[str, TrialConfig] = {}
     for row in _rows(folder):
-        if row["status"] == NOT_RUN:
+        kept = store.get(row["trial_id"])  # is written before the row: a kill between them leaves that behind
+        status = row["status"] if kept is None else kept.status
+        if status == NOT_RUN:
             continue
-        if row["status"] != "done":
+        if status != "done":
             failed.add(_identity(Run(folder, row, []).config))
             continue
-        kept = store.get(row["trial_id"])
         if kept is None:
             raise UserError(f"{folder}: {RESULTS_JSON} names trial {row['trial_id']}, whose record is missing")
         config = Run(folder, kept.row, kept.predictions).config

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from qbench.claims import energy_prices, repeated_filters, reported_errors, run_time, statements
 from qbench.claims.claim import Claim
-from qbench.errors import ConfigError
-from quantizers.registry import nearest
+from qbench.errors import ConfigError, nearest
 
 CLAIMS: tuple[Claim, ...] = (
     *reported_errors.CLAIMS,

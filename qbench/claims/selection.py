@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isclose
@@ -14,7 +13,7 @@ from torch import nn
 from qbench.claims.claim import Selected
 from qbench.claims.paired import paired_test
 from qbench.claims.record import PLACE
-from qbench.claims.stored import StoredSweep, StoredTrial, UnfinishedTrial
+from qbench.claims.stored import StoredSweep, StoredTrial, UnfinishedTrial, missing
 from qbench.models import model
 from qbench.schemes import scheme
 from qbench.shift_batch_norm import ShiftBatchNorm2d
@@ -232,8 +231,5 @@ def _about(group: Group) -> dict[str, Any]:
 
 
 def _notes(group: Group) -> str:
-    planned = len(group.trials) + len(group.unfinished)
-    counts = Counter(trial.status for trial in group.unfinished)
-    return ", ".join(
-        [*group.mismatches, *(f"{count} of {planned} planned seeds {status}" for status, count in counts.items())]
-    )
+    lacking = missing(len(group.trials), group.unfinished, "seeds")
+    return ", ".join([*group.mismatches, *([lacking] if lacking else [])])

@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -92,6 +93,13 @@ class UnfinishedTrial:
     status: Literal["failed", "not run"]
 
 
+def missing(finished: int, unfinished: Sequence[UnfinishedTrial], what: str) -> str:
+    """`1 of 8 planned seeds failed, 2 of 8 planned seeds not run`, where `what` is seeds; empty if all finished."""
+    counts = Counter(trial.status for trial in unfinished)
+    planned = finished + len(unfinished)
+    return ", ".join(f"{counts[status]} of {planned} planned {what} {status}" for status in sorted(counts))
+
+
 @dataclass(frozen=True)
 class StoredSweep:
     """A sweep's trainings.
@@ -113,13 +121,8 @@ class StoredSweep:
 
     @property
     def missing(self) -> str:
-        """What its file plans beyond `trials`, `3 of 8 planned trials have no result (1 failed, 2 not run)`, or ``."""
-        if not self.unfinished:
-            return ""
-        counts = Counter(trial.status for trial in self.unfinished)
-        parts = ", ".join(f"{counts[status]} {status}" for status in sorted(counts))
-        planned = len(self.trials) + len(self.unfinished)
-        return f"{len(self.unfinished)} of {planned} planned trials have no result ({parts})"
+        """What its file plans beyond `trials`; empty for nothing."""
+        return missing(len(self.trials), self.unfinished, "trials")
 
     def __str__(self) -> str:
         made = self.origin
@@ -231,7 +234,17 @@ def _sweep(content: dict[str, Any], path: Path) -> StoredSweep:
 
 
 def write_sweep(sweep: StoredSweep, folder: Path) -> Path:
-    """Write `<name>.json`, replacing an older one in one step."""
+    """Write `<name>.json`, replacing an older one in one step.
+
+    Raises:
+        UserError: it cannot be written; the sweep is unfinished, and the older one holds results of more trials.
+    """
+    path = folder / f"{sweep.name}.json"
+    if sweep.unfinished and (kept := _trials_kept(path)) > len(sweep.trials):
+        raise UserError(
+            f"{path}: holds results of {kept} trials, which those of {len(sweep.trials)} would replace "
+            f"({sweep.missing}); finish the sweep first, or give --sweep a copy of its file with another `name`"
+        )
     content = {
         "kind": "sweep",
         "name": sweep.name,
@@ -241,7 +254,15 @@ def write_sweep(sweep: StoredSweep, folder: Path) -> Path:
         "trials": [asdict(trial) for trial in sweep.trials],
         "unfinished": [asdict(trial) for trial in sweep.unfinished],
     }
-    return _write(folder / f"{sweep.name}.json", content)
+    return _write(path, content)
+
+
+def _trials_kept(path: Path) -> int:
+    """How many trials a stored sweep holds; 0 where none is, or none that can be read: that one is to be replaced."""
+    try:
+        return len(_sweep(_read(path), path).trials)
+    except (UserError, KeyError, TypeError, ValueError, AttributeError):
+        return 0
 
 
 def write_measurements(measurements: dict[str, StoredMeasurement], folder: Path) -> Path:

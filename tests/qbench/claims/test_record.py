@@ -56,7 +56,19 @@ def test_a_sweep_can_be_recorded_before_its_end(run_folder, tmp_path):
     sweep = record(*paths(run_folder))
     assert [(trial.row["scheme"], trial.row["seed"]) for trial in sweep.trials] == [("binarynet", 0), ("binarynet", 1)]
     assert {(trial.row["scheme"], trial.status) for trial in sweep.unfinished} == {("fp32", "not run")}
-    assert sweep.missing == "2 of 4 planned trials have no result (2 not run)"
+    assert sweep.missing == "2 of 4 planned trials not run"
+
+
+@pytest.mark.parametrize("stale", ["not run", "failed"])
+def test_a_trial_that_ended_after_the_rows_were_written_is_kept(run_folder, tmp_path, stale):
+    # Killed between the trial's file and results.json, or recorded at that moment; `failed`: it was tried again.
+    complete = record(*paths(run_folder))
+    results = json.loads((run_folder / "results.json").read_text())
+    bare = {key: value for key, value in results[1].items() if "/" not in key}
+    results[1] = bare | {"status": stale, "error": None}
+    results[3] |= {"status": "not run", "error": None}  # its record says that it failed
+    (run_folder / "results.json").write_text(json.dumps(results))
+    assert record(*paths(run_folder)) == complete
 
 
 def test_other_sources_than_those_that_trained_are_noticed(run_folder, tmp_path):

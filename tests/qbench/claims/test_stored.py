@@ -43,6 +43,42 @@ def test_a_sweep_comes_back_as_it_was(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["tiny.json"]
 
 
+def test_an_unfinished_sweep_does_not_replace_one_of_more_trials(tmp_path):
+    one, two = stored_trial(0, 3), stored_trial(1, 0)
+    complete, rest = stored_sweep(one, two), (unfinished(one, 1, "not run"),)
+    write_sweep(complete, tmp_path)
+    with pytest.raises(UserError, match=r"tiny\.json: holds results of 2 trials.*finish the sweep first, or") as error:
+        write_sweep(stored_sweep(one, unfinished=rest), tmp_path)
+    assert "1 of 2 planned trials not run" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert load_results(tmp_path).sweeps == (complete,)
+    other = stored_sweep(one, name="tiny_so_far", unfinished=rest)
+    write_sweep(other, tmp_path)
+    assert load_results(tmp_path).sweeps == (complete, other)
+
+
+def test_an_unfinished_sweep_replaces_one_of_no_more_trials_or_a_broken_one(tmp_path):
+    one, two = stored_trial(0, 3), stored_trial(1, 0)
+    equal = stored_sweep(one, two, unfinished=(unfinished(one, 2),))
+    write_sweep(stored_sweep(one, two), tmp_path)
+    write_sweep(equal, tmp_path)
+    assert load_results(tmp_path).sweeps == (equal,)
+    fewer = stored_sweep(one)  # all that its file plans now
+    write_sweep(fewer, tmp_path)
+    assert load_results(tmp_path).sweeps == (fewer,)
+    (tmp_path / "tiny.json").write_text("{")
+    write_sweep(equal, tmp_path)
+    assert load_results(tmp_path).sweeps == (equal,)
+
+
+def test_what_is_missing_is_counted_by_its_kind():
+    one = stored_trial()
+    rest = (unfinished(one, 1, "not run"), unfinished(one, 2, "failed"), unfinished(one, 3, "not run"))
+    told = "1 of 4 planned trials failed, 2 of 4 planned trials not run"
+    assert stored_sweep(one, unfinished=rest).missing == told
+    assert stored_sweep(one).missing == ""
+
+
 def test_measurements_are_added_and_replaced_by_name(tmp_path):
     one, two = StoredMeasurement({"value": 1.5}, ORIGIN), StoredMeasurement({"value": 2, "device": "cpu"}, ORIGIN)
     write_measurements({"a": one}, tmp_path)

@@ -8,9 +8,8 @@ import signal
 import time
 from dataclasses import dataclass
 
-from qbench.errors import ConfigError
+from qbench.errors import ConfigError, nearest
 from qbench.trial import digest
-from quantizers.registry import nearest
 
 SCHEMES = ["fp32", "binarynet", "int8-kl"]
 IMAGES = 40

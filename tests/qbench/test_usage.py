@@ -31,15 +31,18 @@ WRONG = {
 }  # fmt: skip
 # typer's own words, which change between its versions.
 WORDED = {
-    "command": (["sweeep", "x"], r"qbench: no such command 'sweeep'.*; see qbench --help"),
-    "inner command": (["bench", "kernel"], r"qbench bench: no such command 'kernel'.*; see qbench bench --help"),
+    "command": (["sweeep", "x"], r"no such command 'sweeep'.*; see qbench --help"),
+    "inner command": (["bench", "kernel"], r"no such command 'kernel'.*; see qbench bench --help"),
     "choice": (
         ["ls", "scheme"],
-        r"qbench ls: invalid value for 'KIND': 'scheme' is not one of .*; see qbench ls --help",
+        r"invalid value for 'KIND': 'scheme' is not one of .*; see qbench ls --help",
     ),
-    "number": (["train", "--seed", "x", "--scheme", "fp32"], r"qbench train: invalid value for '--seed': .*integer.*"),
-    "range": (["sweep", "--workers", "0", "x"], r"qbench sweep: invalid value for '--workers': .*; see .*"),
-    "too many": (["sweep", "a", "b"], r"qbench sweep: got unexpected extra argument.* \(b\); see qbench sweep --help"),
+    "number": (
+        ["train", "--seed", "x", "--scheme", "fp32"],
+        r"invalid value for '--seed': .*integer.*; see qbench train --help",
+    ),
+    "range": (["sweep", "--workers", "0", "x"], r"invalid value for '--workers': .*; see qbench sweep --help"),
+    "too many": (["sweep", "a", "b"], r"got unexpected extra argument.* \(b\); see qbench sweep --help"),
 }
 
 
@@ -47,7 +50,7 @@ WORDED = {
 def test_a_usage_error_is_one_line(case):
     arguments, where, what = WRONG[case]
     result = qbench(*arguments)
-    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"{where}: {what}; see {where} --help\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"qbench: error: {what}; see {where} --help\n")
 
 
 @pytest.mark.parametrize("case", WORDED)
@@ -56,7 +59,7 @@ def test_and_so_is_one_in_typers_words(case):
     result = qbench(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()
-    assert re.fullmatch(pattern, line), line
+    assert re.fullmatch(f"qbench: error: {pattern}", line), line
     assert "Value error" not in line
     assert "Input should" not in line
 

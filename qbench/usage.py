@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-EXIT_CODE = 2
+BAD_INPUT = 2  # the exit code, of the project's own errors too
 # Click's, which is inside typer from 0.26 on and beside it before; typer names only this subclass of it.
 _UsageError: Any = typer.BadParameter.__base__
 
@@ -19,7 +19,7 @@ _UsageError: Any = typer.BadParameter.__base__
 class Commands(TyperGroup):
     """A group of commands whose usage errors (a wrong option, a missing argument) are one line and exit code 2.
 
-    `qbench sweep: no such option --dryrun (did you mean --dry-run?); see qbench sweep --help`
+    `qbench: error: no such option --dryrun (did you mean --dry-run?); see qbench sweep --help`
     """
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> Any:
@@ -44,8 +44,8 @@ def _one_line(path: str, group: Any = None) -> Iterator[None]:
             path = error.ctx.command_path
         elif group is not None and group.invoked_subcommand:
             path = f"{path} {group.invoked_subcommand}"
-        print(f"{path}: {usage_text(error)}; see {path} --help", file=sys.stderr)
-        raise typer.Exit(EXIT_CODE) from None
+        print(f"qbench: error: {usage_text(error)}; see {path} --help", file=sys.stderr)
+        raise typer.Exit(BAD_INPUT) from None
 
 
 def usage_text(error: Any) -> str:
