@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import cuda_ext
-from cuda_ext.benchmark import BASELINE, interleave, matmul, peak_gops, quartiles
+from cuda_ext.benchmark import BASELINE, interleave, keep_freed_memory, matmul, peak_gops, quartiles
 from qbench.bench import network_contestants
 from qbench.deploy import Pixels, pack, save
 from qbench.models import model
@@ -208,6 +208,7 @@ def measure(name: str) -> Values:
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    keep_freed_memory()
     try:
         return MEASUREMENTS[name]()
     finally:
