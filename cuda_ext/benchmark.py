@@ -134,8 +134,8 @@ def interleave(
         repeats[name] = max(1, int(MIN_SECONDS / max(seconds, 1e-7)))
         if seconds >= 1.0:
             slow.add(name)
-    # Room for any result, its pages touched: an aligned block asks for a little more than the block of its size that was
-    # freed before it, so that without room it would go on to fresh pages.
+    # Room for any result, its pages touched: an aligned block asks for a little more than the block of its size that
+    # was freed before it, so that without room it would go on to fresh pages.
     torch.empty(3 * largest, dtype=torch.uint8).fill_(1)
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
