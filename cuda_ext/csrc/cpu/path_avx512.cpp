@@ -291,7 +291,11 @@ void int8_row(const int8_t* x, int64_t k, uint32_t* out) {
 
 void int8_arrange(const int8_t* rows, int64_t stride, int64_t valid, int64_t k, uint32_t* block, int32_t* sums) {
   const int64_t dwords = (k + 3) / 4;
+  const __m512i ones = _mm512_set1_epi8(1);
   for (int64_t n = 0; n < kColumns; n += 16) {
+    // four chains, over what was written just before
+    __m512i sum[4];
+    QBENCH_UNROLL for (int q = 0; q < 4; q++) sum[q] = _mm512_setzero_si512();
     for (int64_t i = 0; i < dwords; i += 16) {
       // whole dwords by the 16×16 transpose; the last, cut one would read past the row
       const int64_t whole = k / 4 - i;
@@ -305,22 +309,24 @@ void int8_arrange(const int8_t* rows, int64_t stride, int64_t valid, int64_t k, 
         }
         transpose16(reinterpret_cast<const uint32_t*>(staged), 16, 16, mask, block + i * kColumns + n);
       }
-    }
-    if (k % 4) {
-      for (int64_t r = 0; r < 16; r++) {
-        uint32_t cut = 0;
-        if (n + r < valid) memcpy(&cut, rows + (n + r) * stride + k / 4 * 4, size_t(k % 4));
-        block[(dwords - 1) * kColumns + n + r] = cut;
+      if (i + 16 > k / 4 && k % 4) {
+        for (int64_t r = 0; r < 16; r++) {
+          uint32_t cut = 0;
+          if (n + r < valid) memcpy(&cut, rows + (n + r) * stride + k / 4 * 4, size_t(k % 4));
+          block[(dwords - 1) * kColumns + n + r] = cut;
+        }
       }
+      const int64_t end = i + 16 < dwords ? i + 16 : dwords;
+      int64_t w = i;
+      for (; w + 4 <= end; w += 4) {
+        QBENCH_UNROLL for (int q = 0; q < 4; q++) {
+          sum[q] = _mm512_dpbusd_epi32(sum[q], ones, _mm512_loadu_si512(block + (w + q) * kColumns + n));
+        }
+      }
+      for (; w < end; w++) sum[0] = _mm512_dpbusd_epi32(sum[0], ones, _mm512_loadu_si512(block + w * kColumns + n));
     }
-  }
-  const __m512i ones = _mm512_set1_epi8(1);
-  for (int64_t n = 0; n < kColumns; n += 16) {
-    __m512i sum = _mm512_setzero_si512();
-    for (int64_t i = 0; i < dwords; i++) {
-      sum = _mm512_dpbusd_epi32(sum, ones, _mm512_loadu_si512(block + i * kColumns + n));
-    }
-    _mm512_storeu_si512(sums + n, _mm512_slli_epi32(sum, 7));
+    const __m512i all = _mm512_add_epi32(_mm512_add_epi32(sum[0], sum[1]), _mm512_add_epi32(sum[2], sum[3]));
+    _mm512_storeu_si512(sums + n, _mm512_slli_epi32(all, 7));
   }
 }
 
