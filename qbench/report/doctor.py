@@ -29,7 +29,7 @@ _PACKAGES = (
 )  # fmt: skip
 # What the kernels' paths ask for, and what they could use.
 _FEATURES = (
-    "avx2", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq", "avx512_bitalg", "avx512_vbmi",
+    "avx2", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq", "avx512_bitalg", "avx512vbmi",
     "avx512_vnni", "gfni", "amx_int8", "asimd", "asimddp", "sve",
 )  # fmt: skip
 _LAYERS = {

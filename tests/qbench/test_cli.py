@@ -260,6 +260,18 @@ def test_train_fails_with_1_and_refuses_bad_input_with_2(faked, tmp_path):
 # Help and version.
 
 
+@pytest.mark.parametrize("command", ["doctor", "ls backends"])
+def test_a_path_of_kernels_that_is_not_here_is_bad_input(command, tmp_path):
+    environment = {**os.environ, "QBENCH_KERNELS": "altivec"}
+    arguments = [sys.executable, "-m", "qbench.cli", *command.split()]
+    ended = subprocess.run(arguments, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("qbench: error: QBENCH_KERNELS: expected ")
+    assert ended.stderr.endswith(", got 'altivec'\n")
+    assert ended.stderr.count("\n") == 1
+
+
 def test_help_teaches_with_a_first_example():
     for command in ("sweep", "validate", "train"):
         text = qbench(command, "--help").stdout
