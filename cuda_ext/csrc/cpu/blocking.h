@@ -23,6 +23,17 @@ constexpr int64_t kStreamBytes = int64_t(16) << 20;
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// The columns of block `block` of n columns: the last block may hold fewer than the others.
+inline int64_t columns_in(int64_t n, int64_t block) { return std::min(kColumns, n - block * kColumns); }
+
+// Whether a result [rows][n] of int32 is too large for a cache.
+inline bool is_large(int64_t rows, int64_t n) { return rows * n * int64_t(sizeof(int32_t)) >= kStreamBytes; }
+
+// Whether such a result can be stored past the caches, a whole register at a time.
+inline bool can_stream(const void* out, int64_t n) {
+  return n % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+}
+
 // Scratch aligned to a cache line, uninitialized.
 template <class T>
 class Scratch {
@@ -98,8 +109,6 @@ class Blocks {
   Blocks(const Kernels& kernels, const Weights& w)
       : kernels_(kernels), w_(w), scratch_(w.blocks ? 0 : w.row() * kColumns) {}
 
-  int64_t valid(int64_t block) const { return std::min(kColumns, w_.n - block * kColumns); }
-
   const uint32_t* get(int64_t block) {
     if (w_.blocks) return w_.blocks + block * w_.row() * kColumns;
     if (block != held_) {
@@ -110,7 +119,7 @@ class Blocks {
   }
 
   static void arrange(const Kernels& kernels, const Weights& w, int64_t block, uint32_t* to) {
-    const int64_t first = block * kColumns, valid = std::min(kColumns, w.n - first);
+    const int64_t first = block * kColumns, valid = columns_in(w.n, block);
     for (int64_t t = 0; t < w.taps; t++) {
       const uint32_t* rows = w.plain + (first * w.taps + t) * w.stride;
       kernels.arrange(rows, w.taps * w.stride, valid, w.words, to + t * w.words * kColumns);

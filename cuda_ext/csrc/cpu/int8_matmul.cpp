@@ -15,7 +15,7 @@ int64_t int8_block(int64_t dwords) { return kColumns * (dwords + 1); }
 // Block `block` of b, of the `run` values of k from `start` on.
 void int8_arrange(const Kernels& kernels, const int8_t* b, int64_t n, int64_t k, int64_t block, int64_t start,
                   int64_t run, uint32_t* to) {
-  kernels.int8_arrange(b + block * kColumns * k + start, k, std::min(kColumns, n - block * kColumns), run, to,
+  kernels.int8_arrange(b + block * kColumns * k + start, k, columns_in(n, block), run, to,
                        reinterpret_cast<int32_t*>(to + kColumns * ceil_div(run, kernels.group)));
 }
 
@@ -46,8 +46,7 @@ void int8_matmul(const Machine& on, const int8_t* a, int64_t m, int64_t k, const
   const Grid grid(on, n, m <= chunk && depth == dwords ? 1 : kGroupBytes / (4 * kColumns * depth), m, kInt8Rows);
   // No large pages for the result: they save a tenth of the time at most, and on a virtual machine whose free ones go
   // back to the host they cost more than that.
-  const bool stream = m * n * int64_t(sizeof(int32_t)) >= kStreamBytes && depth == dwords && n % 16 == 0 &&
-                      reinterpret_cast<uintptr_t>(out) % 64 == 0;
+  const bool stream = is_large(m, n) && depth == dwords && can_stream(out, n);
   alignas(64) const int32_t no_sums[kColumns] = {};
   on.parallel(grid.shares(), 1, [&](int64_t begin, int64_t end) {
     Scratch<uint32_t> rows(chunk * depth), arranged(blocks ? 0 : grid.largest_group() * int8_block(depth));
@@ -74,7 +73,7 @@ void int8_matmul(const Machine& on, const int8_t* a, int64_t m, int64_t k, const
             const int32_t* sums = reinterpret_cast<const int32_t*>(block + kColumns * (blocks ? dwords : used));
             kernels.int8(rows.get(), depth, count, blocks ? block + start * kColumns : block, used,
                          blocks && start > 0 ? no_sums : sums, out + r * n + i * kColumns, n,
-                         std::min(kColumns, n - i * kColumns), start == 0, stream);
+                         columns_in(n, i), start == 0, stream);
           }
         }
       }

@@ -47,7 +47,7 @@ void real_products(const Machine& on, const S* x, int64_t m, int64_t k, const We
           for (int64_t b = group.begin; b < group.end; b++) {
             const uint32_t* block = first + (b - group.begin) * words * kColumns;
             real(tables.get(), ldt, rows, block + start * kColumns, count, out + r * w.n + b * kColumns, w.n,
-                 std::min(kColumns, w.n - b * kColumns), start == 0);
+                 columns_in(w.n, b), start == 0);
           }
         }
       }

@@ -148,9 +148,9 @@ void xnor_conv2d(const Machine& on, const uint32_t* x, int64_t batch, int64_t ch
 
   const bool zeros = v.pad_value == 0 && (v.pad_h > 0 || v.pad_w > 0);
   bool stream = false;
-  if (const int64_t bytes = pixels * w.n * int64_t(sizeof(int32_t)); !thresholds && bytes >= kStreamBytes) {
-    ask_for_large_pages(out, bytes);
-    stream = w.n % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+  if (!thresholds && is_large(pixels, w.n)) {
+    ask_for_large_pages(out, pixels * w.n * int64_t(sizeof(int32_t)));
+    stream = can_stream(out, w.n);
   }
   const Gather gather_pixels = gather_of(words);
   const int64_t column_blocks = ceil_div(w.n, kColumns), pixel_steps = ceil_div(pixels, kPixelStep);
@@ -177,7 +177,7 @@ void xnor_conv2d(const Machine& on, const uint32_t* x, int64_t batch, int64_t ch
         Blocks::arrange(kernels, w, from + b, arranged.get() + b * row * kColumns);
       }
       const uint32_t* arrangement = w.blocks ? w.blocks + from * row * kColumns : arranged.get();
-      const auto valid = [&](int64_t b) { return std::min(kColumns, w.n - (from + b) * kColumns); };
+      const auto valid = [&](int64_t b) { return columns_in(w.n, from + b); };
       // base[class][column]: at most as many numbers as one image of the int32 result
       Scratch<int32_t> base(rows.size() * places.size() * columns);
       std::fill_n(base.get(), rows.size() * places.size() * columns, k);

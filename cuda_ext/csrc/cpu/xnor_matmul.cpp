@@ -14,14 +14,42 @@ constexpr int64_t kCarryRowBytes = int64_t(4) << 20, kCarryBlockBytes = int64_t(
 
 // What becomes of a product: int32 [m][n], or bits [m][row_words(n)] of a comparison.
 struct Result {
+  int64_t n;
   int32_t* sums;
   uint32_t* bits;
-  const Compiled* compiled;
+  const Compiled* compiled;  // null for int32
   bool stream;
+
+  int32_t* sums_at(int64_t row, int64_t block) const { return sums + row * n + block * kColumns; }
+  uint32_t* bits_at(int64_t row, int64_t block) const { return bits + row * row_words(n) + block * 2; }
 };
 
-// A product's cut into one part for each thread, or fewer: the largest part is the smallest that there can be with parts of
-// at least the least size.
+// `rows` rows from a on, the first being row `row` of the result, by a block of columns.
+void multiply(const Kernels& kernels, const uint32_t* a, int64_t lda, int64_t rows, const uint32_t* columns,
+              int64_t words, const int32_t* const* bases, const Result& out, int64_t row, int64_t block) {
+  const int64_t valid = columns_in(out.n, block);
+  if (out.compiled) {
+    kernels.xnor_sign(a, lda, rows, columns, words, bases, out.compiled->from(block * kColumns),
+                      out.bits_at(row, block), row_words(out.n), valid);
+  } else {
+    kernels.xnor(a, lda, rows, columns, words, bases, out.sums_at(row, block), out.n, valid, out.stream);
+  }
+}
+
+// The same for a tile of rewritten rows by a rewritten block.
+void multiply(const Carries& kernels, const uint32_t* tile, const uint32_t* columns, int64_t words,
+              const int32_t* const* bases, const Result& out, int64_t row, int64_t block) {
+  const int64_t valid = columns_in(out.n, block);
+  if (out.compiled) {
+    kernels.xnor_sign(tile, columns, words, bases, out.compiled->from(block * kColumns), out.bits_at(row, block),
+                      row_words(out.n), valid);
+  } else {
+    kernels.xnor(tile, columns, words, bases, out.sums_at(row, block), out.n, valid, out.stream);
+  }
+}
+
+// A product's cut into one part for each thread, or fewer: the largest part is the smallest that there can be with
+// parts of at least the least size.
 struct CarryParts {
   int64_t columns = 0, rows = 0;
   bool pay = false;
@@ -45,8 +73,8 @@ struct CarryParts {
   }
 };
 
-// Memory that a thread keeps from call to call, so that no call pays for its pages. At most
-// kCarryRowBytes and kCarryBlockBytes, or what the least of both needs where k is long.
+// Memory that a thread keeps from call to call, so that no call pays for its pages: at most kCarryRowBytes and
+// kCarryBlockBytes, or one block where k is long.
 uint32_t* kept_scratch(int64_t count) {
   thread_local std::unique_ptr<Scratch<uint32_t>> scratch;
   thread_local int64_t size = 0;
@@ -67,14 +95,6 @@ void carry_matmul(const Machine& on, const CarryParts& parts, const uint32_t* a,
   const int64_t tile_size = words * kCarryTileWord + kCarryTail, block_size = words * kCarryBlockWord + kCarryTail;
   const int64_t chunk = std::min(tiles, std::max<int64_t>(8, kCarryRowBytes / (4 * tile_size)));
   const int64_t together = std::max<int64_t>(1, kCarryBlockBytes / (4 * block_size));
-  const auto store = [&](auto by_sums, auto by_bits, int64_t r, int64_t block) {
-    const int64_t valid = std::min(kColumns, b.n - block * kColumns);
-    if (out.compiled) {
-      by_bits(out.compiled->from(block * kColumns), out.bits + r * row_words(b.n) + block * 2, row_words(b.n), valid);
-    } else {
-      by_sums(out.sums + r * b.n + block * kColumns, b.n, valid, out.stream);
-    }
-  };
   on.parallel(parts.columns * parts.rows, 1, [&](int64_t begin, int64_t end) {
     Blocks blocks(kernels, b);
     uint32_t* rewritten = kept_scratch(chunk * tile_size + together * block_size);
@@ -96,19 +116,14 @@ void carry_matmul(const Machine& on, const CarryParts& parts, const uint32_t* a,
             const uint32_t* block = blocks.get(i);
             kernels.carries->columns(block, words, carries + (i - from) * block_size);
             if (rest && stop == last_tile) {
-              const uint32_t* last = a + tiles * kCarryRows * lda;
-              store([&](auto... to) { kernels.xnor(last, lda, rest, block, words, bases, to...); },
-                    [&](auto... to) { kernels.xnor_sign(last, lda, rest, block, words, bases, to...); },
-                    tiles * kCarryRows, i);
+              const int64_t r = tiles * kCarryRows;
+              multiply(kernels, a + r * lda, lda, rest, block, words, bases, out, r, i);
             }
           }
           for (int64_t t = start; t < stop; t++) {
-            const uint32_t* tile = rewritten + (t - start) * tile_size;
             for (int64_t i = from; i < until; i++) {
-              const uint32_t* block = carries + (i - from) * block_size;
-              store([&](auto... to) { kernels.carries->xnor(tile, block, words, bases, to...); },
-                    [&](auto... to) { kernels.carries->xnor_sign(tile, block, words, bases, to...); },
-                    t * kCarryRows, i);
+              multiply(*kernels.carries, rewritten + (t - start) * tile_size, carries + (i - from) * block_size, words,
+                       bases, out, t * kCarryRows, i);
             }
           }
         }
@@ -136,30 +151,29 @@ void prepack(const Machine& on, const Weights& plain, uint32_t* blocks) {
 void xnor_matmul(const Machine& on, const uint32_t* a, int64_t lda, int64_t m, const Weights& b, int64_t k,
                  const Thresholds* thresholds, void* out) {
   if (m == 0 || b.n == 0) return;
-  int32_t* sums = static_cast<int32_t*>(out);
-  uint32_t* bits = static_cast<uint32_t*>(out);
   const Kernels& kernels = on.kernels;
   const int64_t words = b.row();
+  Result result{b.n, static_cast<int32_t*>(out), static_cast<uint32_t*>(out), nullptr, false};
 
   if (!thresholds && b.plain && m <= 2) {
     // too few rows to pay for arranging b
     on.parallel(b.n, 256, [&](int64_t begin, int64_t end) {
       for (int64_t r = 0; r < m; r++) {
         kernels.xnor_row(a + r * lda, b.plain + begin * b.stride, end - begin, b.stride, int32_t(k),
-                         sums + r * b.n + begin);
+                         result.sums + r * b.n + begin);
       }
     });
     return;
   }
 
-  bool stream = false;
   std::unique_ptr<Compiled> compiled;
   if (thresholds) {
     compiled = std::make_unique<Compiled>(thresholds->threshold, thresholds->direction, b.n, kFlipInt, true);
-    clear_tails(bits, m, b.n);
-  } else if (m * b.n * int64_t(sizeof(int32_t)) >= kStreamBytes) {
+    result.compiled = compiled.get();
+    clear_tails(result.bits, m, b.n);
+  } else if (is_large(m, b.n)) {
     ask_for_large_pages(out, m * b.n * int64_t(sizeof(int32_t)));
-    stream = b.n % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+    result.stream = can_stream(out, b.n);
   }
 
   alignas(64) int32_t base[kColumns];
@@ -168,7 +182,7 @@ void xnor_matmul(const Machine& on, const uint32_t* a, int64_t lda, int64_t m, c
   std::fill_n(bases, kRowChunk, base);
   if (kernels.carries) {
     const CarryParts parts(on.threads, m, words, ceil_div(b.n, kColumns));
-    if (parts.pay) return carry_matmul(on, parts, a, lda, m, b, bases, {sums, bits, compiled.get(), stream});
+    if (parts.pay) return carry_matmul(on, parts, a, lda, m, b, bases, result);
   }
 
   // Tasks run through the row chunks of one block of columns before the next block, so that a block that has to be
@@ -181,21 +195,14 @@ void xnor_matmul(const Machine& on, const uint32_t* a, int64_t lda, int64_t m, c
   on.parallel(column_blocks * row_chunks, 1, [&](int64_t begin, int64_t end) {
     Blocks blocks(kernels, b);
     for (int64_t task = begin; task < end; task++) {
-      const int64_t block = task / row_chunks, valid = blocks.valid(block);
+      const int64_t block = task / row_chunks;
       const int64_t first = task % row_chunks * chunk, last = std::min(m, first + chunk);
       const uint32_t* columns = blocks.get(block);
       for (int64_t r = first; r < last; r += kRowChunk) {
-        const int64_t rows = std::min(kRowChunk, last - r);
-        if (thresholds) {
-          kernels.xnor_sign(a + r * lda, lda, rows, columns, words, bases, compiled->from(block * kColumns),
-                            bits + r * row_words(b.n) + block * 2, row_words(b.n), valid);
-        } else {
-          kernels.xnor(a + r * lda, lda, rows, columns, words, bases, sums + r * b.n + block * kColumns, b.n, valid,
-                       stream);
-        }
+        multiply(kernels, a + r * lda, lda, std::min(kRowChunk, last - r), columns, words, bases, result, r, block);
       }
     }
-    finish_stores(stream);
+    finish_stores(result.stream);
   });
 }
 
