@@ -15,15 +15,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from qbench import calibration
-from qbench.calibration import calibration_images
-from qbench.layers import quant_layers
-from qbench.parts import resolve
+from qbench.nn.quant_layer import quant_layers
+from qbench.ptq import calibration
+from qbench.ptq.calibration import calibration_images
+from qbench.ptq.method_comparison import method_scheme
 from qbench.report.svg import INK, Figure, LogAxis
-from qbench.rule_comparison import rule_scheme
-from qbench.schemes import apply_scheme
-from qbench.training import float_module, run_trial
-from qbench.trial import TrialConfig
+from qbench.schemes.apply import apply_scheme
+from qbench.trial.config import TrialConfig
+from qbench.trial.finished.module import float_module
+from qbench.trial.resolved import resolve
+from qbench.trial.run import run_trial
 from quantizers import RANGE_RULES, HistogramObserver, KLThreshold, Uniform, kl_threshold
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, GAP = 820, 520, 70, 20, 40, 50
@@ -36,7 +37,7 @@ def observer_of(config: TrialConfig, runs: Path, layer: str, images: int) -> His
     run_trial(config, runs)
     module, splits = float_module(config, runs), resolve(config).source.load(config.split_seed)
     module.quantize()
-    network = apply_scheme(module.model, rule_scheme("minmax"))
+    network = apply_scheme(module.model, method_scheme("minmax"))
     calibration.observe(network, calibration_images(splits, images, config.split_seed).images)
     quantizer = dict(quant_layers(network))[layer].input_quantizer
     assert isinstance(quantizer, Uniform)

@@ -26,14 +26,17 @@ import wandb
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor, nn
 
-from qbench.data import Splits
-from qbench.layers import Activation, QuantConv2d, QuantLinear, quant_layers
-from qbench.module import squared_hinge
-from qbench.parts import Parts, resolve
+from qbench.data.splits import Splits
+from qbench.io import load_tensors
+from qbench.nn.activation import Activation
+from qbench.nn.quant_conv2d import QuantConv2d
+from qbench.nn.quant_layer import quant_layers
+from qbench.nn.quant_linear import QuantLinear
 from qbench.seeds import derive
-from qbench.training import run_trial
-from qbench.trial import TrialConfig
-from qbench.weights import load_tensors
+from qbench.training.loss import squared_hinge
+from qbench.trial.config import TrialConfig
+from qbench.trial.resolved import ResolvedTrial, resolve
+from qbench.trial.run import run_trial
 from quantizers import sign, sign_ste
 
 CASES = {
@@ -82,7 +85,7 @@ def plain(model: nn.Module, binary: bool) -> nn.Module:
     return model
 
 
-def by_hand(parts: Parts, splits: Splits) -> tuple[float, dict[str, Tensor]]:
+def by_hand(parts: ResolvedTrial, splits: Splits) -> tuple[float, dict[str, Tensor]]:
     """Seconds, and the weights of the best validation epoch, of a plain loop."""
     module = parts.build()
     config, binary = parts.config, parts.scheme.name == "binarynet"

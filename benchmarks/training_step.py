@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 
 import cuda_ext
-from qbench import binary_product
-from qbench.models import model
-from qbench.module import QuantModule
+from qbench.nn import binary_product
+from qbench.nn.models.catalogue import get_model
+from qbench.training.module import QuantModule
 
 CASES: dict[str, tuple[str, dict[str, Any], int]] = {
     "MNIST MLP 3x1024, batch 100": ("mnist-mlp", {"hidden": 1024, "input_dropout": 0.0, "dropout": 0.0}, 100),
@@ -41,7 +41,7 @@ KINDS = {"fp32": ("fp32", 0), "packed": ("binarynet", binary_product.MINIMUM_MAC
 def stepper(name: str, scheme: str, device: torch.device) -> Callable[[], Tensor]:
     """A function that takes one step and gives its loss."""
     network, options, batch = CASES[name]
-    named = model(network)
+    named = get_model(network)
     torch.manual_seed(0)
     module = QuantModule(named.make(options), scheme).to(device).train()
     optimizer = module.make_optimizer()

@@ -17,8 +17,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from qbench.report.columns import aligned
-from qbench.training import run_trial
-from qbench.trial import TrialConfig
+from qbench.trial.config import TrialConfig
+from qbench.trial.run import run_trial
 from quantizers import DegenerateKLWarning
 
 RULES = ("minmax", "percentile", "mse", "kl")

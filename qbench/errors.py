@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
+
+if TYPE_CHECKING:
+    from quantizers import Registry
+
+T = TypeVar("T")
 
 
 class UserError(Exception):
@@ -58,3 +63,19 @@ def nearest(name: str, known: list[str]) -> str:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def lookup(registry: Registry[T], name: str, expected: type[T], key: str) -> T:
+    """Return what `registry` has under `name`, or what stands at the dotted path `name`.
+
+    Raises:
+        ConfigError: no such thing, with the nearest one; a path that cannot be imported or leads to something that is
+            no `expected`; with the configuration's `key`.
+    """
+    try:
+        found = registry.get(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise ConfigError(str(error), key) from error
+    if not isinstance(found, expected):
+        raise ConfigError(f"{name!r} is {type(found).__name__}, expected a {expected.__name__}", key)
+    return found

@@ -1,1 +1,1 @@
-"""Each figure of the papers as a claim that can be run: the paper's value, the value here, how it came about."""
+"""Each figure of the papers as a claim that can be run: the paper's value, the value here, the verdict."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qbench.claims.claim import Cited, Claim, Computed, plain
 from qbench.claims.judge import always, quoted
-from qbench.costs import HOROWITZ_45NM, MEMORY_LEVELS, Interval
+from qbench.cost.prices import HOROWITZ_45NM, MEMORY_LEVELS, Bounds
 
 SECTION = "Energy of one operation, 45 nm (Horowitz, as tabled in BinaryNet)"
 _SOURCE = "Horowitz, Computing's energy problem, ISSCC 2014, as tabled in BinaryNet, arXiv 1602.02830"
@@ -22,7 +22,7 @@ _OPERATIONS = (
 _ACCESSES = {"8 KB": (10, 10), "32 KB": (20, 20), "1 MB": (100, 100), "DRAM": (1300, 2600)}
 
 
-def _price(id: str, statement: str, paper: tuple[float, float], price: Interval | None) -> Claim:
+def _price(id: str, statement: str, paper: tuple[float, float], price: Bounds | None) -> Claim:
     text = f"{paper[0]:g} pJ" if paper[0] == paper[1] else f"{paper[0]:g} to {paper[1]:g} pJ"
     if price is None:
         return Claim(id, SECTION, statement, _SOURCE, text, Cited(), always("cited only"), plain("-"))

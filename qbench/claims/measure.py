@@ -17,21 +17,23 @@ from torch import Tensor, nn
 
 import cuda_ext
 from cuda_ext.benchmark import BASELINE, interleave, keep_freed_memory, matmul, peak_gops, quartiles
-from qbench.bench import network_contestants
-from qbench.deploy import Pixels, pack, save
-from qbench.models import model
-from qbench.module import QuantModule
-from qbench.shift_batch_norm import ShiftBatchNorm2d
-from qbench.training import run_trial
-from qbench.trial import TrialConfig
-from qbench.weights import save_tensors
-from quantizers import Sign, StochasticSign
+from qbench.bench.cases import network_contestants
+from qbench.deploy.packed.convert import pack
+from qbench.deploy.packed.file import save
+from qbench.io import save_tensors
+from qbench.nn.models.catalogue import get_model
+from qbench.nn.shift_batch_norm import ShiftBatchNorm2d
+from qbench.training.module import QuantModule
+from qbench.trial.config import TrialConfig
+from qbench.trial.resolved import resolve
+from qbench.trial.run import run_trial
+from quantizers import Pixels, Sign, StochasticSign
 
 Values = dict[str, Any]
 Call = Callable[[], Any]
 
 
-class CannotMeasure(Exception):
+class CannotMeasureError(Exception):
     """Why a measurement has no result on this machine."""
 
 
@@ -40,7 +42,7 @@ def packed_file() -> Values:
 
     Weights are random: the sizes do not depend on them.
     """
-    named = model("cifar10-convnet")
+    named = get_model("cifar10-convnet")
     module = QuantModule(named.make({}), "binarynet").eval()
     with tempfile.TemporaryDirectory() as folder:
         packed, floats = Path(folder) / "packed.safetensors", Path(folder) / "float.safetensors"
@@ -61,7 +63,9 @@ def product_rate() -> Values:
     _need_kernels("cpu")
     peak = peak_gops()
     if peak is None:
-        raise CannotMeasure(f"the path {cuda_ext.backends()['cpu'].selected} has no loop for its direct kernel's peak")
+        raise CannotMeasureError(
+            f"the path {cuda_ext.backends()['cpu'].selected} has no loop for its direct kernel's peak"
+        )
     by_carries = peak_gops(carries=True)
     size = 1024
     a, b = torch.randn(size, size), torch.randn(size, size)
@@ -130,15 +134,17 @@ def without_batch_norm() -> Values:
         def train(norm: str, rate: float | None = None) -> list[Values]:
             return [
                 run_trial(
-                    TrialConfig(
-                        scheme="binarynet",
-                        scheme_options={"norm": norm},
-                        seed=seed,
-                        model="digits-mlp",
-                        model_options={"hidden": 512},
-                        epochs=10,
-                        learning_rate=rate,
-                        learning_rate_end=None if rate is None else rate / 100,
+                    resolve(
+                        TrialConfig(
+                            scheme="binarynet",
+                            scheme_options={"norm": norm},
+                            seed=seed,
+                            model="digits-mlp",
+                            model_options={"hidden": 512},
+                            epochs=10,
+                            learning_rate=rate,
+                            learning_rate_end=None if rate is None else rate / 100,
+                        )
                     ),
                     Path(folder),
                 ).row
@@ -200,7 +206,7 @@ MEASUREMENTS: dict[str, Callable[[], Values]] = {
 }
 
 
-def measure(name: str) -> Values:
+def run_measurement(name: str) -> Values:
     """The values of one of MEASUREMENTS, on one CPU thread.
 
     Raises:
@@ -222,7 +228,7 @@ def _device() -> str:
 def _need_kernels(device: str) -> None:
     backend = cuda_ext.backends()[device]
     if not backend.available:
-        raise CannotMeasure(f"no compiled kernels here: {backend.reason}")
+        raise CannotMeasureError(f"no compiled kernels here: {backend.reason}")
 
 
 def _execution(device: str) -> Values:

@@ -10,15 +10,15 @@ from typing import Any
 
 import qbench
 from qbench.claims.stored import Origin, StoredSweep, StoredTrial, UnfinishedTrial, pack_correct
-from qbench.deploy.run import Run
 from qbench.errors import UserError
-from qbench.parts import trial_id
 from qbench.report.doctor import examine
 from qbench.sweep.config import load_sweep
 from qbench.sweep.plan import make_importable
 from qbench.sweep.search import search_of
 from qbench.sweep.store import NOT_RUN, RESULTS_JSON, Store
-from qbench.trial import TrialConfig, digest
+from qbench.trial.config import TrialConfig
+from qbench.trial.identity import digest
+from qbench.trial.resolved import resolve
 
 # Where a trial ran; not what it computes.
 PLACE = ("device", "threads")
@@ -57,11 +57,11 @@ def record(folder: Path, file: Path | None = None, note: str = "") -> StoredSwee
         if status == NOT_RUN:
             continue
         if status != "done":
-            failed.add(_identity(Run(folder, row, []).config))
+            failed.add(_identity(TrialConfig.from_flat(row)))
             continue
         if kept is None:
             raise UserError(f"{folder}: {RESULTS_JSON} names trial {row['trial_id']}, whose record is missing")
-        config = Run(folder, kept.row, kept.predictions).config
+        config = kept.config
         if _identity(config) not in known:
             raise UserError(
                 f"{folder}: trial {kept.trial_id} ({row.get('scheme')}, seed {row.get('seed')}) is not one of "
@@ -82,7 +82,7 @@ def record(folder: Path, file: Path | None = None, note: str = "") -> StoredSwee
     command = f"qbench sweep {_shown(sweep_file)}" + (" (device: cuda)" if "cuda" in devices else "")
     origin = origin_now(command, datetime.fromtimestamp(last, UTC).date().isoformat(), machine)
     make_importable(sweep.folder)  # its plug-ins, as when it ran
-    same_code = all(trial_id(config) == id for id, config in configs.items())
+    same_code = all(resolve(config).trial_id == id for id, config in configs.items())
     unfinished = [
         UnfinishedTrial(trial.flat(), "failed" if identity in failed else "not run")
         for identity, trial in missing.items()

@@ -10,8 +10,8 @@ from qbench.claims.judge import Values, all_of, trained, within
 from qbench.claims.selection import select_figure
 from qbench.claims.settings import BINARYNET_CIFAR10
 from qbench.claims.stored import StoredSweep
-from qbench.estimate import estimate
-from qbench.filters import FilterRepetition, NetworkRepetition
+from qbench.cost.estimate import estimate
+from qbench.cost.filter_repetition import FilterRepetition, NetworkRepetition
 
 SECTION = "Filter repetition (BinaryNet)"
 _SOURCE = "BinaryNet, arXiv 1602.02830, on filter repetition"

@@ -6,7 +6,7 @@ from qbench.claims.claim import ByMeasurement, ByTraining, Cited, Claim, Compute
 from qbench.claims.judge import Judge, Values, always, at_least, at_most, holds, on_gpu, trained, within
 from qbench.claims.selection import select_figure
 from qbench.claims.settings import BINARYNET_MNIST
-from qbench.estimate import Estimate, estimate
+from qbench.cost.estimate import Estimate, estimate
 
 SECTION = "Run time and memory (BinaryNet, section 4)"
 _SOURCE = "BinaryNet, arXiv 1602.02830, section 4"

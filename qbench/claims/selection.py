@@ -14,10 +14,11 @@ from qbench.claims.claim import Selected
 from qbench.claims.paired import paired_test
 from qbench.claims.record import PLACE
 from qbench.claims.stored import StoredSweep, StoredTrial, UnfinishedTrial, missing
-from qbench.models import model
-from qbench.schemes import scheme
-from qbench.shift_batch_norm import ShiftBatchNorm2d
-from qbench.trial import TrialConfig, digest
+from qbench.nn.models.catalogue import get_model
+from qbench.nn.shift_batch_norm import ShiftBatchNorm2d
+from qbench.schemes.catalogue import get_scheme
+from qbench.trial.config import TrialConfig
+from qbench.trial.identity import digest
 
 # Options under which a scheme is still the scheme; others make another one, which no claim is about.
 _SCHEME_OPTIONS = ("norm_momentum", "epoch_factor", "halve_every")
@@ -63,17 +64,17 @@ class Setting:
     @property
     def defaults(self) -> dict[str, Any]:
         """Row key -> value of the options that may vary, where they are not given."""
-        own = scheme(self.scheme)
+        own = get_scheme(self.scheme).recipe
         kept = ShiftBatchNorm2d(1) if own.norm == "shift" else nn.BatchNorm2d(1)
         return {
-            **{f"model_options.{name}": value for name, value in model(self.model).options.items()},
+            **{f"model_options.{name}": value for name, value in get_model(self.model).options.items()},
             _MOMENTUM: kept.momentum if own.norm_momentum is None else own.norm_momentum,
             _HALVING: own.halve_every,
         }
 
 
 @dataclass(frozen=True)
-class Group:
+class StoredGroup:
     """Trainings that differ in their seed alone.
 
     Attributes:
@@ -89,7 +90,7 @@ class Group:
     standing: Standing
 
 
-def find_group(setting: Setting, sweeps: Sequence[StoredSweep]) -> Group | None:
+def find_group(setting: Setting, sweeps: Sequence[StoredSweep]) -> StoredGroup | None:
     """The stored trainings closest to a setting: at the paper's settings if there are any, else the longest.
 
     Of equally long ones that with the fewest mismatches, then one whose planned seeds all finished, then the one of the
@@ -98,7 +99,7 @@ def find_group(setting: Setting, sweeps: Sequence[StoredSweep]) -> Group | None:
     """
     groups = [group for sweep in sweeps for group in _groups(setting, sweep)]
 
-    def rank(group: Group) -> tuple[bool, int, int, bool, int]:
+    def rank(group: StoredGroup) -> tuple[bool, int, int, bool, int]:
         epochs = group.trials[0].row["training/epochs"]
         complete = not group.unfinished
         return group.standing == "paper", epochs, -len(group.mismatches), complete, len(group.trials)
@@ -106,7 +107,7 @@ def find_group(setting: Setting, sweeps: Sequence[StoredSweep]) -> Group | None:
     return max(groups, key=rank, default=None)
 
 
-def _groups(setting: Setting, sweep: StoredSweep) -> list[Group]:
+def _groups(setting: Setting, sweep: StoredSweep) -> list[StoredGroup]:
     found: dict[str, list[StoredTrial]] = {}
     for trial in sweep.trials:
         if _speaks_to(setting, trial.row):
@@ -150,7 +151,7 @@ def _without_seed(row: Mapping[str, Any]) -> str:
 
 def _group(
     setting: Setting, sweep: StoredSweep, trials: Sequence[StoredTrial], unfinished: Sequence[UnfinishedTrial]
-) -> Group:
+) -> StoredGroup:
     row = _with_defaults(setting, trials[0].row)
     mismatches = [
         f"{_LABELS.get(key, key.rpartition('.')[2])} {_text(row.get(key))} for {_text(value)}"
@@ -162,7 +163,7 @@ def _group(
     standing: Standing = "other" if mismatches else "paper"
     if row["training/epochs"] < setting.epochs:
         standing = "short"
-    return Group(sweep, tuple(trials), tuple(unfinished), tuple(mismatches), standing)
+    return StoredGroup(sweep, tuple(trials), tuple(unfinished), tuple(mismatches), standing)
 
 
 def _equal(here: Any, there: Any) -> bool:
@@ -221,7 +222,7 @@ def _mean(values: Sequence[float]) -> dict[str, Any]:
     return {"value": fmean(values), "spread": stdev(values) if len(values) > 1 else None}
 
 
-def _about(group: Group) -> dict[str, Any]:
+def _about(group: StoredGroup) -> dict[str, Any]:
     return {
         "seeds": len({trial.row["seed"] for trial in group.trials}),
         "standing": group.standing,
@@ -230,6 +231,6 @@ def _about(group: Group) -> dict[str, Any]:
     }
 
 
-def _notes(group: Group) -> str:
+def _notes(group: StoredGroup) -> str:
     lacking = missing(len(group.trials), group.unfinished, "seeds")
     return ", ".join([*group.mismatches, *([lacking] if lacking else [])])

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 import qbench
 from qbench.errors import UserError
-from qbench.files import replacing
-from qbench.trial import digest
+from qbench.io import replacing
+from qbench.trial.identity import digest
 
 FORMATS = {"sweep": 2, "measurements": 1}
 MEASUREMENTS = "measurements.json"
@@ -154,7 +154,7 @@ class StoredResults:
         return dict(self.measurements).get(name)
 
 
-def default_folder() -> Path | None:
+def default_results_folder() -> Path | None:
     """`docs/results` beside the package, as in a checkout; None where an installed package has none."""
     folder = Path(qbench.__path__[0]).parent / "docs" / "results"
     return folder if folder.is_dir() else None
@@ -166,7 +166,7 @@ def results_folder(named: Path | None) -> Path:
     Raises:
         UserError: no folder is named, and there is no default.
     """
-    folder = named or default_folder()
+    folder = named or default_results_folder()
     if folder is None:
         raise UserError("this qbench is installed without docs/results: name a folder with --results")
     return folder

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from qbench.claims.claim import ByMeasurement, ByTraining, Cited, Claim, Computed
 from qbench.claims.judge import Values
-from qbench.claims.measure import CannotMeasure, measure
+from qbench.claims.measure import CannotMeasureError, run_measurement
 from qbench.claims.record import origin_now
 from qbench.claims.stored import StoredMeasurement, StoredResults
 from qbench.report.claims import ClaimRow
@@ -24,8 +24,8 @@ def measure_all(claims: Sequence[Claim], say: Callable[[str], None]) -> Iterator
         ids = [claim.id for claim in claims if claim.evidence == ByMeasurement(name)]
         say(f"[{number}/{len(names)}] measuring {name} ({', '.join(ids)})")
         try:
-            values = measure(name)
-        except CannotMeasure as reason:
+            values = run_measurement(name)
+        except CannotMeasureError as reason:
             yield name, str(reason)
         else:
             yield name, StoredMeasurement(values, origin_now(f"qbench claims --run --only {ids[0]}"))

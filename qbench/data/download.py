@@ -52,7 +52,7 @@ class PublishedFile:
         return Path(self.path).name
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """This address will not give the file."""
 
 
@@ -111,7 +111,7 @@ def _download(file: PublishedFile, part: Path, pause: float, stream: TextIO) -> 
         try:
             _from(url, file, part, pause, stream)
             return
-        except _Refused as error:
+        except _RefusedError as error:
             reasons.append(f"{url}: {error}")
     raise DataError(f"cannot download {file.name} ({'; '.join(reasons)})")
 
@@ -133,13 +133,13 @@ def _from(url: str, file: PublishedFile, part: Path, pause: float, stream: TextI
                 part.unlink()
                 continue
             if error.code not in _AGAIN:
-                raise _Refused(reason) from error
+                raise _RefusedError(reason) from error
             continue
         except _BROKEN as error:
             cause = error.reason if isinstance(error, urllib.error.URLError) else error
             reason = str(cause) or type(cause).__name__
             if isinstance(cause, socket.gaierror) or getattr(cause, "errno", None) in _UNREACHABLE:
-                raise _Refused(reason) from error
+                raise _RefusedError(reason) from error
             continue
         found = md5_of(part)
         if found == file.md5:
@@ -147,8 +147,8 @@ def _from(url: str, file: PublishedFile, part: Path, pause: float, stream: TextI
         part.unlink()
         reason = f"its MD5 is {found}, published is {file.md5}"
         if not resumed:  # a fresh download: the server's file is another one
-            raise _Refused(reason)
-    raise _Refused(f"{reason}, {_ATTEMPTS} times")
+            raise _RefusedError(reason)
+    raise _RefusedError(f"{reason}, {_ATTEMPTS} times")
 
 
 def _transfer(url: str, part: Path, progress: _Progress) -> None:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from qbench.data.folder import statistics_folder
-from qbench.weights import load_tensors, save_tensors
+from qbench.io import load_tensors, save_tensors
 
 _log = logging.getLogger(__name__)
 _CHUNK = 2500

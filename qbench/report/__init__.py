@@ -1,1 +1,1 @@
-"""What the trials of a sweep say together: figures with intervals, the comparison, its renderers."""
+"""What the trials of a sweep say together: metrics with intervals, the comparison, its renderers."""

@@ -9,7 +9,7 @@ import torch
 
 import cuda_ext
 from cuda_ext.benchmark import Timing
-from qbench.bench import CaseResult
+from qbench.bench.cases import CaseResult
 from qbench.report.columns import aligned
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cuda_ext.benchmark import BASELINE, Timing
-from qbench.bench import CaseResult
+from qbench.bench.cases import CaseResult
 from qbench.errors import ConfigError
 from qbench.report.svg import GRID, INK, Figure, LogAxis
 

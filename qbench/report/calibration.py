@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from statistics import fmean
 
-from qbench.layer_report import LayerReport, NetworkReport, TensorReport
+from qbench.ptq.method_comparison import MethodResult
+from qbench.ptq.sensitivity import LayerReport, NetworkReport, TensorReport
 from qbench.report.columns import aligned
-from qbench.rule_comparison import RuleResult
 
 
 def layers_text(found: NetworkReport, title: str) -> str:
@@ -46,7 +46,7 @@ def _cells(tensor: TensorReport | None) -> tuple[str, ...]:
     return (tensor.format, f"{tensor.low:.4g} .. {tensor.high:.4g}", scale, f"{100 * tensor.clipped:.3f} %", sqnr)
 
 
-def rules_text(results: list[RuleResult], title: str) -> str:
+def rules_text(results: list[MethodResult], title: str) -> str:
     """The rules' accuracies and how far they move, then each layer's thresholds."""
     sets = len(results[0].validation)
     heading = ("rule", "validation", "test", "test, worst and best", "spread of thresholds")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qbench.deploy.measure import Measured
-from qbench.deploy.run import Exported
+from qbench.bench.packed import PackedMeasurement
 from qbench.report.columns import aligned
+from qbench.trial.finished.packed import Exported
 
 _INPUTS = {
     "pixels": "8-bit pixels: integer arithmetic by bit planes",
@@ -52,7 +52,7 @@ def export_text(made: Exported, file: Path) -> str:
     return "\n".join(aligned(lines, left=2))
 
 
-def measured_text(found: Measured) -> str:
+def measured_text(found: PackedMeasurement) -> str:
     """A packed run in a few lines."""
     low, high = found.quartiles
     rate = f"{found.images_per_second:,.0f} ({low:,.0f} - {high:,.0f})"

@@ -14,11 +14,11 @@ import torch
 import cuda_ext
 from cuda_ext import build
 from cuda_ext.runtime import ENVIRONMENT
-from qbench.data import DATA
+from qbench.data.datasets import DATASETS
 from qbench.data.folder import data_folder, statistics_folder
 from qbench.errors import UserError
-from qbench.geometry import Geometry
-from qbench.quant_op import OPS, refusals, select_op
+from qbench.nn.layer_shape import LayerShape
+from qbench.nn.quant_op.select import OPS, refusals, select_op
 from qbench.report.columns import aligned
 from qbench.sweep.wandb_service import wandb_mode
 from quantizers import BINARY, FLOAT32, INT8, PIXEL8, TERNARY, UINT8, NumberFormat
@@ -33,8 +33,8 @@ _FEATURES = (
     "avx512_vnni", "gfni", "amx_int8", "asimd", "asimddp", "sve",
 )  # fmt: skip
 _LAYERS = {
-    "linear": Geometry("linear", 512, 512, (1, 1), (1, 1), (0, 0), (1, 1), 1, (512,), (512,)),
-    "grouped conv2d": Geometry("conv2d", 64, 64, (3, 3), (1, 1), (1, 1), (1, 1), 2, (64, 8, 8), (64, 8, 8)),
+    "linear": LayerShape("linear", 512, 512, (1, 1), (1, 1), (0, 0), (1, 1), 1, (512,), (512,)),
+    "grouped conv2d": LayerShape("conv2d", 64, 64, (3, 3), (1, 1), (1, 1), (1, 1), 2, (64, 8, 8), (64, 8, 8)),
 }
 _PAIRS = (
     (BINARY, BINARY, "linear"),
@@ -130,15 +130,15 @@ def _cuda() -> dict[str, Any]:
 
 def _operation(weight: NumberFormat, activation: NumberFormat, layer: str) -> dict[str, Any]:
     """Which QuantOp runs a pair of formats, why each of the others does not, and which of those come nearest."""
-    geometry = _LAYERS[layer]
-    op = select_op(weight, activation, geometry)
+    layer_shape = _LAYERS[layer]
+    op = select_op(weight, activation, layer_shape)
     return {
         "weights": weight.name,
         "inputs": activation.name,
         "layer": layer,
         "op": op.name,
         "packs": op.packs,
-        "refusals": refusals(weight, activation, geometry),
+        "refusals": refusals(weight, activation, layer_shape),
         "nearest": _serving([activation], weight) or _serving([other for _, other, _ in _PAIRS], weight),
     }
 
@@ -164,7 +164,7 @@ def _data() -> dict[str, Any]:
         for path in sorted(folder.iterdir()):
             if not path.name.startswith(".") and path not in kept:
                 files[path.name] = _size(path)
-    return {"known": list(DATA), "folder": _without_home(str(folder)), "exists": folder.is_dir(), "bytes": files}
+    return {"known": list(DATASETS), "folder": _without_home(str(folder)), "exists": folder.is_dir(), "bytes": files}
 
 
 def _size(path: Path) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from qbench.costs import HOROWITZ_45NM, Energy, Interval
-from qbench.estimate import Estimate
-from qbench.filters import NetworkRepetition
+from qbench.cost.energy import Energy
+from qbench.cost.estimate import Estimate
+from qbench.cost.filter_repetition import NetworkRepetition
+from qbench.cost.prices import HOROWITZ_45NM, Bounds
 from qbench.report.columns import aligned
 
 _HEADINGS = (
@@ -171,7 +172,7 @@ def _size(count: int) -> str:
     return f"{count:,} B ({count / 1024**2:.4g} MiB)"
 
 
-def _picojoules(energy: Interval) -> str:
+def _picojoules(energy: Bounds) -> str:
     low, high = (
         f"{value:,.0f}" if value >= 1000 else f"{value:.4g}" for value in (energy.low / 1e6, energy.high / 1e6)
     )

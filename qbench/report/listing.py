@@ -19,20 +19,20 @@ def listing(kind: str) -> list[dict[str, Any]]:
 
         return [{"name": name, "description": _first_line(QUANTIZERS.get(name))} for name in QUANTIZERS]
     if kind == "schemes":
-        from qbench.schemes import SCHEMES
+        from qbench.schemes.catalogue import SCHEMES
 
-        return [SCHEMES.get(name).model_dump() for name in SCHEMES]
+        return [SCHEMES.get(name).flat() for name in SCHEMES]
     if kind == "models":
-        from qbench.models import MODELS
+        from qbench.nn.models.catalogue import MODELS
 
         return [
             {"name": name, "description": found.description, "options": found.options}
             for name, found in ((name, MODELS.get(name)) for name in MODELS)
         ]
     if kind == "data":
-        from qbench.data import DATA
+        from qbench.data.datasets import DATASETS
 
-        return [{"name": name, "description": DATA.get(name).description} for name in DATA]
+        return [{"name": name, "description": DATASETS.get(name).description} for name in DATASETS]
     return _backends()
 
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from qbench.errors import UserError
 from qbench.report.pareto import pareto_front
-from qbench.report.statistics import Interval, accuracy_interval
-from qbench.sweep.store import Record
+from qbench.report.statistics import ConfidenceInterval, accuracy_interval
+from qbench.trial.record import TrialRecord
 
 # Keys of a row that are neither the trial's config nor figures.
 _IDENTITY = ("trial_id", "training_key", "shared")
@@ -42,7 +42,7 @@ class Group:
     config: dict[str, Any]
     seeds: tuple[int, ...]
     failed: int
-    accuracy: Interval | None
+    accuracy: ConfidenceInterval | None
     figures: dict[str, float | None]
     pareto: bool | None = None
     shares_training: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class ReportModel:
 
 
 def make_report(
-    records: Sequence[Record],
+    records: Sequence[TrialRecord],
     planned: int,
     metric: str | None = None,
     goal: Literal["minimize", "maximize"] = "minimize",
@@ -107,7 +107,7 @@ def make_report(
     configs = [_config(record.row) for record in records]
     keys = list(dict.fromkeys(key for config in configs for key in config))
     varying = [key for key in keys if key != "scheme" and len({repr(config.get(key)) for config in configs}) > 1]
-    members: dict[str, list[Record]] = {}
+    members: dict[str, list[TrialRecord]] = {}
     for record, config in zip(records, configs, strict=True):
         name = " ".join(
             [str(config.get("scheme")), *(f"{key}={config[key]}" for key in varying if config.get(key) is not None)]
@@ -134,7 +134,7 @@ def _config(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if "/" not in key and key not in (*_IDENTITY, "seed")}
 
 
-def _group(name: str, trials: list[Record]) -> Group:
+def _group(name: str, trials: list[TrialRecord]) -> Group:
     done = [trial for trial in trials if trial.status == "done"]
     return Group(
         name=name,
@@ -146,7 +146,7 @@ def _group(name: str, trials: list[Record]) -> Group:
     )
 
 
-def _accuracy(name: str, done: list[Record]) -> Interval | None:
+def _accuracy(name: str, done: list[TrialRecord]) -> ConfidenceInterval | None:
     if not done:
         return None
     for trial in done:
@@ -161,7 +161,7 @@ def _accuracy(name: str, done: list[Record]) -> Interval | None:
         raise ReportError(f"{name}: {error}") from None
 
 
-def _figures(done: list[Record]) -> dict[str, float | None]:
+def _figures(done: list[TrialRecord]) -> dict[str, float | None]:
     names = dict.fromkeys(key for trial in done for key in trial.row if "/" in key)
     figures: dict[str, float | None] = {}
     for name in names:
@@ -177,7 +177,7 @@ def _coordinates(group: Group) -> tuple[float | None, ...]:
     return (group.accuracy.mean if group.accuracy else None, *(None if cost is None else -cost for cost in costs))
 
 
-def _sharing(members: Mapping[str, list[Record]]) -> dict[str, tuple[str, ...]]:
+def _sharing(members: Mapping[str, list[TrialRecord]]) -> dict[str, tuple[str, ...]]:
     keys = {name: {trial.row.get("training_key") for trial in trials} - {None} for name, trials in members.items()}
     return {name: tuple(other for other in keys if other != name and keys[other] & mine) for name, mine in keys.items()}
 
@@ -205,7 +205,7 @@ def _budgets(groups: Sequence[Group], varying: Sequence[str]) -> tuple[str, ...]
     return tuple(notes)
 
 
-def _best(members: Mapping[str, list[Record]], metric: str | None, goal: str) -> Best | None:
+def _best(members: Mapping[str, list[TrialRecord]], metric: str | None, goal: str) -> Best | None:
     candidates = [
         Best(metric, value, name, trial.row["seed"], trial.trial_id)
         for name, trials in members.items()

@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from qbench.sweep.figures import show
-from qbench.sweep.plan import Trial
-from qbench.sweep.store import Record
+from qbench.sweep.plan import PlannedTrial
+from qbench.trial.metrics import show
+from qbench.trial.record import TrialRecord
 
 
-def _result(trial: Trial, record: Record) -> str:
+def _result(trial: PlannedTrial, record: TrialRecord) -> str:
     if record.status == "failed":
         return f"{trial.label}: FAILED: {record.error}"
     accuracy, seconds = (record.row.get(name) for name in ("test/accuracy", "time/train_s"))
@@ -46,14 +46,14 @@ class LineProgress:
         self._total, self._count = total, known
         self._say(_plan(total, known))
 
-    def started(self, trial: Trial) -> None:
+    def started(self, trial: PlannedTrial) -> None:
         """Nothing: a line at the end says more."""
 
-    def epoch(self, trial: Trial, epoch: int, epochs: int) -> None:
+    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None:
         if self._epochs:
             self._say(f"{trial.label}: epoch {epoch}/{epochs}")
 
-    def done(self, trial: Trial, record: Record) -> None:
+    def done(self, trial: PlannedTrial, record: TrialRecord) -> None:
         self._count += 1
         self._say(f"[{self._count}/{self._total}] {_result(trial, record)}")
 
@@ -89,14 +89,14 @@ class BarProgress:
         if known < total:
             self._sweep = self._progress.add_task("trials", total=total, completed=known)
 
-    def started(self, trial: Trial) -> None:
+    def started(self, trial: PlannedTrial) -> None:
         self._trials[trial.id] = self._progress.add_task(f"  {escape(trial.label)}", total=None)
 
-    def epoch(self, trial: Trial, epoch: int, epochs: int) -> None:
+    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None:
         if trial.id in self._trials:
             self._progress.update(self._trials[trial.id], completed=epoch, total=epochs)
 
-    def done(self, trial: Trial, record: Record) -> None:
+    def done(self, trial: PlannedTrial, record: TrialRecord) -> None:
         if trial.id in self._trials:
             self._progress.remove_task(self._trials.pop(trial.id))
         self._count += 1

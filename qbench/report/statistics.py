@@ -14,7 +14,7 @@ DRAWS = 20_000
 
 
 @dataclass(frozen=True)
-class Interval:
+class ConfidenceInterval:
     """A mean accuracy and its 95 % interval, as fractions.
 
     Attributes:
@@ -30,7 +30,7 @@ class Interval:
 
 def accuracy_interval(
     predictions: Sequence[Sequence[int]], labels: Sequence[int], draws: int = DRAWS, seed: int = 0
-) -> Interval:
+) -> ConfidenceInterval:
     """Mean accuracy of S trainings on the same N test images, with its 95 % interval.
 
     Seeds and images are resampled independently (the pigeonhole bootstrap of Owen, *The pigeonhole bootstrap*, Annals
@@ -57,10 +57,10 @@ def accuracy_interval(
         tail = (1 - LEVEL) / 2
         # Clopper-Pearson at k = N: the lower bound is the tail's quantile of Beta(N, 1); at k = 0 its mirror image.
         bound = float(beta.ppf(tail, images, 1))
-        return Interval(mean, bound if mean else 0.0, 1.0 if mean else 1 - bound, "exact")
+        return ConfidenceInterval(mean, bound if mean else 0.0, 1.0 if mean else 1 - bound, "exact")
     means = bootstrap_means(correct, draws, seed)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(mean, float(low), float(high), "crossed" if len(correct) > 1 else "images")
+    return ConfidenceInterval(mean, float(low), float(high), "crossed" if len(correct) > 1 else "images")
 
 
 def correct_matrix(predictions: Sequence[Sequence[int]], labels: Sequence[int]) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from qbench.report.model import Group, ReportModel
 from qbench.report.statistics import DRAWS
-from qbench.sweep.figures import show
+from qbench.trial.metrics import show
 
 _MARKS = {"crossed": "", "images": " [1]", "exact": " [2]"}
 

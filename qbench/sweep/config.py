@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qbench.errors import ConfigError, config_error, nearest
 from qbench.sweep.distribution import Distribution, parse_distribution
-from qbench.sweep.figures import FIGURES
 from qbench.sweep.yaml_file import read_yaml
-from qbench.trial import SETTINGS, TrialConfig, digest
+from qbench.trial.config import SETTINGS, TrialConfig
+from qbench.trial.identity import digest
+from qbench.trial.metrics import METRICS
 
 # Keys of wandb that would change what a sweep does, and that qbench does not do: said, never dropped.
 _REFUSED = {
@@ -158,9 +159,9 @@ def _parse(path: Path, values: Mapping[str, Any], text: str) -> SweepConfig:
         raise ConfigError(f"unknown method {file.method!r}{nearest(file.method, list(_METHODS))}", "method")
     if file.seed is not None and file.method == "grid":
         raise ConfigError("a grid draws nothing; a trial's seed is `parameters.seed`", "seed")
-    if file.metric is not None and file.metric.name not in FIGURES:
+    if file.metric is not None and file.metric.name not in METRICS:
         raise ConfigError(
-            f"unknown figure {file.metric.name!r}{nearest(file.metric.name, list(FIGURES))}", "metric.name"
+            f"unknown figure {file.metric.name!r}{nearest(file.metric.name, list(METRICS))}", "metric.name"
         )
     _check_name(file.name, path)
     parameters = tuple(_parameters(file.parameters, (), "parameters"))

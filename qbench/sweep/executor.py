@@ -13,22 +13,23 @@ from multiprocessing import connection, resource_tracker
 from pathlib import Path
 from typing import Protocol
 
-from qbench.sweep.plan import Training, Trial
-from qbench.sweep.worker import Outcome, Setup, TrialRunner, work
+from qbench.sweep.plan import PlannedTrial, Training
+from qbench.sweep.worker import Setup, TrialRunner, work
+from qbench.trial.result import TrialResult
 
 
-class Observer(Protocol):
+class TrialListener(Protocol):
     """Told what happens, in the process that runs the sweep."""
 
-    def started(self, trial: Trial) -> None: ...
-    def epoch(self, trial: Trial, epoch: int, epochs: int) -> None: ...
-    def finished(self, trial: Trial, outcome: Outcome) -> None: ...
+    def started(self, trial: PlannedTrial) -> None: ...
+    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None: ...
+    def finished(self, trial: PlannedTrial, result: TrialResult, wandb_failure: str | None) -> None: ...
 
 
 class Executor(Protocol):
-    """Runs trials. A trial's failure is its outcome, never an exception; an exception of the observer ends the run."""
+    """Runs trials. A trial's failure is its result, never an exception; an exception of the listener ends the run."""
 
-    def run(self, trials: Sequence[Trial], observer: Observer) -> None: ...
+    def run(self, trials: Sequence[PlannedTrial], listener: TrialListener) -> None: ...
 
 
 class InProcessExecutor:
@@ -37,15 +38,15 @@ class InProcessExecutor:
     def __init__(self, setup: Setup, training: Training) -> None:
         self._runner = TrialRunner(setup, training)
 
-    def run(self, trials: Sequence[Trial], observer: Observer) -> None:
+    def run(self, trials: Sequence[PlannedTrial], listener: TrialListener) -> None:
         """Run them in order."""
         for trial in trials:
-            observer.started(trial)
+            listener.started(trial)
 
-            def on_epoch(epoch: int, epochs: int, trial: Trial = trial) -> None:
-                observer.epoch(trial, epoch, epochs)
+            def on_epoch(epoch: int, epochs: int, trial: PlannedTrial = trial) -> None:
+                listener.epoch(trial, epoch, epochs)
 
-            observer.finished(trial, self._runner.run(trial, on_epoch))
+            listener.finished(trial, *self._runner.run(trial, on_epoch))
 
 
 class Schedule:
@@ -55,7 +56,7 @@ class Schedule:
     on the lock with a worker each, and leaders go first, for they are the long ones.
     """
 
-    def __init__(self, trials: Sequence[Trial]) -> None:
+    def __init__(self, trials: Sequence[PlannedTrial]) -> None:
         self._waiting = list(trials)
         self._running: collections.Counter[str] = collections.Counter()
         self._trained: set[str] = set()
@@ -63,7 +64,7 @@ class Schedule:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def take(self) -> Trial | None:
+    def take(self) -> PlannedTrial | None:
         """The next trial that can use a worker; None if every one left waits for a training under way."""
         follower = None
         for trial in self._waiting:
@@ -74,12 +75,12 @@ class Schedule:
                 return self._start(trial)
         return self._start(follower) if follower is not None else None
 
-    def _start(self, trial: Trial) -> Trial:
+    def _start(self, trial: PlannedTrial) -> PlannedTrial:
         self._waiting.remove(trial)
         self._running[trial.training_key] += 1
         return trial
 
-    def end(self, trial: Trial, succeeded: bool) -> None:
+    def end(self, trial: PlannedTrial, succeeded: bool) -> None:
         """A trial has ended; after a failure the next of its key leads."""
         self._running[trial.training_key] -= 1
         if succeeded:
@@ -99,7 +100,7 @@ class LocalExecutor:
         self._workers = workers
         self._log_number = 0
 
-    def run(self, trials: Sequence[Trial], observer: Observer) -> None:
+    def run(self, trials: Sequence[PlannedTrial], listener: TrialListener) -> None:
         """Run them all; on the way out, by whatever way, no worker is left.
 
         Raises:
@@ -113,7 +114,7 @@ class LocalExecutor:
             workers += [self._start(logs) for _ in range(min(self._workers, len(trials)))]
             while workers:
                 for worker in workers:
-                    self._feed(worker, schedule, observer)
+                    self._feed(worker, schedule, listener)
                 idle = [worker for worker in workers if worker.ready and worker.trial is None]
                 if not schedule:
                     for worker in [w for w in workers if w.trial is None]:
@@ -124,7 +125,7 @@ class LocalExecutor:
                 elif len(idle) == len(workers):
                     raise AssertionError("every worker is idle and trials wait: the schedule is wrong")
                 for worker in _awaken(workers):
-                    self._hear(worker, schedule, observer)
+                    self._hear(worker, schedule, listener)
                     if worker.gone:
                         workers.remove(worker)
                         if schedule:
@@ -137,22 +138,22 @@ class LocalExecutor:
         self._log_number += 1
         return _Worker(self._setup, logs / f"worker-{self._log_number}.log")
 
-    def _feed(self, worker: _Worker, schedule: Schedule, observer: Observer) -> None:
+    def _feed(self, worker: _Worker, schedule: Schedule, listener: TrialListener) -> None:
         if worker.ready and worker.trial is None and (trial := schedule.take()) is not None:
             worker.give(trial)
-            observer.started(trial)
+            listener.started(trial)
 
-    def _hear(self, worker: _Worker, schedule: Schedule, observer: Observer) -> None:
+    def _hear(self, worker: _Worker, schedule: Schedule, listener: TrialListener) -> None:
         for message in worker.messages():
             trial = worker.trial
             if message[0] == "ready":
                 worker.ready = True
             elif trial is not None and message[0] == "epoch":
-                observer.epoch(trial, message[1], message[2])
-            elif trial is not None and message[0] == "outcome":
+                listener.epoch(trial, message[1], message[2])
+            elif trial is not None and message[0] == "result":
                 worker.trial = None
                 schedule.end(trial, succeeded=message[1].error is None)
-                observer.finished(trial, message[1])
+                listener.finished(trial, message[1], message[2])
         if not worker.gone:
             return
         if not worker.ready:
@@ -161,7 +162,7 @@ class LocalExecutor:
             worker.trial = None
             schedule.end(trial, succeeded=False)
             error = f"the worker process {worker.death()}"
-            observer.finished(trial, Outcome({}, [], [], error, f"{error}\n\n{worker.last_words()}"))
+            listener.finished(trial, TrialResult.failure(error, f"{error}\n\n{worker.last_words()}"), None)
 
 
 @dataclass
@@ -170,7 +171,7 @@ class _Worker:
 
     setup: Setup
     log: Path
-    trial: Trial | None = None
+    trial: PlannedTrial | None = None
     ready: bool = False
     gone: bool = False
 
@@ -182,7 +183,7 @@ class _Worker:
             self.process.start()
         theirs.close()
 
-    def give(self, trial: Trial) -> None:
+    def give(self, trial: PlannedTrial) -> None:
         self.trial = trial
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its death is heard by the sentinel
             self.channel.send(trial)
@@ -248,7 +249,7 @@ def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def default_workers(trials: Sequence[Trial], cpus: Callable[[], int] = usable_cpus) -> int:
+def default_workers(trials: Sequence[PlannedTrial], cpus: Callable[[], int] = usable_cpus) -> int:
     """As many workers as the usable CPUs hold with the trials' threads; one for a GPU, which trials would share."""
     if any(trial.config.device == "cuda" for trial in trials):
         return 1

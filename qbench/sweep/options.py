@@ -7,7 +7,7 @@ from typing import Any
 
 from qbench.errors import ConfigError
 from qbench.sweep.yaml_file import parse_yaml
-from qbench.trial import TrialConfig
+from qbench.trial.config import TrialConfig
 
 
 def trial_config(given: Mapping[str, Any], options: Sequence[str]) -> TrialConfig:

@@ -12,39 +12,37 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from qbench.errors import ConfigError
 from qbench.sweep.config import SweepConfig
 from qbench.sweep.search import search_of
-from qbench.trial import TrialConfig
+from qbench.trial.config import TrialConfig
+from qbench.trial.result import TrialResult
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
-TRAINING = "qbench.training"
+TRAINING = "qbench.trial.run"
 
 
-class Result(Protocol):
-    """What training hands back: a flat row, and the predicted and true class of each test image."""
+class Resolved(Protocol):
+    """What planning reads of a resolved trial: its identities."""
 
     @property
-    def row(self) -> dict[str, float | int | str | bool | None]: ...
+    def trial_id(self) -> str: ...
     @property
-    def predictions(self) -> list[int]: ...
-    @property
-    def labels(self) -> list[int]: ...
+    def training_key(self) -> str: ...
 
 
 class Training(Protocol):
-    """What a sweep needs of the floor below: the module `qbench.training`, or one with the same four functions."""
+    """What a sweep needs of the floor below: the module `qbench.trial.run`, or one with the same three functions."""
 
-    def check(self, config: TrialConfig) -> None: ...
-    def trial_id(self, config: TrialConfig) -> str: ...
-    def training_key(self, config: TrialConfig) -> str: ...
+    def resolve(self, config: TrialConfig) -> Resolved: ...
+    def check(self, trial: Any) -> None: ...
     def run_trial(
         self,
-        config: TrialConfig,
+        trial: Any,
         folder: Path,
         *,
         logger: Logger | None = None,
         on_epoch: Callable[[int, int], None] | None = None,
-    ) -> Result: ...
+    ) -> TrialResult: ...
 
 
 def load_training(module: str = TRAINING) -> Training:
@@ -63,7 +61,7 @@ def make_importable(folder: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Trial:
+class PlannedTrial:
     """A checked trial.
 
     Attributes:
@@ -89,8 +87,8 @@ class Plan:
     """
 
     config: SweepConfig
-    trials: tuple[Trial, ...]
-    shown: tuple[Trial, ...]
+    trials: tuple[PlannedTrial, ...]
+    shown: tuple[PlannedTrial, ...]
 
 
 def make_plan(config: SweepConfig, training: Training, max_runs: int | None = None) -> Plan:
@@ -106,34 +104,39 @@ def make_plan(config: SweepConfig, training: Training, max_runs: int | None = No
     file = str(config.file)
     try:
         points = search_of(config).points(planned if config.method == "random" else config.run_cap)
-        shown = _checked(config, training, points)
+        shown = _planned(config, training, points)
     except ConfigError as error:
         raise error.within(file=file) from None
     return Plan(config, shown[:planned], shown)
 
 
-def plan_trial(config: TrialConfig, training: Training) -> Trial:
+def plan_trial(config: TrialConfig, training: Training) -> PlannedTrial:
     """One trial, validated.
 
     Raises:
-        ConfigError: what `Training.check` refuses.
+        ConfigError: what `Training.resolve` and `Training.check` refuse.
     """
-    training.check(config)
-    return _named([config], training)[0]
+    return _named([(config, _checked(config, training))])[0]
 
 
-def _checked(config: SweepConfig, training: Training, points: Iterable[dict[str, Any]]) -> tuple[Trial, ...]:
-    configs = []
+def _checked(config: TrialConfig, training: Training) -> Resolved:
+    """Resolve a trial, once, and try to build it."""
+    trial = training.resolve(config)
+    training.check(trial)
+    return trial
+
+
+def _planned(config: SweepConfig, training: Training, points: Iterable[dict[str, Any]]) -> tuple[PlannedTrial, ...]:
+    resolved = []
     for point in points:
         try:
             trial = TrialConfig.from_mapping(point)
-            training.check(trial)
+            resolved.append((trial, _checked(trial, training)))
         except ConfigError as error:
             if error.key is None:
                 raise
             raise ConfigError(error.message, config.key_of(error.key), error.file) from None
-        configs.append(trial)
-    trials = _named(configs, training)
+    trials = _named(resolved)
     first: dict[str, int] = {}
     for number, trial_ in enumerate(trials, start=1):
         if trial_.id in first:
@@ -145,8 +148,9 @@ def _checked(config: SweepConfig, training: Training, points: Iterable[dict[str,
     return trials
 
 
-def _named(configs: list[TrialConfig], training: Training) -> tuple[Trial, ...]:
-    flats = [config.flat() for config in configs]
+def _named(resolved: list[tuple[TrialConfig, Resolved]]) -> tuple[PlannedTrial, ...]:
+    """Give each trial the label that tells it from the others."""
+    flats = [config.flat() for config, _ in resolved]
     keys = list(dict.fromkeys(key for flat in flats for key in flat))
     varying = [
         key
@@ -154,8 +158,8 @@ def _named(configs: list[TrialConfig], training: Training) -> tuple[Trial, ...]:
         if key not in ("scheme", "seed") and any(flat.get(key) != flats[0].get(key) for flat in flats)
     ]
     trials = []
-    for config, flat in zip(configs, flats, strict=True):
+    for (config, trial), flat in zip(resolved, flats, strict=True):
         told = (f"{key}={flat[key]}" for key in varying if flat.get(key) is not None)
-        parts = [config.scheme, *told, f"seed={config.seed}"]
-        trials.append(Trial(training.trial_id(config), training.training_key(config), config, " ".join(parts)))
+        label = " ".join([config.scheme, *told, f"seed={config.seed}"])
+        trials.append(PlannedTrial(trial.trial_id, trial.training_key, config, label))
     return tuple(trials)

@@ -8,41 +8,23 @@ import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from qbench.errors import UserError
-from qbench.files import replacing
+from qbench.io import replacing
+from qbench.trial.record import TrialRecord, read_record
 
 if TYPE_CHECKING:
-    from qbench.sweep.plan import Result, Trial
+    from qbench.sweep.plan import PlannedTrial
+    from qbench.trial.result import TrialResult
 
 _FORMAT = 1
 _MARKER = "store.json"
 RESULTS_CSV, RESULTS_JSON, SUMMARY = "results.csv", "results.json", "summary.json"
 NOT_RUN = "not run"
-
-
-@dataclass(frozen=True)
-class Record:
-    """One finished trial.
-
-    Attributes:
-        status: `done`, or `failed`.
-        row: config keys and figures; of a failed trial the config keys alone.
-        predictions, labels: of each test image; empty for a failed trial.
-        error: why it failed; None if it did not.
-    """
-
-    trial_id: str
-    status: Literal["done", "failed"]
-    row: dict[str, Any]
-    predictions: list[int]
-    labels: list[int]
-    error: str | None = None
 
 
 class Store:
@@ -105,7 +87,7 @@ class Store:
         if found != _FORMAT:
             raise UserError(f"{self.folder}: was written by another qbench (format {found}); choose another --output")
 
-    def get(self, trial_id: str) -> Record | None:
+    def get(self, trial_id: str) -> TrialRecord | None:
         """The record of a trial; None if it never finished.
 
         Raises:
@@ -113,26 +95,25 @@ class Store:
         """
         path = self.trials / f"{trial_id}.json"
         try:
-            values = json.loads(path.read_text())
-            return Record(**{key: values[key] for key in Record.__dataclass_fields__})
+            return read_record(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             raise UserError(f"{path}: is damaged; delete it to run the trial again") from None
 
-    def put_result(self, trial: Trial, result: Result) -> Record:
+    def put_result(self, trial: PlannedTrial, result: TrialResult) -> TrialRecord:
         """Keep a trial's result; a figure that is not finite is kept as null, which is all that JSON has for it."""
         # The plan's identity: the process that trained may read the sources again after an edit, but runs the old.
         identity = {"trial_id": trial.id, "training_key": trial.training_key}
         row = {**{key: _finite(value) for key, value in result.row.items()}, **identity}
-        record = Record(trial.id, "done", row, list(result.predictions), list(result.labels))
+        record = TrialRecord(trial.id, "done", row, list(result.predictions), list(result.labels), folder=self.folder)
         self._put(record)
         self.traceback_file(trial.id).unlink(missing_ok=True)
         return record
 
-    def put_failure(self, trial: Trial, error: str, traceback: str) -> Record:
+    def put_failure(self, trial: PlannedTrial, error: str, traceback: str) -> TrialRecord:
         """Keep a trial's failure: the one-line reason in its record, the traceback in a file beside it."""
-        record = Record(trial.id, "failed", _bare_row(trial), [], [], error)
+        record = TrialRecord(trial.id, "failed", _bare_row(trial), [], [], error, self.folder)
         _write(self.traceback_file(trial.id), traceback)
         self._put(record)
         return record
@@ -141,10 +122,10 @@ class Store:
         """Where a failed trial's traceback is."""
         return self.trials / f"{trial_id}.traceback.txt"
 
-    def _put(self, record: Record) -> None:
-        _write(self.trials / f"{record.trial_id}.json", json.dumps(record.__dict__, allow_nan=False) + "\n")
+    def _put(self, record: TrialRecord) -> None:
+        _write(self.trials / f"{record.trial_id}.json", record.to_json())
 
-    def write_results(self, trials: Iterable[Trial], records: Mapping[str, Record]) -> None:
+    def write_results(self, trials: Iterable[PlannedTrial], records: Mapping[str, TrialRecord]) -> None:
         """`results.json` (a list of rows) and `results.csv` (the same; empty where a row has no value).
 
         A row for each trial: its record's, with `status` and `error` added. One without a record is in it too, config
@@ -174,7 +155,7 @@ class Store:
         (self.folder / SUMMARY).unlink(missing_ok=True)
 
 
-def _bare_row(trial: Trial) -> dict[str, Any]:
+def _bare_row(trial: PlannedTrial) -> dict[str, Any]:
     return {**trial.config.flat(), "trial_id": trial.id, "training_key": trial.training_key}
 
 

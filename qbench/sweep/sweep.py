@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from qbench.sweep.executor import Executor
-from qbench.sweep.plan import Trial
-from qbench.sweep.store import Record, Store
-from qbench.sweep.worker import Outcome
+from qbench.sweep.plan import PlannedTrial
+from qbench.sweep.store import Store
+from qbench.trial.record import TrialRecord
+from qbench.trial.result import TrialResult
 
 
 class Watcher(Protocol):
@@ -20,14 +21,14 @@ class Watcher(Protocol):
         """`known` of `total` trials are in the store; the rest will run."""
         ...
 
-    def started(self, trial: Trial) -> None: ...
-    def epoch(self, trial: Trial, epoch: int, epochs: int) -> None: ...
-    def done(self, trial: Trial, record: Record) -> None: ...
+    def started(self, trial: PlannedTrial) -> None: ...
+    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None: ...
+    def done(self, trial: PlannedTrial, record: TrialRecord) -> None: ...
     def warn(self, text: str) -> None: ...
 
 
 @dataclass
-class Report:
+class SweepResult:
     """What a run of a sweep did.
 
     Attributes:
@@ -36,17 +37,17 @@ class Report:
         interrupted: by Ctrl-C, before the end.
     """
 
-    records: dict[str, Record] = field(default_factory=dict)
+    records: dict[str, TrialRecord] = field(default_factory=dict)
     ran: int = 0
     interrupted: bool = False
 
     @property
-    def failed(self) -> list[Record]:
+    def failed(self) -> list[TrialRecord]:
         """The trials that failed."""
         return [record for record in self.records.values() if record.status == "failed"]
 
 
-def pending(trials: Sequence[Trial], store: Store, force: bool = False) -> list[Trial]:
+def pending(trials: Sequence[PlannedTrial], store: Store, force: bool = False) -> list[PlannedTrial]:
     """The trials without a result: never run, or failed the last time.
 
     Raises:
@@ -56,13 +57,13 @@ def pending(trials: Sequence[Trial], store: Store, force: bool = False) -> list[
 
 
 def run_sweep(
-    trials: Sequence[Trial],
-    shown: Sequence[Trial],
+    trials: Sequence[PlannedTrial],
+    shown: Sequence[PlannedTrial],
     store: Store,
     executor: Executor,
     watcher: Watcher,
     force: bool = False,
-) -> Report:
+) -> SweepResult:
     """Run the trials that have no result yet, keeping each as it ends, and write the results of `shown`.
 
     They are written before the first trial and after each, whole: a sweep that is killed leaves a row for every trial
@@ -72,7 +73,7 @@ def run_sweep(
         UserError: a damaged record.
     """
     todo = pending(trials, store, force)
-    report = Report(_stored(shown, store))
+    report = SweepResult(_stored(shown, store))
     watcher.begin(len(trials), len(trials) - len(todo))
     try:
         if todo:
@@ -86,40 +87,40 @@ def run_sweep(
     return report
 
 
-def _stored(trials: Sequence[Trial], store: Store) -> dict[str, Record]:
+def _stored(trials: Sequence[PlannedTrial], store: Store) -> dict[str, TrialRecord]:
     return {trial.id: record for trial in trials if (record := store.get(trial.id)) is not None}
 
 
 class _Keeper:
-    """Between executor and watcher: puts each outcome into the store, and into the results, first."""
+    """Between executor and watcher: puts each result into the store, and into the results, first."""
 
-    def __init__(self, store: Store, watcher: Watcher, report: Report, shown: Sequence[Trial]) -> None:
+    def __init__(self, store: Store, watcher: Watcher, report: SweepResult, shown: Sequence[PlannedTrial]) -> None:
         self._store = store
         self._watcher = watcher
         self._report = report
         self._shown = shown
         self._wandb_failed = False
 
-    def started(self, trial: Trial) -> None:
+    def started(self, trial: PlannedTrial) -> None:
         self._watcher.started(trial)
 
-    def epoch(self, trial: Trial, epoch: int, epochs: int) -> None:
+    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None:
         self._watcher.epoch(trial, epoch, epochs)
 
-    def finished(self, trial: Trial, outcome: Outcome) -> None:
-        if outcome.error is None:
-            record = self._store.put_result(trial, outcome)
+    def finished(self, trial: PlannedTrial, result: TrialResult, wandb_failure: str | None) -> None:
+        if result.error is None:
+            record = self._store.put_result(trial, result)
         else:
-            record = self._store.put_failure(trial, outcome.error, outcome.traceback)
+            record = self._store.put_failure(trial, result.error, result.traceback)
         self._report.records[trial.id] = record
         self._report.ran += 1
         self._store.write_results(self._shown, self._report.records)
         self._watcher.done(trial, record)
-        if outcome.wandb_failure is not None and not self._wandb_failed:
+        if wandb_failure is not None and not self._wandb_failed:
             self._wandb_failed = True
-            self._watcher.warn(f"wandb: {outcome.wandb_failure}. Results are kept; wandb runs are missing or cut short")
+            self._watcher.warn(f"wandb: {wandb_failure}. Results are kept; wandb runs are missing or cut short")
 
 
-def default_folder(name: str) -> Path:
+def default_output(name: str) -> Path:
     """Where a sweep goes unless told otherwise: `runs/<name>`."""
     return Path("runs") / name

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qbench.errors import UserError
-from qbench.trial import digest
+from qbench.trial.identity import digest
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
-    from qbench.sweep.plan import Trial
+    from qbench.sweep.plan import PlannedTrial
 
 Mode = Literal["offline", "online", "disabled"]
 _MODES: dict[str, Mode] = {
@@ -62,7 +62,7 @@ class WandbService:
     entity: str | None = None
     notes: str | None = None
 
-    def start(self, trial: Trial) -> TrialRun:
+    def start(self, trial: PlannedTrial) -> TrialRun:
         """The run of a trial, in this process.
 
         Raises:

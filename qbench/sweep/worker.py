@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qbench.errors import UserError
-from qbench.sweep.plan import Result, Training, Trial, load_training, make_importable
+from qbench.sweep.plan import PlannedTrial, Training, load_training, make_importable
 from qbench.sweep.wandb_service import WandbService, describe
+from qbench.trial.result import TrialResult
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -38,32 +39,33 @@ class Setup:
     wandb: WandbService | None
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a trial: a row with predictions and labels, or an error with its traceback.
+class TrialRunner:
+    """Runs trials in this process.
 
-    Attributes:
-        wandb_failure: why wandb has no (whole) run of it; the result stands all the same.
+    Args:
+        setup: what the process needs.
+        training: the module that trains.
+        planned_here: the trials were planned by this process; another may have other sources.
     """
 
-    row: dict[str, float | int | str | bool | None]
-    predictions: list[int]
-    labels: list[int]
-    error: str | None = None
-    traceback: str = ""
-    wandb_failure: str | None = None
-
-
-class TrialRunner:
-    """Runs trials in this process."""
-
-    def __init__(self, setup: Setup, training: Training) -> None:
+    def __init__(self, setup: Setup, training: Training, planned_here: bool = True) -> None:
         self._setup = setup
+        self._planned_here = planned_here
         self._training = training
         self._wandb = setup.wandb
 
-    def run(self, trial: Trial, on_epoch: Callable[[int, int], None]) -> Outcome:
-        """A trial from config to outcome. Its exceptions become the outcome's error; Ctrl-C passes."""
+    def run(self, trial: PlannedTrial, on_epoch: Callable[[int, int], None]) -> tuple[TrialResult, str | None]:
+        """Run a trial; its result, and why wandb has no (whole) run of it, None where it has.
+
+        The trial's exceptions become the result's error; Ctrl-C passes.
+        """
+        try:
+            resolved = self._training.resolve(trial.config)
+        except Exception as error:
+            return self._failed(" ".join(str(error).split()))
+        if not self._planned_here and resolved.trial_id != trial.id:
+            # It would store its training under these sources' key, and its result under the plan's.
+            return self._failed("the sources were edited after the sweep was planned; run it again")
         run, wandb_failure = None, None
         if self._wandb is not None:
             try:
@@ -74,31 +76,35 @@ class TrialRunner:
         row = None
         try:
             result = self._training.run_trial(
-                trial.config, self._setup.folder, logger=run.logger if run else None, on_epoch=on_epoch
+                resolved, self._setup.folder, logger=run.logger if run else None, on_epoch=on_epoch
             )
             row = _plain(result)
-            outcome = Outcome(row, list(result.predictions), list(result.labels))
         except (Exception, SystemExit) as error:
             if isinstance(error.__context__, KeyboardInterrupt):
                 # Lightning turns Ctrl-C into SystemExit, and leaves the signal ignored.
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 raise KeyboardInterrupt from None
             message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            outcome = Outcome({}, [], [], " ".join(message.split()) or type(error).__name__, tracebacks.format_exc())
+            text = " ".join(message.split()) or type(error).__name__
+            result = TrialResult.failure(text, tracebacks.format_exc())
         finally:
             if run is not None:
                 run.finish(row)
                 wandb_failure = run.failure
-        return Outcome(**{**outcome.__dict__, "wandb_failure": wandb_failure})
+        return result, wandb_failure
+
+    @staticmethod
+    def _failed(reason: str) -> tuple[TrialResult, str | None]:
+        return TrialResult.failure(reason, reason), None
 
 
-def _plain(result: Result) -> dict[str, Any]:
+def _plain(result: TrialResult) -> dict[str, Any]:
     # A tensor in a row would be kept here and fail in the store, and take the whole sweep with it.
     json.dumps([result.row, result.predictions, result.labels])
     return dict(result.row)
 
 
-# Messages of a worker, as tuples: ("ready",), ("epoch", n, of), ("outcome", Outcome).
+# Messages of a worker, as tuples: ("ready",), ("epoch", n, of), ("result", TrialResult, why wandb has no run or None).
 
 
 def work(channel: Connection, setup: Setup, log: Path) -> None:
@@ -108,32 +114,15 @@ def work(channel: Connection, setup: Setup, log: Path) -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     for folder in setup.importable:
         make_importable(folder)
-    training = load_training(setup.training)
-    runner = TrialRunner(setup, training)
+    runner = TrialRunner(setup, load_training(setup.training), planned_here=False)
     channel.send(("ready",))
     while True:
         try:
             trial = channel.recv()
         except EOFError:
             return
-        outcome = _unless_planned_otherwise(training, trial)
-        if outcome is None:
-            outcome = runner.run(trial, lambda epoch, epochs: channel.send(("epoch", epoch, epochs)))
-        channel.send(("outcome", outcome))
-
-
-def _unless_planned_otherwise(training: Training, trial: Trial) -> Outcome | None:
-    """A failure if this process has other sources than the one that planned the trial.
-
-    It would store its training under these sources' key, and its result under the plan's.
-    """
-    try:
-        if training.trial_id(trial.config) == trial.id:
-            return None
-        reason = "the sources were edited after the sweep was planned; run it again"
-    except Exception as error:
-        reason = " ".join(str(error).split())
-    return Outcome({}, [], [], reason, reason)
+        result, wandb_failure = runner.run(trial, lambda epoch, epochs: channel.send(("epoch", epoch, epochs)))
+        channel.send(("result", result, wandb_failure))
 
 
 def _redirect_output(log: Path) -> None:

@@ -5,11 +5,11 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
-from stored_examples import LABELS, SWEEP, Outcome, predictions
+from stored_examples import LABELS, SWEEP, predictions, result
 
-from qbench.sweep.plan import Trial
+from qbench.sweep.plan import PlannedTrial
 from qbench.sweep.store import Store
-from qbench.trial import TrialConfig
+from qbench.trial.config import TrialConfig
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def run_folder(tmp_path):
         trials, records = [], {}
         for number, (scheme, seed) in enumerate([("binarynet", 0), ("binarynet", 1), ("fp32", 0), ("fp32", 1)]):
             config = TrialConfig(scheme=scheme, seed=seed, epochs=3)
-            trial = Trial(f"{number:016x}", "key", config, f"{scheme} seed={seed}")
+            trial = PlannedTrial(f"{number:016x}", "key", config, f"{scheme} seed={seed}")
             trials.append(trial)
             if number == 3:
                 records[trial.id] = store.put_failure(trial, "no luck", "traceback")
@@ -34,6 +34,6 @@ def run_folder(tmp_path):
                 "cost/energy_uj": 1.0,
                 "cost/weight_bytes": 10,
             }
-            records[trial.id] = store.put_result(trial, Outcome(row, predictions(number + 1)))
+            records[trial.id] = store.put_result(trial, result(row, predictions(number + 1)))
         store.write_results(trials, records)
     return folder

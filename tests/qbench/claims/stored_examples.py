@@ -1,7 +1,9 @@
 """Stored sweeps and run folders made of plain values: nothing is trained."""
 
 from qbench.claims.stored import Origin, StoredSweep, StoredTrial, UnfinishedTrial, pack_correct
-from qbench.trial import TrialConfig, digest
+from qbench.trial.config import TrialConfig
+from qbench.trial.identity import digest
+from qbench.trial.result import TrialResult
 
 ORIGIN = Origin("2026-01-02", "Some Processor, 2 cores", "qbench sweep sweeps/tiny.yaml", "0.1.0", "2.11.0")
 LABELS = [image % 10 for image in range(200)]
@@ -42,9 +44,8 @@ def stored_sweep(*trials, name="tiny", **more):
     return StoredSweep(name, ORIGIN, tuple(trials), **more)
 
 
-class Outcome:
-    def __init__(self, row, predicted, labels=LABELS):
-        self.row, self.predictions, self.labels = row, predicted, labels
+def result(row, predicted, labels=LABELS):
+    return TrialResult(row, predicted, labels)
 
 
 SWEEP = """name: tiny

@@ -8,7 +8,7 @@ from stored_examples import ORIGIN, stored_sweep, stored_trial, unfinished
 
 from qbench.claims import table
 from qbench.claims.claim import ByMeasurement, ByTraining, Cited, Computed
-from qbench.claims.measure import MEASUREMENTS, CannotMeasure
+from qbench.claims.measure import MEASUREMENTS, CannotMeasureError
 from qbench.claims.registry import CLAIMS, chosen
 from qbench.claims.stored import StoredMeasurement, StoredResults
 from qbench.claims.table import make_rows, measure_all
@@ -325,7 +325,7 @@ def test_a_measurement_runs_once_for_all_its_claims(monkeypatch):
     monkeypatch.setattr(table, "origin_now", lambda command: command)
 
     def fails():
-        raise CannotMeasure("too small a machine")
+        raise CannotMeasureError("too small a machine")
 
     monkeypatch.setitem(MEASUREMENTS, "packed-file", fails)
     found = dict(measure_all(chosen(["matmul-23x", "matmul-3.4x", "memory-file", "memory"]), said.append))

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from qbench.claims.judge import VERDICTS
 from qbench.claims.registry import CLAIMS
 from qbench.claims.stored import load_results, write_sweep
-from qbench.cli import app
+from qbench.cli.app import app
 
 KEYS = ["claim", "source", "paper", "here", "how", "verdict"]
 

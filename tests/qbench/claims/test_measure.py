@@ -5,7 +5,7 @@ import torch
 
 from cuda_ext.runtime import Backend
 from qbench.claims import measure as measure_module
-from qbench.claims.measure import CannotMeasure, measure
+from qbench.claims.measure import CannotMeasureError, run_measurement
 from qbench.claims.registry import CLAIMS
 
 
@@ -14,7 +14,7 @@ def claim(id):
 
 
 def test_the_packed_file_is_a_bit_a_weight_and_little_more():
-    found = measure("packed-file")
+    found = run_measurement("packed-file")
     weights, hidden = 14_022_016, 3840
     assert found["float_bytes"] >= 4 * weights + 4 * 4 * (hidden + 10)  # γ, β, mean and variance a channel
     assert weights / 8 < found["packed_bytes"] < weights / 8 + 5 * hidden + 8192
@@ -37,13 +37,14 @@ def test_without_batch_norm_the_rate_is_the_one_that_validates_best(monkeypatch)
     }
     seen = []
 
-    def run_trial(config, folder):
+    def run_trial(trial, folder):
+        config = trial.config
         seen.append(config)
         assert config.learning_rate is None or config.learning_rate_end == pytest.approx(config.learning_rate / 100)
         return rows[config.scheme_options["norm"], config.learning_rate][config.seed]
 
     monkeypatch.setattr(measure_module, "run_trial", run_trial)
-    found = measure("without-batch-norm-at-its-best-rate")
+    found = run_measurement("without-batch-norm-at-its-best-rate")
     assert len(seen) == 8
     assert (found["none_rate"], found["seeds"]) == (1e-3, 2)
     assert found["value"] == pytest.approx(1.5)  # of 5 and 1.5: the lesser
@@ -54,7 +55,7 @@ def test_without_batch_norm_the_rate_is_the_one_that_validates_best(monkeypatch)
 
 
 def test_batch_norm_trains_the_digits_for_real():
-    found = measure("without-batch-norm-at-its-best-rate")
+    found = run_measurement("without-batch-norm-at-its-best-rate")
     assert found["batch_error"] < 15  # ten epochs of digits are enough with BatchNorm
     assert found["none_rate"] in measure_module.RATES_WITHOUT_NORM
     # The least of two ratios is at most the ratio of their sums.
@@ -66,8 +67,8 @@ def test_batch_norm_trains_the_digits_for_real():
 def test_without_kernels_no_time_is_taken(name, monkeypatch):
     absent = {kind: Backend(kind, False, "reference", reason="no compiler") for kind in ("cpu", "cuda")}
     monkeypatch.setattr(measure_module.cuda_ext, "backends", lambda: absent)
-    with pytest.raises(CannotMeasure, match="no compiled kernels here: no compiler"):
-        measure(name)
+    with pytest.raises(CannotMeasureError, match="no compiled kernels here: no compiler"):
+        run_measurement(name)
 
 
 @pytest.mark.parametrize("by_carries", [9000.0, None])
@@ -77,7 +78,7 @@ def test_the_rate_is_the_direct_kernels_and_that_by_carries_stands_beside_it(by_
     monkeypatch.setattr(measure_module, "peak_gops", lambda carries=False: by_carries if carries else 6000.0)
     times = {measure_module.BASELINE: [0.04, 2 * 1024**3 / 1e11, 0.05]}  # the best: 100 GOPS
     monkeypatch.setattr(measure_module, "interleave", lambda calls, rounds: times)
-    found = measure("product-rate")
+    found = run_measurement("product-rate")
     assert (found["binary_gops"], found["carry_gops"]) == (6000.0, by_carries)
     assert (found["value"], found["float_gops"]) == (pytest.approx(60), pytest.approx(100))
     shown = "60.0×: 6,000 binary by popcount, 100 float32 GOPS on one core (some path)"
@@ -90,8 +91,8 @@ def test_the_rate_is_the_direct_kernels_and_that_by_carries_stands_beside_it(by_
 def test_no_rate_without_a_loop_for_it(monkeypatch):
     monkeypatch.setattr(measure_module.cuda_ext, "backends", lambda: {"cpu": Backend("cpu", True, "some path")})
     monkeypatch.setattr(measure_module, "peak_gops", lambda carries=False: None)
-    with pytest.raises(CannotMeasure, match="the path some path has no loop for its direct kernel's peak"):
-        measure("product-rate")
+    with pytest.raises(CannotMeasureError, match="the path some path has no loop for its direct kernel's peak"):
+        run_measurement("product-rate")
 
 
 def test_ratios_are_of_the_rounds(monkeypatch):
@@ -105,7 +106,7 @@ def test_one_thread_and_the_former_number_after_it(monkeypatch):
     before = torch.get_num_threads()
     seen = []
     monkeypatch.setitem(measure_module.MEASUREMENTS, "packed-file", lambda: seen.append(torch.get_num_threads()))
-    measure("packed-file")
+    run_measurement("packed-file")
     assert seen == [1]
     assert torch.get_num_threads() == before
 
@@ -114,7 +115,7 @@ def test_one_thread_and_the_former_number_after_it(monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: GPU times are not taken here")
 @pytest.mark.parametrize("name", ["matmul-8192", "mlp-10000", "stochastic-sign", "shift-batch-norm"])
 def test_a_gpu_is_used_where_there_is_one(name):
-    found = measure(name)
+    found = run_measurement(name)
     assert found["device"] == "cuda"
     assert 0 < found["low"] <= found["value"] <= found["high"]
     assert found.get("agreement", 1.0) == 1.0

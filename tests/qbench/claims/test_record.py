@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+from types import SimpleNamespace
 
 import pytest
 from stored_examples import LABELS, SWEEP, predictions
@@ -12,8 +13,8 @@ import qbench.claims.record as record_module
 from qbench.claims.record import record, this_machine
 from qbench.claims.stored import load_results, write_sweep
 from qbench.errors import UserError
-from qbench.parts import trial_id
-from qbench.trial import TrialConfig
+from qbench.trial.config import TrialConfig
+from qbench.trial.resolved import resolve
 
 
 def paths(run_folder):
@@ -78,7 +79,7 @@ def test_other_sources_than_those_that_trained_are_noticed(run_folder, tmp_path)
         old = run_folder / "trials" / f"{row['trial_id']}.json"
         content = json.loads(old.read_text())
         config = TrialConfig(scheme=row["scheme"], seed=row["seed"], epochs=3)
-        row["trial_id"] = content["trial_id"] = content["row"]["trial_id"] = trial_id(config)
+        row["trial_id"] = content["trial_id"] = content["row"]["trial_id"] = resolve(config).trial_id
         old.with_name(f"{row['trial_id']}.json").write_text(json.dumps(content))
     (run_folder / "results.json").write_text(json.dumps(results))
     assert record(*paths(run_folder)).same_code
@@ -130,7 +131,9 @@ def test_where_a_trial_ran_does_not_make_it_another(run_folder, tmp_path, monkey
     with pytest.raises(UserError, match="trained on a GPU, which this machine has not"):
         record(run_folder, tmp_path / "tiny.yaml")
     monkeypatch.setattr(record_module, "this_machine", lambda: "Some Processor, 2 cores, GPU Some Card")
-    monkeypatch.setattr(record_module, "trial_id", lambda config: "of a GPU, which need not be here")
+    monkeypatch.setattr(
+        record_module, "resolve", lambda config: SimpleNamespace(trial_id="of a GPU, which need not be here")
+    )
     origin = record(run_folder, tmp_path / "tiny.yaml").origin
     assert origin.machine.endswith("GPU Some Card")
     assert origin.command == "qbench sweep tiny.yaml (device: cuda)"

@@ -9,12 +9,12 @@ from stored_examples import stored_sweep, stored_trial
 
 from qbench.claims import settings
 from qbench.claims.selection import find_group
-from qbench.module import QuantModule
-from qbench.schemes import scheme
+from qbench.schemes.catalogue import get_scheme
 from qbench.sweep.config import load_sweep
 from qbench.sweep.search import search_of
-from qbench.training import check, resolve
-from qbench.trial import TrialConfig
+from qbench.training.module import QuantModule
+from qbench.trial.config import TrialConfig
+from qbench.trial.run import check, resolve
 
 SWEEPS = Path(__file__).parents[3] / "sweeps"
 EXPECTED = {
@@ -52,7 +52,7 @@ def trials(name):
 
 def row(config):
     """The keys of a result row that training would give."""
-    named = scheme(config.scheme, **config.scheme_options)
+    named = get_scheme(config.scheme, **config.scheme_options)
     start = config.learning_rate or named.learning_rate
     return {
         **config.flat(),
@@ -132,7 +132,7 @@ def test_trials_can_be_built(name):
     # The first seed of each; `qbench validate` builds all, and the wide networks take their time.
     for config in trials(name):
         if config.seed == 0:
-            check(config)
+            check(resolve(config))
 
 
 @pytest.mark.parametrize("name", ["paper_mnist", "paper_cifar10"])
@@ -142,7 +142,7 @@ def test_trials_of_wide_networks_resolve(name):
             narrow = config.model_copy(
                 update={"model_options": config.model_options | ({"hidden": 8} if "mnist" in name else {"width": 8})}
             )
-            check(narrow)
+            check(resolve(narrow))
 
 
 def test_norm_momentum_reaches_the_norms():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from qbench.data import cifar10, source
+from qbench.data import cifar10
+from qbench.data.datasets import get_dataset
 from qbench.data.download import PublishedFile
 from qbench.data.folder import DataError
 from qbench.data.whitening import Whitening
@@ -41,7 +42,7 @@ def small(data_folder, monkeypatch):
 
 def test_it_is_read_in_the_files_order(small):
     pixels, labels = small
-    splits = source("cifar10").load(0)
+    splits = get_dataset("cifar10").load(0)
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [40, 10, 20]
     stored = torch.cat([part.stored for part in (splits.train, splits.validation, splits.test)])
     assert stored.dtype == torch.uint8
@@ -148,7 +149,7 @@ def test_whitened_is_of_the_training_images_after_global_contrast(small, monkeyp
         return Whitening(torch.full((3072,), 0.25, dtype=torch.float64), 2 * torch.eye(3072, dtype=torch.float64))
 
     monkeypatch.setattr(cifar10, "whitening_of", fake)
-    splits = source("cifar10-whitened").load(0)
+    splits = get_dataset("cifar10-whitened").load(0)
     (images, kind, epsilon) = asked[0]
     np.testing.assert_array_equal(images.numpy(), small[0][:40])
     assert (kind, epsilon) == ("gcn 55.0", 0.1)

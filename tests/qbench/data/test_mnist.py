@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from qbench.data import mnist, source
+from qbench.data import mnist
+from qbench.data.datasets import get_dataset
 from qbench.data.download import PublishedFile
 from qbench.data.folder import DataError
 
@@ -38,7 +39,7 @@ def small(data_folder, kit, monkeypatch):
 
 
 def test_it_is_read_as_pixels_and_served_as_numbers(small, caplog):
-    splits = source("mnist").load(0)
+    splits = get_dataset("mnist").load(0)
     images, labels = small["train"]
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [40, 20, 20]
     assert splits.train.stored.dtype == torch.uint8
@@ -54,7 +55,7 @@ def test_it_is_read_as_pixels_and_served_as_numbers(small, caplog):
 
 
 def test_another_seed_draws_a_stratified_validation_set(small):
-    splits, again, other = (source("mnist").load(seed) for seed in (3, 3, 4))
+    splits, again, other = (get_dataset("mnist").load(seed) for seed in (3, 3, 4))
     assert splits.validation.labels.bincount().tolist() == [2] * 10
     assert torch.equal(splits.validation.stored, again.validation.stored)
     assert not torch.equal(splits.validation.stored, other.validation.stored)

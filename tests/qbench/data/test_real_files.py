@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from qbench.data import source
+from qbench.data.datasets import get_dataset
 
 FOLDER = os.environ.get("QBENCH_DATA")
 
@@ -20,7 +20,7 @@ def needs(folder: str) -> pytest.MarkDecorator:
 
 @needs("mnist")
 def test_mnist() -> None:
-    splits = source("mnist").load(0)
+    splits = get_dataset("mnist").load(0)
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [50_000, 10_000, 10_000]
     assert splits.train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert splits.test.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
@@ -29,14 +29,14 @@ def test_mnist() -> None:
     # The mean and deviation that everyone normalizes MNIST with.
     assert pixels.mean().item() == pytest.approx(0.1307, abs=5e-5)
     assert pixels.std().item() == pytest.approx(0.3081, abs=5e-5)
-    drawn = source("mnist").load(7)
+    drawn = get_dataset("mnist").load(7)
     assert torch.equal(drawn.test.stored, splits.test.stored)
     assert drawn.validation.labels.bincount().max() == 1124  # a sixth of the 6,742 ones
 
 
 @needs("cifar-10-batches-bin")
 def test_cifar10() -> None:
-    splits = source("cifar10").load(0)
+    splits = get_dataset("cifar10").load(0)
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [45_000, 5_000, 10_000]
     assert splits.train.labels[:10].tolist() == [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]
     assert splits.test.labels[:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]

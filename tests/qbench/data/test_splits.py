@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from qbench.data import Batches, Examples
-from qbench.data.splits import hold_out
+from qbench.data.batches import Batches
+from qbench.data.splits import Examples, hold_out
 from quantizers import Pixels, find_pixels
 
 

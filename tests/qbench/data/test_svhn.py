@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from qbench.data import source, svhn
+from qbench.data import svhn
+from qbench.data.datasets import get_dataset
 from qbench.data.download import PublishedFile
 from qbench.data.folder import DataError
 
@@ -46,7 +47,7 @@ def small(data_folder, kit, monkeypatch):
 
 def test_pixels_and_digits_are_read(small, caplog):
     images, digits = content("test")
-    test = source("svhn").load(0).test
+    test = get_dataset("svhn").load(0).test
     assert test.stored.dtype == torch.uint8
     np.testing.assert_array_equal(test.stored.numpy(), images.transpose(0, 3, 1, 2))
     np.testing.assert_array_equal(test.labels.numpy(), digits)  # 10 is the digit 0
@@ -61,7 +62,7 @@ def rows(*stored):
 
 
 def test_validation_is_drawn_from_both_files(small):
-    splits, again, other = (source("svhn").load(seed) for seed in (0, 0, 1))
+    splits, again, other = (get_dataset("svhn").load(seed) for seed in (0, 0, 1))
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [60, 30, 20]
     assert splits.validation.labels.bincount().tolist() == [3] * 10
     originals = [content(part)[0].transpose(0, 3, 1, 2) for part in ("train", "extra")]
@@ -74,14 +75,14 @@ def test_validation_is_drawn_from_both_files(small):
 
 def test_without_extra_the_extra_file_is_not_needed(small):
     (small / "extra_32x32.mat").unlink()
-    splits = source("svhn-no-extra").load(0)
+    splits = get_dataset("svhn-no-extra").load(0)
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [30, 20, 20]
     with pytest.raises(DataError, match=r"SVHN: .*place extra_32x32.mat in .*svhn \(QBENCH_DATA"):
-        source("svhn").load(0)
+        get_dataset("svhn").load(0)
 
 
 def test_lcn_normalizes_every_part(small):
-    plain, lcn = source("svhn").load(0), source("svhn-lcn").load(0)
+    plain, lcn = get_dataset("svhn").load(0), get_dataset("svhn-lcn").load(0)
     for name in ("train", "validation", "test"):
         before, after = getattr(plain, name), getattr(lcn, name)
         assert after.images.dtype == torch.float32
@@ -94,7 +95,7 @@ def test_lcn_normalizes_every_part(small):
 def test_another_copy_is_used_with_one_warning(small, caplog):
     write(small / "train_32x32.mat", *(each[::-1] for each in content("train")))
     for _ in range(2):
-        source("svhn").load(0)
+        get_dataset("svhn").load(0)
     assert len(caplog.records) == 1
     assert "train_32x32.mat" in caplog.text
     assert "not the published MD5" in caplog.text
@@ -137,7 +138,7 @@ def damaged(path, case):
 def test_damaged_files_are_one_clear_line(small, case):
     message = damaged(small / "train_32x32.mat", case)
     with pytest.raises(DataError, match=f"train_32x32.mat: .*{message}") as caught:
-        source("svhn").load(0)
+        get_dataset("svhn").load(0)
     assert "\n" not in str(caught.value)
 
 

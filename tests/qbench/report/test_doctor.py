@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import cuda_ext
 from cuda_ext import runtime
-from qbench.cli import app
+from qbench.cli.app import app
 from qbench.report.doctor import doctor_lines, examine
 
 

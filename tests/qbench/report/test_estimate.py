@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from qbench.cli import app
+from qbench.cli.app import app
 from qbench.report.listing import KINDS
 
 run = CliRunner()

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from qbench.report.model import ReportError, make_report
-from qbench.sweep.store import Record
+from qbench.trial.record import TrialRecord
 
 LABELS = [1] * 20
 
@@ -11,7 +11,7 @@ LABELS = [1] * 20
 def record(scheme, seed, right=18, *, status="done", labels=LABELS, figures=(), **config):
     row = {"scheme": scheme, "seed": seed, **config, "trial_id": f"{scheme}{seed}{config}"}
     if status == "failed":
-        return Record(row["trial_id"], "failed", row, [], [], "ValueError: no")
+        return TrialRecord(row["trial_id"], "failed", row, [], [], "ValueError: no")
     row |= {
         "training_key": f"{scheme}-{seed}",
         "shared": False,
@@ -22,7 +22,7 @@ def record(scheme, seed, right=18, *, status="done", labels=LABELS, figures=(), 
         "training/learning_rate_start": 3e-3,
         **dict(figures),
     }
-    return Record(row["trial_id"], "done", row, [1] * right + [0] * (20 - right), labels)
+    return TrialRecord(row["trial_id"], "done", row, [1] * right + [0] * (20 - right), labels)
 
 
 def test_seeds_are_one_group_and_figures_their_means():

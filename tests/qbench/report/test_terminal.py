@@ -4,14 +4,14 @@ from rich.console import Console
 
 from qbench.report.model import make_report
 from qbench.report.terminal import draw, plain
-from qbench.sweep.store import Record
+from qbench.trial.record import TrialRecord
 
 LABELS = [1] * 20
 
 
 def report(*, seeds=2, right=(18, 12), name="binarynet"):
     records = [
-        Record(
+        TrialRecord(
             f"{scheme}{seed}",
             "done",
             {

@@ -1,4 +1,4 @@
-"""Stands in for qbench.training where a test is about sweeps: trials take no time and do as they are told.
+"""Stands in for qbench.trial.run where a test is about sweeps: trials take no time and do as they are told.
 
 `scheme_options: {act: ...}` says how a trial behaves; everything else is arithmetic on its seed.
 """
@@ -9,34 +9,40 @@ import time
 from dataclasses import dataclass
 
 from qbench.errors import ConfigError, nearest
-from qbench.trial import digest
+from qbench.trial.config import TrialConfig
+from qbench.trial.identity import digest
+from qbench.trial.result import TrialResult
 
 SCHEMES = ["fp32", "binarynet", "int8-kl"]
 IMAGES = 40
 
 
 @dataclass(frozen=True)
-class Result:
-    row: dict
-    predictions: list
-    labels: list
+class Resolved:
+    config: TrialConfig
+
+    @property
+    def trial_id(self):
+        return digest("trial", self.config.model_dump())
+
+    @property
+    def training_key(self):
+        trained = "fp32" if self.config.scheme == "int8-kl" else self.config.scheme
+        return digest("training", trained, self.config.seed, self.config.scheme_options)
 
 
-def check(config):
+def resolve(config):
     if config.scheme not in SCHEMES:
         raise ConfigError(f"unknown scheme {config.scheme!r}{nearest(config.scheme, SCHEMES)}", "scheme")
+    return Resolved(config)
 
 
-def trial_id(config):
-    return digest("trial", config.model_dump())
+def check(trial):
+    """Nothing to build."""
 
 
-def training_key(config):
-    trained = "fp32" if config.scheme == "int8-kl" else config.scheme
-    return digest("training", trained, config.seed, config.scheme_options)
-
-
-def run_trial(config, folder, *, logger=None, on_epoch=None):
+def run_trial(trial, folder, *, logger=None, on_epoch=None):
+    config = trial.config
     with (folder / "ran.txt").open("a") as file:
         file.write(f"{config.scheme} {config.seed} {os.getpid()}\n")
     act = config.scheme_options.get("act")
@@ -57,8 +63,8 @@ def run_trial(config, folder, *, logger=None, on_epoch=None):
     predictions = [(label + (image < wrong)) % 10 for image, label in enumerate(labels)]
     row = {
         **config.flat(),
-        "trial_id": trial_id(config),
-        "training_key": training_key(config),
+        "trial_id": trial.trial_id,
+        "training_key": trial.training_key,
         "shared": config.scheme == "int8-kl",
         "test/accuracy": 1 - wrong / IMAGES,
         "cost/weight_bytes": {"fp32": 3200, "int8-kl": 800, "binarynet": 100}[config.scheme],
@@ -73,4 +79,4 @@ def run_trial(config, folder, *, logger=None, on_epoch=None):
     }
     if act == "tensor":
         row["test/accuracy"] = object()
-    return Result(row, predictions, labels)
+    return TrialResult(row, predictions, labels)

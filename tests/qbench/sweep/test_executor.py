@@ -5,17 +5,17 @@ import pytest
 
 from qbench.sweep.config import load_sweep
 from qbench.sweep.executor import InProcessExecutor, LocalExecutor, Schedule, default_workers
-from qbench.sweep.plan import Trial, make_plan
+from qbench.sweep.plan import PlannedTrial, make_plan
 from qbench.sweep.worker import Setup
-from qbench.trial import TrialConfig
+from qbench.trial.config import TrialConfig
 
 
 class Recorder:
-    """An observer that keeps what it is told."""
+    """A listener that keeps what it is told."""
 
     def __init__(self):
         self.events = []
-        self.outcomes = {}
+        self.results = {}
 
     def started(self, trial):
         self.events.append(("started", trial.label))
@@ -23,10 +23,10 @@ class Recorder:
     def epoch(self, trial, epoch, epochs):
         self.events.append(("epoch", trial.label, epoch, epochs))
 
-    def finished(self, trial, outcome):
+    def finished(self, trial, result, wandb_failure):
         self.events.append(("finished", trial.label))
-        assert trial.id not in self.outcomes
-        self.outcomes[trial.id] = outcome
+        assert trial.id not in self.results
+        self.results[trial.id] = result
 
 
 def trials(fake, folder, schemes="[fp32, binarynet]", seeds="[0, 1]", act="none"):
@@ -55,11 +55,11 @@ def processes(folder):
 def test_workers_live_for_the_whole_sweep_and_tell_what_happens(fake, workplace):
     planned = trials(fake, workplace, seeds="[0, 1, 2]")
     recorder = run(LocalExecutor(setup_in(workplace), 2), planned)
-    assert set(recorder.outcomes) == {trial.id for trial in planned}
-    assert all(outcome.error is None for outcome in recorder.outcomes.values())
+    assert set(recorder.results) == {trial.id for trial in planned}
+    assert all(result.error is None for result in recorder.results.values())
     assert len(processes(workplace)) <= 2  # six trials; one worker may be done before the other has started
     first = planned[0]
-    assert recorder.outcomes[first.id].row["test/accuracy"] == pytest.approx(39 / 40)
+    assert recorder.results[first.id].row["test/accuracy"] == pytest.approx(39 / 40)
     assert [event for event in recorder.events if event[1] == first.label] == [
         ("started", first.label),
         ("epoch", first.label, 1, 2),
@@ -76,9 +76,9 @@ def test_there_are_no_more_workers_than_trials(fake, workplace):
 def test_a_worker_that_is_killed_fails_its_trial_and_is_replaced(fake, workplace):
     planned = trials(fake, workplace, "[fp32]", "[0, 1, 2]", act="die-1")
     recorder = run(LocalExecutor(setup_in(workplace), 1), planned)
-    errors = [recorder.outcomes[trial.id].error for trial in planned]
+    errors = [recorder.results[trial.id].error for trial in planned]
     assert errors == [None, "the worker process was killed by SIGKILL (out of memory, or by hand)", None]
-    assert "last words" in recorder.outcomes[planned[1].id].traceback
+    assert "last words" in recorder.results[planned[1].id].traceback
     assert len(processes(workplace)) == 2
 
 
@@ -86,25 +86,25 @@ def test_an_exception_and_an_exit_fail_their_trial_alone(fake, workplace):
     for act, error in (("raise-1", "ValueError: the loss is not a number"), ("exit-1", "SystemExit: 3")):
         planned = trials(fake, workplace, "[fp32]", "[0, 1, 2]", act=act)
         recorder = run(InProcessExecutor(setup_in(workplace), fake), planned)
-        assert [recorder.outcomes[trial.id].error for trial in planned] == [None, error, None]
-        assert "run_trial" in recorder.outcomes[planned[1].id].traceback
+        assert [recorder.results[trial.id].error for trial in planned] == [None, error, None]
+        assert "run_trial" in recorder.results[planned[1].id].traceback
 
 
 def test_a_row_that_is_not_plain_fails_its_trial(fake, workplace):
     planned = trials(fake, workplace, "[fp32]", "[0]", act="tensor")
-    (outcome,) = run(InProcessExecutor(setup_in(workplace), fake), planned).outcomes.values()
-    assert "not JSON serializable" in outcome.error
+    (result,) = run(InProcessExecutor(setup_in(workplace), fake), planned).results.values()
+    assert "not JSON serializable" in result.error
 
 
 def test_sources_edited_after_the_plan_fail_the_trial(fake, workplace):
     (planned,) = trials(fake, workplace, "[fp32]", "[0]")
     other = replace(planned, id="0" * 16)
-    outcome = run(LocalExecutor(setup_in(workplace), 1), [other]).outcomes[other.id]
-    assert outcome.error == "the sources were edited after the sweep was planned; run it again"
+    result = run(LocalExecutor(setup_in(workplace), 1), [other]).results[other.id]
+    assert result.error == "the sources were edited after the sweep was planned; run it again"
     assert not (workplace / "ran.txt").exists()
 
 
-def test_an_exception_of_the_observer_leaves_no_worker(fake, workplace):
+def test_an_exception_of_the_listener_leaves_no_worker(fake, workplace):
     planned = trials(fake, workplace, "[fp32, binarynet]", "[0]", act="hang-0")
     executor = LocalExecutor(setup_in(workplace), 2)
 
@@ -131,7 +131,7 @@ def test_workers_that_cannot_start_are_said_with_their_reason(fake, workplace):
 
 
 def trial(number, key):
-    return Trial(f"t{number}", key, TrialConfig(scheme="fp32", seed=number), f"t{number}")
+    return PlannedTrial(f"t{number}", key, TrialConfig(scheme="fp32", seed=number), f"t{number}")
 
 
 def test_leaders_go_first_and_followers_do_not_hold_workers():
@@ -167,10 +167,10 @@ def test_after_a_leaders_failure_one_follower_leads():
 
 def test_threads_share_the_cpus():
     def threaded(threads):
-        return [Trial("t", "k", TrialConfig(scheme="fp32", threads=threads), "t")]
+        return [PlannedTrial("t", "k", TrialConfig(scheme="fp32", threads=threads), "t")]
 
     assert default_workers(threaded(1), lambda: 8) == 8
     assert default_workers(threaded(3), lambda: 8) == 2
     assert default_workers(threaded(16), lambda: 8) == 1
-    gpu = Trial("t", "k", TrialConfig(scheme="fp32", device="cuda"), "t")
+    gpu = PlannedTrial("t", "k", TrialConfig(scheme="fp32", device="cuda"), "t")
     assert default_workers([*threaded(1), gpu], lambda: 8) == 1  # they would share its memory and its time

@@ -1,4 +1,5 @@
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_trials_have_identities_and_labels(fake, workplace):
     ]
     assert len({trial.id for trial in found.trials}) == 6
     assert all(trial.config.epochs == 3 for trial in found.trials)
-    assert found.trials[0].id == fake.trial_id(found.trials[0].config)
+    assert found.trials[0].id == fake.resolve(found.trials[0].config).trial_id
 
 
 def test_labels_name_what_varies(fake, workplace):
@@ -131,11 +132,10 @@ def test_two_points_that_are_one_trial_are_refused(fake, workplace):
 
     class SameForAll:
         check = staticmethod(fake.check)
-        training_key = staticmethod(fake.training_key)
 
         @staticmethod
-        def trial_id(config):
-            return "0" * 16
+        def resolve(config):
+            return SimpleNamespace(trial_id="0" * 16, training_key=fake.resolve(config).training_key)
 
     with pytest.raises(ConfigError, match="trials 1 and 2 are the same"):
         plan(SameForAll, workplace, text)

@@ -6,18 +6,18 @@ import os
 import pytest
 
 from qbench.errors import UserError
-from qbench.sweep.plan import Trial
+from qbench.sweep.plan import PlannedTrial
 from qbench.sweep.store import Store
-from qbench.sweep.worker import Outcome
-from qbench.trial import TrialConfig
+from qbench.trial.config import TrialConfig
+from qbench.trial.result import TrialResult
 
 
 def trial(seed=0):
-    return Trial(f"id{seed}", f"key{seed}", TrialConfig(scheme="fp32", seed=seed), f"fp32 seed={seed}")
+    return PlannedTrial(f"id{seed}", f"key{seed}", TrialConfig(scheme="fp32", seed=seed), f"fp32 seed={seed}")
 
 
-def outcome(**row):
-    return Outcome({"scheme": "fp32", "seed": 0, **row}, [1, 2], [1, 1])
+def result(**row):
+    return TrialResult({"scheme": "fp32", "seed": 0, **row}, [1, 2], [1, 1])
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def store(tmp_path):
 
 
 def test_a_result_comes_back_as_it_was(store):
-    put = store.put_result(trial(), outcome(**{"test/accuracy": 0.5, "kernel/agreement": None, "shared": True}))
+    put = store.put_result(trial(), result(**{"test/accuracy": 0.5, "kernel/agreement": None, "shared": True}))
     assert store.get("id0") == put
     assert put.status == "done"
     assert (put.predictions, put.labels) == ([1, 2], [1, 1])
@@ -38,7 +38,7 @@ def test_a_result_comes_back_as_it_was(store):
 
 
 def test_figures_that_are_not_finite_are_null(store):
-    store.put_result(trial(), outcome(**{"a/b": float("nan"), "c/d": float("inf")}))
+    store.put_result(trial(), result(**{"a/b": float("nan"), "c/d": float("inf")}))
     assert store.get("id0").row["a/b"] is None
     assert store.get("id0").row["c/d"] is None
 
@@ -49,14 +49,14 @@ def test_a_failure_keeps_its_reason_and_traceback_until_it_succeeds(store):
     assert (record.status, record.error) == ("failed", "ValueError: no")
     assert record.row["scheme"] == "fp32"
     assert "Traceback" in store.traceback_file("id0").read_text()
-    store.put_result(trial(), outcome())
+    store.put_result(trial(), result())
     assert store.get("id0").status == "done"
     assert not store.traceback_file("id0").exists()
 
 
 def test_results_are_rows_in_csv_and_json(store):
     records = {
-        "id0": store.put_result(trial(0), outcome(**{"test/accuracy": 0.25, "widths": [1, 2], "note": 'a "b", c'})),
+        "id0": store.put_result(trial(0), result(**{"test/accuracy": 0.25, "widths": [1, 2], "note": 'a "b", c'})),
         "id1": store.put_failure(trial(1), "ValueError: no", ""),
     }
     store.write_results([trial(0), trial(1), trial(2)], records)
@@ -76,14 +76,14 @@ def test_results_are_rows_in_csv_and_json(store):
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(store, monkeypatch):
-    store.put_result(trial(), outcome(**{"test/accuracy": 0.5}))
+    store.put_result(trial(), result(**{"test/accuracy": 0.5}))
 
     def fail(*_):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        store.put_result(trial(), outcome(**{"test/accuracy": 0.9}))
+        store.put_result(trial(), result(**{"test/accuracy": 0.9}))
     assert store.get("id0").row["test/accuracy"] == 0.5
     assert [path.name for path in store.trials.iterdir()] == ["id0.json"]
 
@@ -93,7 +93,7 @@ def test_files_follow_the_umask(tmp_path):
     try:
         store = Store(tmp_path / "masked")
         with store.opened():
-            store.put_result(trial(), outcome())
+            store.put_result(trial(), result())
         assert (store.trials / "id0.json").stat().st_mode & 0o777 == 0o640
     finally:
         os.umask(old)

@@ -172,7 +172,7 @@ def test_results_are_whole_and_say_what_is_missing_while_the_sweep_runs(sweep, f
 
 
 def test_a_write_that_is_cut_short_leaves_the_results_before_it(sweep, fake, monkeypatch):
-    import qbench.files as files
+    import qbench.io as files
 
     synchronize, written = files._synchronize, []
 

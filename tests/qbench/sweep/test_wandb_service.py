@@ -3,10 +3,11 @@ import struct
 import pytest
 
 from qbench.errors import UserError
-from qbench.sweep.plan import Trial
+from qbench.sweep.plan import PlannedTrial
 from qbench.sweep.wandb_service import WandbService, wandb_mode
 from qbench.sweep.worker import Setup, TrialRunner
-from qbench.trial import TrialConfig, digest
+from qbench.trial.config import TrialConfig
+from qbench.trial.identity import digest
 
 
 def chunks(data):
@@ -57,7 +58,7 @@ def online_free(workplace, monkeypatch):
 
 def trial(**config):
     made = TrialConfig(scheme="fp32", epochs=3, **config)
-    return Trial(f"trial-{made.seed}", "training", made, f"fp32 seed={made.seed}")
+    return PlannedTrial(f"trial-{made.seed}", "training", made, f"fp32 seed={made.seed}")
 
 
 def service(folder, **changes):
@@ -70,13 +71,14 @@ class LogsAnEpoch:
 
     def __init__(self, fake, fail=False):
         self.fake, self.fail = fake, fail
+        self.resolve = fake.resolve
 
-    def run_trial(self, config, folder, *, logger=None, on_epoch=None):
+    def run_trial(self, trial, folder, *, logger=None, on_epoch=None):
         for epoch in range(3):
             logger.log_metrics({"val/accuracy": 0.5 + epoch / 10}, step=epoch)
         if self.fail:
             raise ValueError("no")
-        return self.fake.run_trial(config, folder, on_epoch=on_epoch)
+        return self.fake.run_trial(trial, folder, on_epoch=on_epoch)
 
 
 def run(folder, training, made, wandb_service):
@@ -86,9 +88,9 @@ def run(folder, training, made, wandb_service):
 
 
 def test_a_trial_is_an_offline_run_with_config_history_and_summary(fake, online_free, capfd):
-    outcome = run(online_free, LogsAnEpoch(fake), trial(seed=1), service(online_free))
-    assert outcome.error is None
-    assert outcome.wandb_failure is None
+    result, wandb_failure = run(online_free, LogsAnEpoch(fake), trial(seed=1), service(online_free))
+    assert result.error is None
+    assert wandb_failure is None
     found = records(online_free / "out")
     (run_record,) = [record.run for record in found if record.HasField("run")]
     assert run_record.run_group == "abcd1234"
@@ -133,8 +135,8 @@ def test_no_key_and_no_file_outside_the_output(fake, online_free):
 
 
 def test_a_failed_trial_ends_its_run_as_failed(fake, online_free):
-    outcome = run(online_free, LogsAnEpoch(fake, fail=True), trial(), service(online_free))
-    assert outcome.error == "ValueError: no"
+    result, wandb_failure = run(online_free, LogsAnEpoch(fake, fail=True), trial(), service(online_free))
+    assert result.error == "ValueError: no"
     exits = [record.exit.exit_code for record in records(online_free / "out") if record.HasField("exit")]
     assert exits == [1]
 
@@ -152,10 +154,10 @@ def test_the_result_is_kept_if_wandb_cannot_start(fake, online_free, monkeypatch
         raise wandb.errors.CommError("no room\nfor you")
 
     monkeypatch.setattr(wandb, "init", refuse)
-    outcome = run(online_free, fake, trial(), service(online_free))
-    assert outcome.error is None
-    assert outcome.row["scheme"] == "fp32"
-    assert outcome.wandb_failure == "CommError: no room for you"
+    result, wandb_failure = run(online_free, fake, trial(), service(online_free))
+    assert result.error is None
+    assert result.row["scheme"] == "fp32"
+    assert wandb_failure == "CommError: no room for you"
 
 
 def test_after_a_failed_start_wandb_is_left_alone(fake, online_free, monkeypatch):
@@ -172,14 +174,14 @@ def test_after_a_failed_start_wandb_is_left_alone(fake, online_free, monkeypatch
 
 def test_the_result_is_kept_if_wandb_breaks_in_the_middle(fake, online_free, monkeypatch):
     class BreaksWandb(LogsAnEpoch):
-        def run_trial(self, config, folder, *, logger=None, on_epoch=None):
+        def run_trial(self, trial, folder, *, logger=None, on_epoch=None):
             monkeypatch.setattr(type(logger.experiment), "log", lambda *_, **__: 1 / 0)
-            return super().run_trial(config, folder, logger=logger, on_epoch=on_epoch)
+            return super().run_trial(trial, folder, logger=logger, on_epoch=on_epoch)
 
-    outcome = run(online_free, BreaksWandb(fake), trial(), service(online_free))
-    assert outcome.error is None
-    assert outcome.row["scheme"] == "fp32"
-    assert outcome.wandb_failure == "ZeroDivisionError: division by zero"
+    result, wandb_failure = run(online_free, BreaksWandb(fake), trial(), service(online_free))
+    assert result.error is None
+    assert result.row["scheme"] == "fp32"
+    assert wandb_failure == "ZeroDivisionError: division by zero"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Kernels and whole networks timed beside torch."""

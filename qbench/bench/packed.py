@@ -1,0 +1,120 @@
+"""A packed network on a data set: accuracy, agreement with the module it came from, images per second."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import cuda_ext
+from cuda_ext.benchmark import quartiles
+from qbench.data.datasets import get_dataset
+from qbench.data.splits import Examples
+from qbench.deploy.packed.network import PackedNetwork
+from qbench.errors import ConfigError, UserError
+from qbench.training.accuracy import predict, share
+from qbench.trial.finished.module import open_module
+from qbench.trial.record import TrialRecord
+
+_MIN_ROUNDS, _MIN_SECONDS = 5, 0.5
+
+
+@dataclass(frozen=True)
+class PackedMeasurement:
+    """What a packed network did.
+
+    Attributes:
+        data, split_seed, images: the test images.
+        accuracy: share of right predictions.
+        agreement: share of equal predictions with the fake-quantized module of a run; None if none was given.
+        images_per_second: median over `rounds` passes, the time of all test images, scores to classes included.
+        quartiles: of it, 25 % and 75 %.
+        batch, threads: of the passes.
+        backend: what ran the products: `reference`, or an instruction path.
+        weight_bytes: of the tensors in the file.
+    """
+
+    data: str
+    split_seed: int
+    images: int
+    accuracy: float
+    agreement: float | None
+    images_per_second: float
+    quartiles: tuple[float, float]
+    rounds: int
+    batch: int
+    threads: int
+    backend: str
+    weight_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def examples_for(network: PackedNetwork, data: str | None, against: TrialRecord | None) -> tuple[str, int, Examples]:
+    """(data set, split seed, test images): those of `against`, else of `data`, else of the run the network came from.
+
+    Raises:
+        UserError: no data set is known, or its images are not what the network takes.
+    """
+    made_from = network.spec.made_from
+    name = data or (against.config.data if against else made_from.get("data"))
+    if not isinstance(name, str):
+        raise UserError("the file does not say what data it was trained on: name them with --data")
+    seed = against.config.split_seed if against else made_from.get("split_seed")
+    found = get_dataset(name)
+    if found.input_shape != network.spec.input.shape:
+        raise ConfigError(
+            f"{name!r} has images {found.input_shape}, the network takes {network.spec.input.shape}", "data"
+        )
+    seed = seed if isinstance(seed, int) else 0
+    return name, seed, found.load(seed).test
+
+
+def measure_packed(
+    network: PackedNetwork, data: str | None = None, against: TrialRecord | None = None, batch: int = 100
+) -> PackedMeasurement:
+    """Run a packed network over every test image, on torch's present number of threads.
+
+    Raises:
+        UserError: images that the network does not take.
+    """
+    name, seed, examples = examples_for(network, data, against)
+    try:
+        predictions = network.predict(examples.images, batch)
+    except ValueError as error:
+        raise UserError(f"data {name!r}: {error}") from None
+    agreement = None
+    if against is not None:
+        agreement = share(predictions == predict(open_module(against).model, examples.images))
+    rates = _rates(network, examples.images, batch)
+    low, middle, high = quartiles(rates)
+    return PackedMeasurement(
+        data=name,
+        split_seed=seed,
+        images=len(examples),
+        accuracy=share(predictions == examples.labels),
+        agreement=agreement,
+        images_per_second=middle,
+        quartiles=(low, high),
+        rounds=len(rates),
+        batch=batch,
+        threads=torch.get_num_threads(),
+        backend=cuda_ext.backends()[network.device.type].selected,
+        weight_bytes=network.weight_bytes,
+    )
+
+
+def _rates(network: PackedNetwork, images: Tensor, batch: int) -> list[float]:
+    """Images per second of each pass."""
+    rates: list[float] = []
+    begun = time.perf_counter()
+    while len(rates) < _MIN_ROUNDS or time.perf_counter() - begun < _MIN_SECONDS:
+        start = time.perf_counter()
+        network.predict(images, batch).tolist()  # on a GPU the list waits for the result
+        rates.append(len(images) / (time.perf_counter() - start))
+    return rates

@@ -1,0 +1,5 @@
+"""`python -m qbench.cli`: the command line without its script."""
+
+from qbench.cli.app import main
+
+main()

@@ -1,0 +1,1 @@
+"""What one inference costs: counts, prices, estimates, and the repetition of filters."""

@@ -1,0 +1,74 @@
+"""True integer execution: int8 from layer to layer, int32 inside, and no float between the pixels and the scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from qbench.deploy.chain import blocks
+from qbench.deploy.int8.stage import NotIntegerError, Stage, check_block, int8_encoding, make_stage
+from qbench.nn.quant_op.int8 import as_int8
+
+_BATCH = 1000
+
+
+class IntegerNetwork:
+    """A quantized network as int8 × int8 -> int32 -> int8 from its input's codes to its scores.
+
+    Per stage: exact int32 sums (`Int8Op`), a left shift, the bias in int32, gemmlowp's fixed-point multiplication, the
+    activation as a clamp of the codes, max-pool on the codes. BatchNorm, folded before or not, is in the multiplier and
+    the bias. The last stage gives int32 scores of one scale for all classes, in which the largest possible score is
+    2^30: comparing them needs no float.
+
+    The shift takes the sums of each channel to just below 2^30 (by the bound that its weights give). The fixed-point
+    multiplication rounds twice, first its 32-bit product; without the shift that first rounding is at 1/16 to 1/128 of
+    a level, and one code in a hundred differs from the correctly rounded one.
+
+    A channel whose bias would not fit (its weights have all but vanished), or whose unit is under 2^-30 of its
+    output's, gets a coarser unit, a power of two larger, and its codes are rounded to it.
+
+    Args:
+        network: an nn.Sequential of blocks (see `blocks`), every layer with integer weights and inputs of 2 to 8 bits,
+            calibrated or trained. Later changes of it are not followed.
+        device: where it runs.
+
+    Raises:
+        NotIntegerError, UnsupportedStructureError: a network that cannot run so, with the layer and the reason.
+
+    Source: Jacob et al. (CVPR 2018) section 2.
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device | str = "cpu") -> None:
+        chain = blocks(network)
+        for block in chain:
+            check_block(block)
+        if chain[-1].pool is not None:
+            raise NotIntegerError(f"{chain[-1].name}: a max-pool after the last layer")
+        self.device = torch.device(device)
+        self.quantizer = chain[0].layer.input_quantizer
+        self.stages: list[Stage] = []
+        encoding = int8_encoding(self.quantizer)
+        for block in chain:
+            stage = make_stage(block, encoding, block is chain[-1], self.device)
+            self.stages.append(stage)
+            encoding = stage.output
+
+    @torch.no_grad()
+    def outputs(self, images: Tensor) -> list[Tensor]:
+        """What every stage makes of float images [B, ...]: int8 codes, of the last one int32 scores."""
+        assert self.quantizer is not None
+        codes = as_int8(self.quantizer.quantize(images))[0].to(self.device)
+        found = []
+        for stage in self.stages:
+            codes = stage.run(codes, last=stage is self.stages[-1])
+            found.append(codes)
+        return found
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Scores, float32 [B, classes]: the int32 scores times their scale."""
+        scores = torch.cat([self.outputs(batch)[-1] for batch in images.split(_BATCH)])
+        return (scores.double() * self.stages[-1].output.scale).float()
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Classes, int64 [B]: the largest int32 score, the first of equals."""
+        return torch.cat([self.outputs(batch)[-1].argmax(1) for batch in images.split(_BATCH)])

@@ -1,0 +1,1 @@
+"""A quantized network as an ONNX file."""

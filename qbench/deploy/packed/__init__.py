@@ -1,0 +1,1 @@
+"""A trained binary network that computes in bits: packing, the file, execution."""

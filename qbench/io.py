@@ -1,0 +1,79 @@
+"""Files that are whole or not there, and tensors on disk: safetensors, never a pickle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, whose file takes `path`'s place at the end: a reader sees the old file or the new one.
+
+    The name does not survive a power cut that the contents do not. What fails leaves the old file and no other; a kill
+    leaves `.<name>.tmp` beside it, which the next writing replaces. One writer at a time.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        yield temporary
+        _synchronize(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _synchronize(path.parent)
+
+
+def _synchronize(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+_NESTED = "::"  # between a state_dict key and the key of a mapping stored under it (extra states)
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors; a reader sees the old file or the new one, never half of one. One writer at a time."""
+    from safetensors.torch import save_file  # loads torch, which the writers of text need not
+
+    with replacing(path) as temporary:
+        save_file({key: tensor.detach().contiguous().cpu() for key, tensor in tensors.items()}, temporary)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file."""
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def flat_state(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """A state_dict as one level of tensors."""
+    flat: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{key}{_NESTED}{inner}": tensor for inner, tensor in value.items()})
+        else:
+            flat[key] = value
+    return flat
+
+
+def load_state(module: nn.Module, flat: Mapping[str, Tensor]) -> None:
+    """Load what `flat_state` made; every key must match."""
+    state: dict[str, Any] = {}
+    for key, tensor in flat.items():
+        outer, nested, inner = key.partition(_NESTED)
+        if nested:
+            state.setdefault(outer, {})[inner] = tensor
+        else:
+            state[key] = tensor
+    module.load_state_dict(state)

@@ -1,0 +1,1 @@
+"""Layers, QuantOps and models: what computes."""

@@ -1,0 +1,1 @@
+"""The arithmetic of one layer in one pair of number formats: packing, execution, cost."""

@@ -1,0 +1,1 @@
+"""Schemes: what of a network is quantized how, and how it trains, as values."""

@@ -1,0 +1,38 @@
+"""Initial latent weights, and the scale of their updates."""
+
+from __future__ import annotations
+
+from math import prod, sqrt
+
+import torch
+from torch import nn
+
+from qbench.nn.quant_layer import quant_layers
+from qbench.schemes.scheme import Scheme
+from qbench.seeds import derive
+
+
+def glorot_scale(weight: torch.Tensor) -> float:
+    """`sqrt((fan_in + fan_out) / 1.5)`, fans times k·k for a convolution.
+
+    The factor by which a binary layer's update is multiplied (after Glorot); without it, deep binary nets stop early.
+    Source: the authors' published code of BinaryConnect and BinaryNet.
+
+    >>> round(glorot_scale(torch.empty(128, 3, 3, 3)), 2)
+    28.04
+    """
+    window = prod(weight.shape[2:])
+    return sqrt((weight.shape[0] + weight.shape[1]) * window / 1.5)
+
+
+@torch.no_grad()
+def initialize(model: nn.Module, scheme: Scheme, seed: int) -> None:
+    """Draw the latent weights of quantized layers from U(-1, 1), where the scheme says so; a function of `seed`.
+
+    Source: BinaryConnect's and BinaryNet's published code.
+    """
+    generator = torch.Generator().manual_seed(derive(seed, "latent"))
+    if scheme.recipe.initial_weights == "uniform":
+        for _, layer in quant_layers(model):
+            if layer.weight_quantizer is not None:
+                layer.weight.uniform_(-1, 1, generator=generator)

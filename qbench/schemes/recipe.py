@@ -1,0 +1,46 @@
+"""How a network under a scheme trains: the second part of a scheme."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Recipe(BaseModel):
+    """The settings of a training.
+
+    Attributes:
+        activation_function: what fills the model's activation slots. A binary activation replaces the ReLU: identity.
+        norm: "shift" makes every BatchNorm before the last quantizable layer shift-based; "none" leaves all out.
+        norm_momentum: of BatchNorm's running averages, in torch's sense; None keeps the model's (shift-based: 1/8).
+        optimizer: "adam", "shift-adamax", or "sgd" without momentum.
+        relaxed_share: share of the epochs in which quantizers that have a relaxed form (`TanhSign`) train with it.
+        initial_weights: "uniform" draws latent weights from U(-1, 1); "default" keeps torch's.
+        learning_rate_scale: "glorot" multiplies a quantized layer's update by sqrt((fan_in + fan_out) / 1.5).
+        learning_rate, learning_rate_end: the initial rate and that after the last epoch; between them it decays
+            exponentially per epoch.
+        halve_every: instead, the rate is halved every so many epochs, and learning_rate_end has no say.
+        epoch_factor: epochs for each epoch of the budget; 1 unless a scheme cannot converge within it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    activation_function: Literal["relu", "hardtanh", "identity"] = "relu"
+    norm: Literal["batch", "shift", "none"] = "batch"
+    norm_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
+    optimizer: Literal["adam", "shift-adamax", "sgd"] = "adam"
+    relaxed_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    initial_weights: Literal["default", "uniform"] = "default"
+    learning_rate_scale: Literal["none", "glorot"] = "none"
+    learning_rate: Rate = 3e-3
+    learning_rate_end: Rate = 3e-5
+    halve_every: Annotated[int, Field(ge=1)] | None = None
+    epoch_factor: Annotated[int, Field(ge=1)] = 1
+
+    @property
+    def optimizer_moments(self) -> int:
+        """Numbers that the optimizer keeps for each parameter."""
+        return 0 if self.optimizer == "sgd" else 2

@@ -1,0 +1,1 @@
+"""Training of a quantized network: the module, its loops, checkpoints, optimizer."""

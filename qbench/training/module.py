@@ -1,0 +1,259 @@
+"""QuantModule: any classifier, quantized by a scheme, as a LightningModule."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
+
+from qbench.errors import ConfigError, TrainingError
+from qbench.nn.folding import fold_batch_norms
+from qbench.nn.quant_layer import QuantLayer, quant_layers
+from qbench.schemes.apply import apply_scheme, default_activation_quantizer, default_weight_quantizer
+from qbench.schemes.catalogue import get_scheme as named_scheme
+from qbench.schemes.initialize import glorot_scale, initialize
+from qbench.schemes.scheme import Scheme
+from qbench.training.loss import squared_hinge
+from qbench.training.shift_adamax import ShiftAdaMax, halving
+from quantizers import LSQ, Quantizer, TanhSign
+
+# Adam moves a parameter by about the learning rate whatever its gradient's scale, LSQ's g included, and a step of
+# 8 bits is near 0.01 where weights are near 0.1. Chosen on digits' validation set: see docs/decisions.md.
+STEP_RATE = 0.01
+
+
+class QuantModule(pl.LightningModule):
+    """A classifier whose network is quantized by a scheme and trained as BinaryConnect and BinaryNet are.
+
+    It runs in a plain `pl.Trainer`. To try a new quantizer, override one method:
+
+    >>> class MyModule(QuantModule):
+    ...     def weight_quantizer(self, layer):
+    ...         return MyQuantizer() if layer.position > 0 else None
+
+    Training: squared hinge loss; the scheme's optimizer, learning rate and its decay per epoch; updates of quantized
+    layers scaled as the scheme says; after each optimizer step the latent weights are clipped. A post-training scheme
+    trains the float network; `quantize` and `qbench.calibration.calibrate` then quantize it.
+
+    Args:
+        model: maps [B, ...] to scores [B, classes]; quantized in place.
+        scheme: a `Scheme` or a registered scheme's name.
+        classes: of the data.
+        learning_rate, learning_rate_end: None takes the scheme's start, and its end relative to the start.
+        seed: of the latent weights and the stochastic quantizers.
+
+    Raises:
+        ConfigError: a model that cannot be quantized; a learning_rate_end where the scheme halves the rate.
+        TrainingError: after an epoch whose mean loss or a parameter is infinite or NaN.
+
+    Logs: `train/loss`, `val/accuracy`, `test/accuracy` (fractions) per epoch.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        scheme: Scheme | str = "binarynet",
+        *,
+        classes: int = 10,
+        learning_rate: float | None = None,
+        learning_rate_end: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.scheme = named_scheme(scheme) if isinstance(scheme, str) else scheme
+        self.seed = seed
+        self.learning_rate = learning_rate or self.scheme.recipe.learning_rate
+        if learning_rate_end is not None and self.scheme.recipe.halve_every is not None:
+            raise ConfigError(
+                f"{self.scheme.name} halves its rate every {self.scheme.recipe.halve_every} epochs; set halve_every in place",
+                "learning_rate_end",
+            )
+        decay = self.scheme.recipe.learning_rate_end / self.scheme.recipe.learning_rate
+        self.learning_rate_end = learning_rate_end or self.learning_rate * decay
+        self.model = model
+        self._layers: list[QuantLayer] | None = None  # found at the first step: walking the model takes time
+        if self.scheme.post_training is None:
+            self.quantize()
+        else:
+            apply_scheme(model, self.scheme.training_scheme())
+        initialize(model, self.scheme, seed)
+        self.val_accuracy = MulticlassAccuracy(classes, average="micro")
+        self.test_accuracy = MulticlassAccuracy(classes, average="micro")
+        self._losses: list[Tensor] = []
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning sets this name around every hook, some fifty times a step. nn.Module would each time search its
+        # parameters, modules and buffers for it, which shows beside a small network's step.
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    # The two methods that a new quantizer overrides.
+
+    def weight_quantizer(self, layer: QuantLayer) -> Quantizer | None:
+        """The quantizer of `layer`'s weights, None for float32; by default the scheme's."""
+        return default_weight_quantizer(self.scheme)(layer)
+
+    def activation_quantizer(self, layer: QuantLayer) -> Quantizer | None:
+        """The quantizer of `layer`'s input, None for float32; by default the scheme's."""
+        return default_activation_quantizer(self.scheme)(layer)
+
+    def quantize(self) -> None:
+        """Give every layer its quantizers; a post-training scheme's are then to be calibrated.
+
+        BatchNorm is folded first, where the scheme says so.
+        """
+        if self.scheme.folds_batch_norm:
+            fold_batch_norms(self.model)
+        self._layers = None
+        apply_scheme(
+            self.model,
+            self.scheme,
+            seed=self.seed,
+            weight_quantizer=self.weight_quantizer,
+            activation_quantizer=self.activation_quantizer,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)
+
+    # What one step and one epoch are made of. `qbench.fitting` calls these; so do Lightning's hooks below.
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Before the training steps of epoch `epoch` (from 0) of `epochs`: quantizers are relaxed, or no longer."""
+        if self.scheme.recipe.relaxed_share:
+            for module in self.modules():
+                if isinstance(module, TanhSign):
+                    module.relaxed = epoch < self.scheme.recipe.relaxed_share * epochs
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """The training loss of a batch: squared hinge."""
+        return squared_hinge(self.model(images), labels)
+
+    def clip_latents(self) -> None:
+        """After each optimizer step: the latent rules of the weight quantizers."""
+        if self._layers is None:
+            self._layers = [layer for _, layer in quant_layers(self.model)]
+        for layer in self._layers:
+            layer.clip_latent_()
+
+    def check_finite(self, losses: list[Tensor], epoch: int) -> float | None:
+        """After an epoch: the mean of its losses; None of none.
+
+        Raises:
+            TrainingError: it or a parameter is infinite or NaN.
+        """
+        # A NaN weight or threshold still binarizes to -1: the loss alone would not show it.
+        broken = [name for name, value in self.named_parameters() if not bool(value.isfinite().all())]
+        if broken:
+            raise _diverged(f"parameter {broken[0]}", epoch)
+        loss = float(torch.stack(losses).mean()) if losses else None
+        if loss is not None and not isfinite(loss):
+            raise _diverged("training loss", epoch)
+        return loss
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """The scheme's optimizer over `parameter_groups`."""
+        groups = self.parameter_groups()
+        if self.scheme.recipe.optimizer == "adam":
+            return torch.optim.Adam(groups, fused=True)
+        if self.scheme.recipe.optimizer == "sgd":
+            return torch.optim.SGD(groups, fused=True)
+        return ShiftAdaMax(groups)
+
+    def make_scheduler(self, optimizer: torch.optim.Optimizer, epochs: int) -> torch.optim.lr_scheduler.LRScheduler:
+        """The scheme's decay of the learning rate, to be stepped after each of `epochs` epochs."""
+        if self.scheme.recipe.halve_every is not None:
+            return halving(optimizer, self.scheme.recipe.halve_every)
+        decay = (self.learning_rate_end / self.learning_rate) ** (1 / max(epochs, 1))
+        return torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)
+
+    def rate_after(self, epochs: int) -> float:
+        """The learning rate after a training of so many epochs."""
+        if self.scheme.recipe.halve_every is not None:
+            return self.learning_rate * 0.5 ** (epochs // self.scheme.recipe.halve_every)
+        return self.learning_rate_end
+
+    # Lightning's hooks.
+
+    def on_train_epoch_start(self) -> None:
+        self._losses.clear()
+        self.start_epoch(self.current_epoch, self._epochs())
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        loss = self.loss(*batch)
+        self._losses.append(loss.detach())
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        # Logged once an epoch: a `self.log` in every step costs as much as a small network's step. A subclass with a
+        # training_step of its own logs for itself.
+        loss = self.check_finite(self._losses, self.current_epoch)
+        if loss is not None:
+            self.log("train/loss", loss, sync_dist=True)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        images, labels = batch
+        self.val_accuracy(self.model(images), labels)
+        self.log("val/accuracy", self.val_accuracy)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        images, labels = batch
+        self.test_accuracy(self.model(images), labels)
+        self.log("test/accuracy", self.test_accuracy)
+
+    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Predicted classes, int64 [B]."""
+        return self.model(batch[0]).argmax(1)
+
+    def optimizer_step(self, *args: Any, **options: Any) -> None:
+        super().optimizer_step(*args, **options)
+        self.clip_latents()
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        optimizer = self.make_optimizer()
+        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer, self._epochs())}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The trainable parameters with their learning rates: quantized layers' weights scaled as the scheme says.
+
+        ShiftAdaMax takes the scale apart from the rate, for it rounds both by AP2.
+
+        Learned steps (LSQ) move at `STEP_RATE` of the rate and never decay: decay would shrink the range.
+        """
+        scales: dict[Tensor, float] = {}
+        steps = {quantizer.step for quantizer in self.modules() if isinstance(quantizer, LSQ)}
+        if self.scheme.recipe.learning_rate_scale == "glorot":
+            for _, layer in quant_layers(self.model):
+                if layer.weight_quantizer is not None:
+                    scales[layer.weight] = glorot_scale(layer.weight)
+        groups: dict[float, list[Tensor]] = {}
+        for parameter in self.parameters():
+            if parameter.requires_grad and parameter not in steps:
+                groups.setdefault(scales.get(parameter, 1.0), []).append(parameter)
+        found: list[dict[str, Any]] = [
+            {"params": each, "lr": self.learning_rate, "scale": scale}
+            if self.scheme.recipe.optimizer == "shift-adamax"
+            else {"params": each, "lr": self.learning_rate * scale}
+            for scale, each in groups.items()
+        ]
+        if steps:
+            learned = [parameter for parameter in self.parameters() if parameter in steps]
+            found.append({"params": learned, "lr": self.learning_rate * STEP_RATE, "weight_decay": 0.0})
+        return found
+
+    def _epochs(self) -> int:
+        epochs = self.trainer.max_epochs
+        if epochs is None or epochs < 0:
+            raise ValueError("the learning rate decays over a known number of epochs: give the Trainer max_epochs")
+        return epochs
+
+
+def _diverged(place: str, epoch: int) -> TrainingError:
+    return TrainingError(f"{place} became infinite or NaN in epoch {epoch + 1}; try a lower learning_rate")

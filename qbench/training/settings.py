@@ -1,0 +1,24 @@
+"""The budget of one training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How long and where a module is trained; its recipe is the module's own.
+
+    Attributes:
+        epochs: how many.
+        batch_size: training images per step.
+        seed: of the order of batches.
+        device: `cpu` or `cuda`.
+        compile: forward and backward go through torch.compile.
+    """
+
+    epochs: int
+    batch_size: int = 64
+    seed: int = 0
+    device: str = "cpu"
+    compile: bool = False

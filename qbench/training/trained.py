@@ -1,0 +1,48 @@
+"""A trained network on disk: the weights of its best epoch, and how they came about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from qbench.io import load_tensors, replacing, save_tensors
+
+_FACTS = "training.json"
+_WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network's state and how it came about.
+
+    Attributes:
+        state: of the epoch with the best validation accuracy (the first of equals); flat, see `weights.flat_state`.
+        epoch: that epoch, counted from 1.
+        loss: mean training loss of the last epoch; None where the module logs none.
+        seconds: of the training, with validation after each epoch.
+        shared: another trial trained it.
+    """
+
+    state: dict[str, Tensor]
+    epoch: int
+    loss: float | None
+    seconds: float
+    shared: bool = False
+
+    def store(self, folder: Path) -> None:
+        """Write it; a kill leaves either nothing that `stored` finds or all."""
+        save_tensors(self.state, folder / _WEIGHTS)
+        # Last, and in one step: its presence says that the weights are whole.
+        with replacing(folder / _FACTS) as temporary:
+            temporary.write_text(json.dumps({"epoch": self.epoch, "loss": self.loss, "seconds": self.seconds}))
+
+    @classmethod
+    def stored(cls, folder: Path) -> Trained | None:
+        """What `store` wrote to `folder`, as a shared training; None where there is none."""
+        if not (folder / _FACTS).exists():
+            return None
+        known = json.loads((folder / _FACTS).read_text())
+        return cls(load_tensors(folder / _WEIGHTS), known["epoch"], known["loss"], known["seconds"], shared=True)

@@ -1,0 +1,1 @@
+"""One trial: its configuration, identity, run, evaluation and record."""

@@ -1,0 +1,58 @@
+"""Post-training calibration of a trial's network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from qbench.data.splits import Splits
+from qbench.io import load_tensors, save_tensors
+from qbench.ptq import calibration
+from qbench.ptq.bias_correction import correct_biases
+from qbench.ptq.calibration import calibration_images
+from qbench.schemes.scheme import Scheme
+from qbench.trial.identity import digest
+from qbench.trial.resolved import ResolvedTrial
+
+_METHOD_OPTIONS = ("method", "method_options", "rule", "rule_options", "power_of_two")
+
+
+def calibrate_trial(trial: ResolvedTrial, network: nn.Module, splits: Splits, store: Path) -> None:
+    """Calibrate, with one pass over the images for all schemes that observe the same network the same way.
+
+    Args:
+        trial: of a scheme with a post-training part.
+        network: quantized, not calibrated.
+        store: the training's folder, which keeps the statistics.
+    """
+    config, steps = trial.config, trial.scheme.post_training
+    assert steps is not None
+    images = calibration_images(splits, config.calibration_images, config.split_seed).images
+    observers = calibration.observer_settings(network)
+    key = digest(config.calibration_images, config.split_seed, _observed_network(trial.scheme), observers)
+    path = store / f"calibration-{key}.safetensors"
+    if path.exists():
+        calibration.load_statistics(network, load_tensors(path))
+    else:
+        calibration.observe(network, images)
+        save_tensors(calibration.statistics(network), path)
+    calibration.freeze(network, steps.clip_outliers)
+    if steps.bias_correction:
+        network.eval()
+        correct_biases(network, images)
+    calibration.round_biases(network)
+
+
+def _observed_network(scheme: Scheme) -> dict[str, Any]:
+    """Return all of a scheme that shapes what calibration observes: not its names, nor the methods that come after."""
+    fields = {key: value for key, value in scheme.flat().items() if key not in ("name", "description")}
+    return {key: _without_methods(value) for key, value in fields.items()}
+
+
+def _without_methods(value: Any) -> Any:
+    """Return plain values without the options of quantizers that decide what follows from the statistics."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_methods(each) for key, each in value.items() if key not in _METHOD_OPTIONS}

@@ -1,0 +1,132 @@
+"""One trial's configuration: a validated value with an identity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from qbench.errors import ConfigError, config_error
+
+SETTINGS = "settings"
+"""The key of a sweep's parameter whose values are mappings of a trial's keys."""
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Rate = Annotated[float, Field(gt=0, lt=1e3, allow_inf_nan=False)]
+
+
+class TrialConfig(BaseModel):
+    """Everything that decides a trial's result. Immutable; unknown keys and wrong types are errors.
+
+    Attributes:
+        scheme: a registered scheme's name, or a dotted path to a `Scheme`.
+        scheme_options: fields of the scheme to replace, e.g. `{"last_layer": "float"}`.
+        seed: of the initial weights, the order of batches and the stochastic quantizers.
+        model, model_options: a registered model and its builder's arguments.
+        data: a registered data set.
+        split_seed: of the split; the same for every trial that is to be compared.
+        epochs: training epochs; a scheme may need a multiple of them (`Scheme.epoch_factor`).
+        batch_size: training images per step.
+        learning_rate, learning_rate_end: of the first and after the last epoch; None takes the scheme's.
+        calibration_images: training images (chosen by `split_seed`) that post-training schemes calibrate on.
+        module: dotted path to a QuantModule subclass; None is QuantModule itself.
+        device: where training runs.
+        compile: training's forward and backward go through torch.compile: minutes before the first step, faster steps.
+            Part of the identity, because fused sums round otherwise.
+        threads: CPU threads of torch; part of the identity, because sums in another order round otherwise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+    scheme: str
+    scheme_options: dict[str, Any] = {}
+    seed: Seed = 0
+    model: str = "digits-convnet"
+    model_options: dict[str, Any] = {}
+    data: str = "digits"
+    split_seed: Seed = 0
+    epochs: Count = 30
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    learning_rate: Rate | None = None
+    learning_rate_end: Rate | None = None
+    calibration_images: Count = 512
+    module: str | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
+    compile: bool = False
+    threads: Count = 1
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> TrialConfig:
+        """A config from plain values (of a YAML file, say).
+
+        The key `settings` holds more of these values, so that one parameter of a sweep can set several together: a
+        scheme with its own network, rates and epochs.
+
+        Raises:
+            ConfigError: an unknown key (the nearest one is named), a missing or ill-typed value, a value set inside
+                `settings` and outside. Names such as the scheme's are checked by `training.check`, which knows the
+                registries.
+        """
+        plain = {key: value for key, value in values.items() if key != SETTINGS}
+        if SETTINGS in values:
+            if not isinstance(values[SETTINGS], Mapping):
+                raise ConfigError(f"must be a mapping of a trial's keys, got {values[SETTINGS]!r}", SETTINGS)
+            plain = _merged(plain, values[SETTINGS], SETTINGS)
+        try:
+            return cls.model_validate(plain)
+        except ValidationError as error:
+            raise config_error(error, list(cls.model_fields)) from None
+
+    @classmethod
+    def from_flat(cls, row: Mapping[str, Any]) -> TrialConfig:
+        """Return the config whose `flat` a row holds; the row's other keys are passed over.
+
+        Raises:
+            ConfigError: as `from_mapping`.
+        """
+        values: dict[str, Any] = {}
+        for key, value in row.items():
+            *outer, last = key.split(".")
+            if (outer or [last])[0] not in cls.model_fields:
+                continue
+            place = values
+            for name in outer:
+                place = place.setdefault(name, {})
+            place[last] = value
+        return cls.from_mapping(values)
+
+    def flat(self) -> dict[str, Any]:
+        """Return the config's keys on one level, nested ones dotted: `model_options.width`.
+
+        Empty mappings have no key. A mapping with a dot in a key of its own (a layer's name) stays whole.
+        """
+        return flatten(self.model_dump())
+
+
+def _merged(values: Mapping[str, Any], more: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Both, nested mappings too; `key` is the place of `more`, for messages."""
+    merged = dict(values)
+    for name, value in more.items():
+        here = f"{key}.{name}"
+        if name == SETTINGS:
+            raise ConfigError("settings hold no settings", here)
+        if name not in merged:
+            merged[name] = value
+        elif isinstance(value, Mapping) and isinstance(merged[name], Mapping):
+            merged[name] = _merged(merged[name], value, here)
+        else:
+            raise ConfigError("is set here and outside of settings", here)
+    return merged
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one level with dotted keys; one whose own keys hold a dot stays whole."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and not any("." in inner for inner in value):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

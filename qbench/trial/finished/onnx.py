@@ -1,0 +1,56 @@
+"""A finished trial's network as ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qbench.data.datasets import get_dataset
+from qbench.deploy.int8.stage import NotIntegerError
+from qbench.deploy.onnx.qdq import _BATCH, OPSET, export_onnx
+from qbench.errors import UserError
+from qbench.training.accuracy import predict
+from qbench.trial.finished.module import open_module
+from qbench.trial.record import TrialRecord
+
+
+def export_onnx_trial(record: TrialRecord, path: Path) -> dict[str, Any]:
+    """Export a finished trial's network, and compare its predictions with onnxruntime's on every test image.
+
+    Returns: `file_bytes`, `nodes`, `opset`, `images`, and `agreement`, None where onnxruntime is not installed.
+
+    Raises:
+        UserError: as `export_onnx` and `open_module`; a network that does not compute in integers.
+    """
+    config = record.config
+    dataset = get_dataset(config.data)
+    network = open_module(record).model
+    try:
+        export_onnx(network, dataset.input_shape, path)
+    except NotIntegerError as error:
+        raise UserError(f"scheme: {config.scheme} gives no INT8 network ({error}); train one such as int8-kl") from None
+    import onnx
+
+    images = dataset.load(config.split_seed).test.images
+    return {
+        "file": str(path),
+        "file_bytes": path.stat().st_size,
+        "nodes": len(onnx.load(path).graph.node),
+        "opset": OPSET,
+        "images": len(images),
+        "agreement": _agreement(path, images, predict(network, images)),
+    }
+
+
+def _agreement(path: Path, images: Tensor, expected: Tensor) -> float | None:
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    found = [session.run(["scores"], {"images": batch.numpy()})[0].argmax(1) for batch in images.split(_BATCH)]
+    return int((torch.from_numpy(np.concatenate(found)) == expected).sum()) / len(images)

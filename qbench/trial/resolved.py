@@ -1,0 +1,146 @@
+"""What a trial's configuration stands for: its scheme, network, data and module, and its identity."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from qbench.data.datasets import Dataset, get_dataset
+from qbench.errors import ConfigError
+from qbench.nn.models.catalogue import get_model
+from qbench.nn.models.model import Model
+from qbench.schemes.catalogue import get_scheme
+from qbench.schemes.scheme import Scheme
+from qbench.seeds import derive
+from qbench.training.module import QuantModule
+from qbench.training.overrides import overrides
+from qbench.training.settings import TrainingSettings
+from qbench.trial.config import TrialConfig
+from qbench.trial.identity import code_digest, digest, source_digest
+from quantizers import QUANTIZERS
+from quantizers.registry import import_dotted
+
+# Packages whose code the version or `code_digest` stands for, or that a plug-in's classes are made of.
+_KNOWN_PACKAGES = sys.stdlib_module_names | {
+    *("qbench", "quantizers", "cuda_ext"),
+    *("torch", "pytorch_lightning", "lightning_fabric"),
+}
+
+
+@dataclass(frozen=True)
+class ResolvedTrial:
+    """A trial whose names have been looked up, once: what they stand for, and the identities that follow.
+
+    Attributes:
+        config: the configuration.
+        scheme, model, dataset, module: what its names stand for.
+    """
+
+    config: TrialConfig
+    scheme: Scheme
+    model: Model
+    dataset: Dataset
+    module: type[QuantModule]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the scheme trains for within the budget."""
+        return self.config.epochs * self.scheme.recipe.epoch_factor
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """The training's length, batches and device."""
+        config = self.config
+        return TrainingSettings(self.epochs, config.batch_size, config.seed, config.device, config.compile)
+
+    @functools.cached_property
+    def trial_id(self) -> str:
+        """Identity of the result: the configuration, the scheme, the code and the plug-ins that produce it."""
+        return digest(self.config.model_dump(), self.scheme.flat(), code_digest(), self._plugin_digest)
+
+    @functools.cached_property
+    def training_key(self) -> str:
+        """Identity of the training: equal for trials that differ only in what happens after it."""
+        # Without names and calibration: what is not quantized in training trains as fp32 does. (What evaluation uses
+        # counts, for it decides which epoch is the best.)
+        config = self.config.model_dump(exclude={"scheme", "scheme_options", "calibration_images"})
+        trained = {k: v for k, v in self.scheme.training_scheme().flat().items() if k not in ("name", "description")}
+        # A module that overrides quantizers does so in training, or after it.
+        stage = self.scheme.flat()["stage"] if self._overrides_quantizers else None
+        return digest(config, trained, stage, code_digest(), self._plugin_digest)
+
+    @functools.cached_property
+    def plugins(self) -> frozenset[str]:
+        """Modules outside the project whose code this trial runs: those that define its parts and their bases."""
+        parts = [self.model.build, self.dataset.load, self.module]
+        parts += [QUANTIZERS.get(spec.name) for spec in self.scheme.specs]
+        modules: set[str] = set()
+        for part in parts:
+            found: Any = part
+            while isinstance(found, functools.partial):
+                found = found.func
+            bases = found.__mro__ if isinstance(found, type) else (found,)
+            modules |= {base.__module__ for base in bases if hasattr(base, "__module__")}
+        return frozenset(name for name in modules if name.partition(".")[0] not in _KNOWN_PACKAGES)
+
+    @functools.cached_property
+    def _plugin_digest(self) -> str:
+        return source_digest(set(self.plugins))
+
+    @property
+    def _overrides_quantizers(self) -> bool:
+        """Whether the module, and not the scheme alone, decides the layers' quantizers."""
+        return bool(overrides(self.module, ("weight_quantizer", "activation_quantizer", "quantize")))
+
+    def build(self) -> QuantModule:
+        """Build the module before training; a function of the configuration."""
+        torch.manual_seed(derive(self.config.seed, "network"))
+        return self.module(
+            self.model.make(self.config.model_options),
+            self.scheme,
+            classes=self.dataset.classes,
+            learning_rate=self.config.learning_rate,
+            learning_rate_end=self.config.learning_rate_end,
+            seed=self.config.seed,
+        )
+
+
+def resolve(config: TrialConfig) -> ResolvedTrial:
+    """Look up a configuration's names and try its options.
+
+    Raises:
+        ConfigError: an unknown name (with the nearest) or option, or parts that do not fit together.
+    """
+    trial = ResolvedTrial(
+        config,
+        get_scheme(config.scheme, **config.scheme_options),
+        get_model(config.model),
+        get_dataset(config.data),
+        _module(config.module),
+    )
+    model, dataset = trial.model, trial.dataset
+    if model.input_shape != dataset.input_shape or model.classes != dataset.classes:
+        raise ConfigError(
+            f"{config.model!r} takes {model.input_shape} and gives {model.classes} classes, "
+            f"data {config.data!r} has {dataset.input_shape} and {dataset.classes}",
+            "model",
+        )
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("no CUDA device is available to torch; use 'cpu'", "device")
+    return trial
+
+
+def _module(path: str | None) -> type[QuantModule]:
+    if path is None:
+        return QuantModule
+    try:
+        found: Any = import_dotted(path)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(str(error), "module") from error
+    if not (isinstance(found, type) and issubclass(found, QuantModule)):
+        raise ConfigError(f"{path!r} is no subclass of QuantModule", "module")
+    return found

@@ -1,0 +1,163 @@
+"""Quantizable layers: against torch's own, gradients, packing, dropout."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from qbench.nn.activation import Activation
+from qbench.nn.from_float import from_float
+from qbench.nn.quant_conv2d import QuantConv2d
+from qbench.nn.quant_layer import quant_layers
+from qbench.nn.quant_linear import QuantLinear
+from quantizers import BINARY, FLOAT32, Sign, StochasticSign
+
+
+def test_without_quantizers_they_are_torchs_layers() -> None:
+    linear, conv = QuantLinear(5, 3), QuantConv2d(2, 4, 3, stride=2, padding=1)
+    x, image = torch.randn(6, 5), torch.randn(2, 2, 7, 7)
+    assert torch.equal(linear(x), F.linear(x, linear.weight, linear.bias))
+    assert torch.equal(conv(image), F.conv2d(image, conv.weight, conv.bias, 2, 1))
+    assert linear.weight_format == linear.input_format == FLOAT32
+
+
+def test_quantized_forward_and_gradients_by_hand() -> None:
+    layer = QuantLinear(3, 1, bias=False)
+    layer.weight_quantizer, layer.input_quantizer = Sign(estimator="identity"), Sign()
+    layer.weight.data = torch.tensor([[0.0, -0.3, 2.0]])
+    x = torch.tensor([[-0.0, 1.0, -1.5]], requires_grad=True)
+    y = layer(x)
+    # weights (+1, -1, +1), inputs (+1, +1, -1)
+    assert y.item() == -1.0
+    y.backward()
+    # To the weight: the quantized input, unmasked. To the input: the quantized weight where |x| <= 1.
+    assert torch.equal(layer.weight.grad, torch.tensor([[1.0, 1.0, -1.0]]))
+    assert torch.equal(x.grad, torch.tensor([[1.0, -1.0, 0.0]]))
+
+
+@pytest.mark.parametrize("kind", ["linear", "conv2d"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_packed_equals_fake_quantized(kind: str, bias: bool) -> None:
+    if kind == "linear":
+        layer: QuantLinear | QuantConv2d = QuantLinear(37, 11, bias=bias)
+        x = torch.randn(9, 37)
+    else:
+        layer = QuantConv2d(5, 7, 3, stride=2, padding=1, bias=bias)
+        x = torch.randn(4, 5, 8, 7)
+    x[x.abs() < 0.1] = 0.0  # zeros are +1
+    layer.weight.data[layer.weight.data.abs() < 0.02] = 0.0
+    layer.weight_quantizer, layer.input_quantizer = Sign(), Sign()
+    layer.eval()
+    expected = layer(x)
+    op = layer.pack(layer.layer_shape(tuple(x.shape[1:]), tuple(expected.shape[1:])))
+    assert op.name == "xnor"
+    layer.weight_quantizer = None  # the packed product must not look at the float path again
+    assert torch.equal(layer(x), expected)
+
+
+def test_training_unpacks() -> None:
+    layer = QuantLinear(8, 4, bias=False)
+    layer.weight_quantizer = layer.input_quantizer = Sign()
+    x = torch.randn(3, 8)
+    layer.eval().pack(layer.layer_shape((8,), (4,)))
+    stale = layer(x)
+    layer.weight.data.neg_()
+    assert torch.equal(layer(x), stale)  # packed weights are those of the moment of packing
+    layer.train()
+    layer.eval()
+    assert torch.equal(layer(x), -stale)
+
+
+def test_latent_evaluation_uses_the_real_weights_only_in_evaluation() -> None:
+    layer = QuantLinear(4, 2, bias=False)
+    layer.weight_quantizer, layer.latent_evaluation = Sign(), True
+    x = torch.randn(3, 4)
+    assert torch.equal(layer.train()(x), F.linear(x, layer.weight.sign()))
+    assert torch.equal(layer.eval()(x), F.linear(x, layer.weight))
+    assert layer.weight_format == FLOAT32
+    assert layer.quantized_weight().format == FLOAT32
+
+
+def test_dropout_comes_after_the_quantizer_and_only_in_training() -> None:
+    layer = QuantLinear(1000, 1, bias=False, dropout=0.5)
+    layer.input_quantizer = Sign()
+    layer.weight.data.fill_(1.0)
+    x = torch.ones(1, 1000)
+    # ±1 inputs become 0 or 2: the sum is 2·(kept), not a sum of ±1.
+    y = layer.train()(x).item()
+    assert y % 2 == 0
+    assert 800 < y < 1200
+    assert y != 1000
+    assert layer.eval()(x).item() == 1000
+
+
+def test_stochastic_weights_are_drawn_anew_each_step_and_not_in_evaluation() -> None:
+    layer = QuantLinear(200, 1, bias=False)
+    layer.weight_quantizer = StochasticSign(seed=0)
+    layer.weight.data.zero_()
+    x = torch.eye(200)
+    first, second = layer(x), layer(x)
+    assert not torch.equal(first, second)
+    assert set(first.flatten().tolist()) == {-1.0, 1.0}
+    assert torch.equal(layer.eval()(x), torch.ones(200, 1))
+
+
+def test_clip_is_in_place_and_only_where_weights_are_quantized() -> None:
+    layer = QuantLinear(2, 1, bias=False)
+    layer.weight.data = torch.tensor([[3.0, -0.5]])
+    layer.clip_latent_()
+    assert layer.weight.tolist() == [[3.0, -0.5]]
+    layer.weight_quantizer = Sign()
+    layer.clip_latent_()
+    assert layer.weight.tolist() == [[1.0, -0.5]]
+    assert layer.weight_format == BINARY
+
+
+def test_from_float_shares_parameters() -> None:
+    conv = nn.Conv2d(2, 4, 3, stride=2, padding=1, groups=2).eval()
+    new = from_float(conv)
+    assert new.weight is conv.weight
+    assert new.bias is conv.bias
+    assert not new.training
+    image = torch.randn(1, 2, 6, 6)
+    assert torch.equal(new(image), conv(image))
+    linear = nn.Linear(3, 2, bias=False)
+    assert torch.equal(from_float(linear)(torch.ones(1, 3)), linear(torch.ones(1, 3)))
+
+
+@pytest.mark.parametrize("options", [{"padding": "same"}, {"padding": 1, "padding_mode": "circular"}])
+def test_convolutions_that_cannot_be_packed_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="padding must be numbers"):
+        QuantConv2d(1, 1, 3, **options)
+    with pytest.raises(ValueError, match="padding must be numbers"):
+        from_float(nn.Conv2d(1, 1, 3, **options))
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0])
+def test_dropout_is_a_probability(dropout: float) -> None:
+    with pytest.raises(ValueError, match=r"dropout must be in \[0, 1\)"):
+        QuantLinear(2, 2, dropout=dropout)
+
+
+def test_geometry() -> None:
+    conv = QuantConv2d(6, 8, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2, bias=False)
+    shape = tuple(conv(torch.zeros(1, 6, 9, 9)).shape[1:])
+    layer_shape = conv.layer_shape((6, 9, 9), shape)
+    assert (layer_shape.dot_length, layer_shape.positions, layer_shape.weights) == (3 * 6, 5 * 7, 8 * 18)
+    assert layer_shape.macs == 5 * 7 * 8 * 18
+    assert layer_shape.weights == conv.weight.numel()
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [("relu", [0.0, 0.5, 2.0]), ("hardtanh", [-1.0, 0.5, 1.0]), ("identity", [-2.0, 0.5, 2.0])],
+)
+def test_activation_slot(function: str, expected: list[float]) -> None:
+    assert Activation(function)(torch.tensor([-2.0, 0.5, 2.0])).tolist() == expected
+
+
+def test_quant_layers_in_order_of_declaration() -> None:
+    model = nn.Sequential(QuantConv2d(1, 1, 1), nn.Sequential(QuantLinear(1, 1)), nn.ReLU(), QuantLinear(1, 1))
+    assert [name for name, _ in quant_layers(model)] == ["0", "1.0", "3"]

@@ -1,0 +1,297 @@
+"""Packed arithmetic against integer arithmetic and torch's convolutions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qbench.nn.layer_shape import ConvWindow, LayerShape
+from qbench.nn.operations import Operations
+from qbench.nn.quant_op.base import QuantOp
+from qbench.nn.quant_op.binary_weight import BinaryWeightOp
+from qbench.nn.quant_op.bitplane import BitplaneOp
+from qbench.nn.quant_op.float_op import FloatOp
+from qbench.nn.quant_op.int8 import Int8Op
+from qbench.nn.quant_op.select import OPS, refusals, select_op
+from qbench.nn.quant_op.xnor import XnorOp
+from quantizers import (
+    BINARY,
+    FLOAT32,
+    INT8,
+    PIXEL8,
+    TERNARY,
+    UINT8,
+    NumberFormat,
+    Quantized,
+    signed_integer,
+    unsigned_integer,
+)
+
+LINEAR = LayerShape("linear", 40, 7, (1, 1), (1, 1), (0, 0), (1, 1), 1, (40,), (7,))
+GROUPED = LayerShape("conv2d", 4, 4, (3, 3), (1, 1), (1, 1), (1, 1), 2, (4, 5, 5), (4, 5, 5))
+
+
+def signs(shape: tuple[int, ...], generator: torch.Generator) -> Quantized:
+    codes = (torch.randint(0, 2, shape, generator=generator) * 2 - 1).to(torch.int8)
+    return Quantized(codes, torch.tensor(1.0), None, BINARY)
+
+
+def integers(shape: tuple[int, ...], generator: torch.Generator, scale: torch.Tensor) -> Quantized:
+    return Quantized(torch.randint(-127, 128, shape, generator=generator).to(torch.int8), scale, None, INT8)
+
+
+def reals(shape: tuple[int, ...], generator: torch.Generator) -> Quantized:
+    # Multiples of 1/8: their sums are exact in float32 in any order.
+    values = torch.randint(-8, 9, shape, generator=generator).float() / 8
+    return Quantized(values, torch.tensor(1.0), None, FLOAT32)
+
+
+@pytest.mark.parametrize(
+    ("weight", "activation", "layer_shape", "expected"),
+    [
+        (BINARY, BINARY, LINEAR, XnorOp),
+        (BINARY, FLOAT32, LINEAR, BinaryWeightOp),
+        (BINARY, PIXEL8, LINEAR, BitplaneOp),
+        (BINARY, UINT8, LINEAR, BitplaneOp),
+        (BINARY, unsigned_integer(4), LINEAR, BitplaneOp),
+        (BINARY, INT8, LINEAR, FloatOp),
+        (INT8, PIXEL8, LINEAR, FloatOp),
+        (BINARY, PIXEL8, GROUPED, FloatOp),
+        (INT8, INT8, LINEAR, Int8Op),
+        (FLOAT32, FLOAT32, LINEAR, FloatOp),
+        (FLOAT32, BINARY, LINEAR, FloatOp),
+        (INT8, FLOAT32, LINEAR, FloatOp),
+        (INT8, UINT8, LINEAR, Int8Op),
+        (signed_integer(4), INT8, LINEAR, Int8Op),
+        (TERNARY, UINT8, LINEAR, Int8Op),
+        (TERNARY, BINARY, LINEAR, FloatOp),
+        (BINARY, BINARY, GROUPED, FloatOp),
+    ],
+)
+def test_selection(weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape, expected: type) -> None:
+    assert isinstance(select_op(weight, activation, layer_shape), expected)
+
+
+def test_refusals_say_why() -> None:
+    reasons = refusals(BINARY, BINARY, GROUPED)
+    assert reasons["xnor"] == "needs groups = 1, got 2"
+    assert reasons["int8"] == "needs integer activations of at most 8 bits, got binary"
+    assert "float" not in reasons
+
+
+def test_only_the_float_op_does_not_pack() -> None:
+    assert [op.name for op in OPS if not op.packs] == ["float"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 70), st.integers(1, 9), st.integers(0, 10**6))
+def test_linear_is_exact(batch: int, k: int, outputs: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    weight_scale, input_scale = torch.rand(outputs, 1, generator=generator) + 0.5, torch.tensor(0.25)
+    cases: list[tuple[QuantOp, Quantized, Quantized]] = [
+        (XnorOp(), signs((batch, k), generator), signs((outputs, k), generator)),
+        (BinaryWeightOp(), reals((batch, k), generator), signs((outputs, k), generator)),
+        (Int8Op(), integers((batch, k), generator, input_scale), integers((outputs, k), generator, weight_scale)),
+        (FloatOp(), reals((batch, k), generator), signs((outputs, k), generator)),
+    ]
+    for op, x, weight in cases:
+        exact = x.codes.double() @ weight.codes.double().T
+        expected = exact * weight.scale.double().reshape(-1) * x.scale.double()
+        result = op.linear(x, op.pack(weight))
+        assert result.dtype == torch.float32
+        assert torch.equal(result, expected.float()), op.name
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 2),
+    st.integers(1, 40),
+    st.integers(1, 5),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(st.integers(1, 2), st.integers(1, 3)),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    st.sampled_from([-1, 0, 1]),
+    st.integers(0, 10**6),
+)
+def test_conv2d_is_exact(
+    batch: int,
+    channels: int,
+    outputs: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    pad_value: int,
+    seed: int,
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    image, filters = (batch, channels, 6, 5), (outputs, channels, *kernel)
+    scale = torch.rand(outputs, 1, 1, 1, generator=generator) + 0.5
+    one = torch.tensor(1.0)
+    cases: list[tuple[QuantOp, Quantized, Quantized]] = [
+        (XnorOp(), signs(image, generator), signs(filters, generator)),
+        (BinaryWeightOp(), reals(image, generator), signs(filters, generator)),
+        (Int8Op(), integers(image, generator, one), integers(filters, generator, scale)),
+        (FloatOp(), reals(image, generator), signs(filters, generator)),
+    ]
+    for op, x, weight in cases:
+        vertical, horizontal = padding
+        padded = F.pad(x.codes.double(), (horizontal, horizontal, vertical, vertical), value=pad_value)
+        exact = F.conv2d(padded, weight.codes.double(), None, stride, 0, dilation)
+        expected = exact * weight.scale.double().reshape(-1, 1, 1)
+        result = op.conv2d(x, op.pack(weight), ConvWindow(stride, padding, dilation, 1, pad_value))
+        assert torch.equal(result, expected.float()), op.name
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([INT8, UINT8, signed_integer(4), unsigned_integer(4)]),
+    st.sampled_from([INT8, UINT8, signed_integer(2), unsigned_integer(5)]),
+    st.integers(0, 10**6),
+)
+def test_zero_points_are_exact(weight_format: NumberFormat, input_format: NumberFormat, seed: int) -> None:
+    """Sums of (x - Z_x)(w - Z_w) in int64; padding stands for the real 0, whose code is Z_x."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(format: NumberFormat, shape: tuple[int, ...], zero_shape: tuple[int, ...]) -> Quantized:
+        low, high = int(format.minimum), int(format.maximum) + 1
+        dtype = torch.int8 if low < 0 else torch.uint8
+        codes = torch.randint(low, high, shape, generator=generator).to(dtype)
+        zero_point = None if low < 0 else torch.randint(low, high, zero_shape, generator=generator).int()
+        return Quantized(codes, torch.tensor(0.5), zero_point, format)
+
+    def centred(x: Quantized) -> torch.Tensor:
+        return x.codes.long() - (0 if x.zero_point is None else x.zero_point.long())
+
+    op = Int8Op()
+    x, weight = draw(input_format, (3, 2, 5, 4), ()), draw(weight_format, (6, 2, 3, 2), (6, 1, 1, 1))
+    packed = op.pack(weight)
+    expected = F.conv2d(centred(x).double(), centred(weight).double(), None, (2, 1), (1, 2))
+    window = ConvWindow((2, 1), (1, 2))
+    sums = op.accumulate_conv2d(x, packed, window)
+    assert sums.dtype == torch.int32
+    assert torch.equal(sums.double(), expected)
+    assert torch.equal(op.conv2d(x, packed, window), (expected / 4).float())
+    x, weight = draw(input_format, (2, 3, 40), ()), draw(weight_format, (6, 40), (6, 1))
+    assert torch.equal(op.accumulate(x, op.pack(weight)).double(), centred(x).double() @ centred(weight).double().T)
+
+
+def pixels(shape: tuple[int, ...], zero_point: float, scale: float, generator: torch.Generator) -> Quantized:
+    codes = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    codes.view(-1)[0], codes.view(-1)[-1] = 0, 255
+    return Quantized(codes, torch.tensor(scale), torch.tensor(zero_point), PIXEL8)
+
+
+LATTICES = st.sampled_from([(127.5, 2 / 255), (0.0, 1.0), (8.0, 0.125), (0.5, 0.25), (255.0, 3.0)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 700), st.integers(1, 9), LATTICES, st.integers(0, 10**6))
+def test_bit_planes_are_exact(batch: int, k: int, outputs: int, lattice: tuple[float, float], seed: int) -> None:
+    """Twice `Σ (q - Z)·w` in int64, then one rounding of each factor: the scales."""
+    generator = torch.Generator().manual_seed(seed)
+    x, weight = pixels((batch, k), *lattice, generator), signs((outputs, k), generator)
+    weight = Quantized(weight.codes, torch.rand(outputs, 1, generator=generator) + 0.5, None, BINARY)
+    doubled = (2 * x.codes.long() - round(2 * lattice[0])) @ weight.codes.long().T
+    expected = doubled.double() * (x.scale.double() / 2) * weight.scale.double().reshape(-1)
+    op = BitplaneOp()
+    packed = op.pack(weight)
+    torch.testing.assert_close(op.linear(x, packed).double(), expected, rtol=1.2e-7, atol=0)
+    multiplier, offset = (1, int(lattice[0])) if lattice[0].is_integer() else (2, round(2 * lattice[0]))
+    sums = op.accumulate(x.codes, packed.data, multiplier, op.constant(packed, offset, (), ConvWindow()))
+    assert sums.dtype == torch.int32
+    assert torch.equal(sums.long() * (2 // multiplier), doubled)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(1, 2),
+    st.integers(1, 40),
+    st.integers(1, 5),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    st.sampled_from([-1, 0, 1]),
+    LATTICES,
+    st.integers(0, 10**6),
+)
+def test_bit_planes_are_exact_at_the_borders(
+    batch: int,
+    channels: int,
+    outputs: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    pad_value: int,
+    lattice: tuple[float, float],
+    seed: int,
+) -> None:
+    """A padded value is real, and need not be one of the codes' values (BinaryNet's 0: 127.5)."""
+    generator = torch.Generator().manual_seed(seed)
+    x, weight = pixels((batch, channels, 6, 5), *lattice, generator), signs((outputs, channels, *kernel), generator)
+    vertical, horizontal = padding
+    scale = x.scale.double()
+    padded = F.pad(x.codes.double() - lattice[0], (horizontal, horizontal, vertical, vertical), value=pad_value / scale)
+    exact = F.conv2d(padded, weight.codes.double(), None, stride, 0, dilation) * scale
+    op = BitplaneOp()
+    result = op.conv2d(x, op.pack(weight), ConvWindow(stride, padding, dilation, 1, pad_value))
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result.double(), exact, rtol=1.2e-7, atol=1e-9)
+
+
+def test_bit_planes_need_a_zero_point_of_halves() -> None:
+    generator = torch.Generator().manual_seed(0)
+    with pytest.raises(ValueError, match=r"bitplane: the zero point must be a multiple of 1/2, got 0\.25"):
+        BitplaneOp().linear(pixels((1, 4), 0.25, 1.0, generator), BitplaneOp().pack(signs((2, 4), generator)))
+
+
+def test_bit_planes_refuse_sums_that_may_not_fit_int32() -> None:
+    longest = (2**31 - 1) // 510
+    layer_shape = LayerShape("linear", longest + 1, 7, (1, 1), (1, 1), (0, 0), (1, 1), 1, (longest + 1,), (7,))
+    assert BitplaneOp().supports(BINARY, PIXEL8, layer_shape) == (
+        False,
+        f"needs K at most {longest}, got {longest + 1}",
+    )
+
+
+def test_int8_refuses_sums_that_may_not_fit_int32() -> None:
+    def layer_shape(k: int) -> LayerShape:
+        return LayerShape("linear", k, 7, (1, 1), (1, 1), (0, 0), (1, 1), 1, (k,), (7,))
+
+    assert Int8Op().supports(UINT8, UINT8, layer_shape(33025)) == (True, "")
+    assert Int8Op().supports(UINT8, UINT8, layer_shape(33026)) == (False, "needs K at most 33025, got 33026")
+
+
+def test_leading_dimensions_are_kept() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight = signs((5, 12), generator)
+    cases = [
+        (XnorOp(), signs((2, 3, 12), generator)),
+        (BinaryWeightOp(), reals((2, 3, 12), generator)),
+        (BitplaneOp(), pixels((2, 3, 12), 127.5, 2 / 255, generator)),
+    ]
+    for op, x in cases:
+        assert op.linear(x, op.pack(weight)).shape == (2, 3, 5)
+
+
+@pytest.mark.parametrize("op", [XnorOp(), BitplaneOp(), BinaryWeightOp(), Int8Op()])
+def test_groups_are_refused(op: QuantOp) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, x = signs((4, 2, 3, 3), generator), signs((1, 4, 5, 5), generator)
+    with pytest.raises(ValueError, match="groups must be 1, got 2"):
+        op.conv2d(x, op.pack(weight), ConvWindow(groups=2))
+
+
+def test_operations_by_hand() -> None:
+    # 7 outputs of K = 40: two words each.
+    assert XnorOp().cost(LINEAR) == Operations(xnor_popcount_word=14)
+    assert BitplaneOp().cost(LINEAR) == Operations(xnor_popcount_word=8 * 14)
+    assert BinaryWeightOp().cost(LINEAR) == Operations(fp32_add=280)
+    assert Int8Op().cost(LINEAR) == Operations(int8_mul=280, int32_add=280)
+    assert FloatOp().cost(LINEAR) == Operations(fp32_mul=280, fp32_add=280)

@@ -1,0 +1,284 @@
+"""The two ways to train a trial's module, which must give the same bits; checkpoints, and what continues from them."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import CSVLogger
+
+from qbench.errors import UserError
+from qbench.schemes.catalogue import SCHEMES
+from qbench.training import loop as fitting
+from qbench.training.checkpoint import Progress
+from qbench.training.loop import CHECKPOINT, fit
+from qbench.training.module import QuantModule
+from qbench.training.overrides import own_hooks
+from qbench.training.trained import Trained
+from qbench.trial import run as training
+from qbench.trial.config import TrialConfig
+from qbench.trial.resolved import resolve
+from qbench.trial.run import run_trial
+from quantizers import Quantizer, Sign
+
+MLP = {"model": "digits-mlp", "model_options": {"hidden": 12, "layers": 2}, "epochs": 5}
+
+
+class Hooked(QuantModule):
+    """A module with a hook of Lightning's: only a Trainer calls it."""
+
+    started = 0
+
+    def on_train_start(self) -> None:
+        type(self).started += 1
+
+
+class OwnQuantizer(QuantModule):
+    def weight_quantizer(self, layer: Any) -> Quantizer | None:
+        return Sign(clip=0.5)
+
+
+class OwnLoss(QuantModule):
+    def loss(self, images: Any, labels: Any) -> Any:
+        self.log("epoch_seen", float(self.current_epoch), on_step=False, on_epoch=True)
+        return super().loss(images, labels)
+
+
+class Mixin(pl.LightningModule):
+    def on_train_batch_end(self, *_: Any) -> None: ...
+
+
+class Mixed(QuantModule, Mixin):
+    """Inherits a hook from behind QuantModule."""
+
+
+def config(scheme: str = "binarynet", **fields: Any) -> TrialConfig:
+    return TrialConfig.from_mapping({"scheme": scheme, **MLP, **fields})
+
+
+def equal(first: Trained, second: Trained) -> bool:
+    same = first.state.keys() == second.state.keys() and all(
+        torch.equal(first.state[key], second.state[key]) for key in first.state
+    )
+    return same and (first.epoch, first.loss) == (second.epoch, second.loss)
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    ["fp32", "binaryconnect-stochastic", "binarynet-stochastic", "bnn-shift", "bitwise", "int8-qat", "int8-lsq"],
+)
+def test_the_direct_loop_and_the_trainer_give_the_same_bits(scheme: str, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    Hooked.started, trained = 0, []
+    for started, kind in enumerate((QuantModule, Hooked)):
+        parts = replace(resolve(config(scheme, epochs=3)), module=kind)
+        trained.append(fit(parts.build(), parts.dataset.load(0), tmp_path, parts.settings))
+        assert Hooked.started == started
+    assert equal(*trained)
+
+
+def test_what_counts_as_a_hook_of_ones_own() -> None:
+    assert own_hooks(QuantModule) == []
+    assert own_hooks(OwnQuantizer) == []
+    assert own_hooks(Hooked) == ["on_train_start"]
+    assert own_hooks(OwnLoss) == []  # a documented step: the short loop calls it as well
+    assert own_hooks(Mixed) == ["on_train_batch_end"]
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_at(epoch: int) -> fitting.OnEpoch:
+    def on_epoch(done: int, _: int) -> None:
+        if done == epoch:
+            raise Killed
+
+    return on_epoch
+
+
+RESUMED = ("binaryconnect-stochastic", "bnn-shift", "bitwise", "ternary-binary", "xnor-net", "int8-qat", "int8-lsq")
+
+
+@pytest.mark.parametrize("scheme", RESUMED)
+def test_a_killed_training_continues_bit_for_bit(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    parts = resolve(config(scheme, scheme_options={"halve_every": 2} if scheme == "bnn-shift" else {}))
+    splits = parts.dataset.load(0)
+    whole = fit(parts.build(), splits, tmp_path, parts.settings)
+    (tmp_path / CHECKPOINT).unlink()
+    for epoch in (2, 4):  # killed twice; epoch 4's own checkpoint is not written yet
+        with pytest.raises(Killed):
+            fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(epoch))
+        torch.rand(3)  # another state of the global generator
+    seen: list[int] = []
+    resumed = fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=lambda done, _: seen.append(done))
+    assert seen[0] == 4
+    assert seen[-1] == parts.epochs
+    assert equal(whole, resumed)
+
+
+def test_dropout_continues_with_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropout draws from torch's global generator, whose state the checkpoint keeps."""
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    parts = resolve(config())
+    splits = parts.dataset.load(0)
+
+    def build() -> QuantModule:
+        module = parts.build()
+        for name in ("fc1", "fc2", "out"):
+            getattr(module.model, name).dropout = 0.3
+        return module
+
+    whole = fit(build(), splits, tmp_path, parts.settings)
+    (tmp_path / CHECKPOINT).unlink()
+    with pytest.raises(Killed):
+        fit(build(), splits, tmp_path, parts.settings, on_epoch=kill_at(3))
+    torch.manual_seed(99)
+    assert equal(whole, fit(build(), splits, tmp_path, parts.settings))
+
+
+def test_checkpoints_are_rare_and_go_with_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr(fitting, "save_checkpoint", lambda path, progress, *_: saved.append(progress.epoch))
+    run_trial(resolve(config()), tmp_path / "a")
+    assert saved == []  # five epochs take no minute
+    monkeypatch.undo()
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    run_trial(resolve(config()), tmp_path / "b")
+    assert not list((tmp_path / "b").rglob(CHECKPOINT))
+
+
+def test_a_checkpoint_of_another_network_or_a_damaged_one_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    parts = resolve(config())
+    splits = parts.dataset.load(0)
+    with pytest.raises(Killed):
+        fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(2))
+    other = resolve(config(model_options={"hidden": 13, "layers": 2}))
+    with pytest.raises(
+        UserError,
+        match=r"checkpoint.pt: is of another network \(size mismatch .*12\].*13\].*\); delete it to start over$",
+    ):
+        fit(other.build(), splits, tmp_path, other.settings)
+    (tmp_path / CHECKPOINT).write_bytes((tmp_path / CHECKPOINT).read_bytes()[:5000])
+    with pytest.raises(UserError, match="is no checkpoint or is damaged") as error:
+        fit(parts.build(), splits, tmp_path, parts.settings)
+    assert "\n" not in str(error.value)
+
+
+def test_a_pickle_is_not_loaded(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"module": Evil()}, tmp_path / CHECKPOINT)
+    parts = resolve(config())
+    with pytest.raises(UserError, match="is no checkpoint or is damaged"):
+        fit(parts.build(), parts.dataset.load(0), tmp_path, parts.settings)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "best"), [([0.5, 0.9, 0.9, 0.6], 2), ([0.4, 0.3, 0.2], 1), ([0.1, 0.2, 0.3], 3), ([0.0, 0.0], 1)]
+)
+def test_the_first_of_the_best_epochs_is_kept(accuracies: list[float], best: int) -> None:
+    model, progress = torch.nn.Linear(1, 1, bias=False), Progress()
+    for epoch, accuracy in enumerate(accuracies, start=1):
+        model.weight.data.fill_(float(epoch))
+        progress.validated(accuracy, epoch, model)
+    assert progress.trained(None).epoch == best
+    assert progress.trained(None).state["weight"].item() == best
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_compiled_training_is_the_eager_one_but_for_rounding(tmp_path: Path) -> None:
+    parts = resolve(config("binaryconnect", epochs=1))
+    splits = parts.dataset.load(0)
+    eager = fit(parts.build(), splits, tmp_path, parts.settings)
+    compiled = resolve(config("binaryconnect", epochs=1, compile=True))
+    found = fit(compiled.build(), splits, tmp_path, compiled.settings)
+    assert found.loss == pytest.approx(eager.loss, rel=1e-3)
+
+
+def test_an_overridden_loss_sees_its_epoch_and_may_log(tmp_path: Path) -> None:
+    parts = replace(resolve(config(epochs=2)), module=OwnLoss)
+    logger = CSVLogger(tmp_path)
+    fit(parts.build(), parts.dataset.load(0), tmp_path, parts.settings, logger=logger)
+    logger.save()
+    with open(logger.experiment.metrics_file_path, newline="") as file:
+        seen = [float(row["epoch_seen"]) for row in csv.DictReader(file) if row.get("epoch_seen")]
+    assert seen[-1] == 1.0
+
+
+class History(CSVLogger):
+    def __init__(self) -> None:
+        self.metrics: list[tuple[int, dict[str, float]]] = []
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self.metrics.append((step or 0, metrics))
+
+    def finalize(self, status: str) -> None: ...
+
+
+def test_a_resumed_training_has_its_whole_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    parts = resolve(config())
+    splits = parts.dataset.load(0)
+    whole, resumed = History(), History()
+    fit(parts.build(), splits, tmp_path, parts.settings, logger=whole)
+    (tmp_path / CHECKPOINT).unlink()
+    with pytest.raises(Killed):
+        fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(3))
+    fit(parts.build(), splits, tmp_path, parts.settings, logger=resumed)
+    assert resumed.metrics == whole.metrics
+    assert len(whole.metrics) == parts.epochs
+
+
+def test_another_torch_starts_over_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    parts = resolve(config())
+    splits = parts.dataset.load(0)
+    with pytest.raises(Killed):
+        fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(3))
+    monkeypatch.setattr(torch, "__version__", "2.99")
+    seen: list[int] = []
+    fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=lambda done, _: seen.append(done))
+    assert seen == [1, 2, 3, 4, 5]
+    assert "this is 2.99: starting over" in caplog.text
+
+
+def test_after_training_the_module_is_on_the_cpu_for_calibration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a training on a GPU: what moves the module there is only played here."""
+    fit_here, moved = training.fit, []
+
+    def fit_elsewhere(module: QuantModule, *args: Any, **options: Any) -> Trained:
+        trained = fit_here(module, *args, **options)
+        module.to("meta")
+        monkeypatch.setattr(module, "to", lambda device: moved.append(device) or module.to_empty(device=device))
+        return trained
+
+    monkeypatch.setattr(training, "fit", fit_elsewhere)
+    row = run_trial(resolve(config("int8-minmax")), tmp_path).row
+    assert moved == ["cpu"]
+    assert row["test/accuracy"] > 0.3
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("scheme", SCHEMES.names())
+def test_every_scheme_trains_on_a_gpu(scheme: str, tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs an NVIDIA GPU")
+    assert run_trial(resolve(config(scheme, epochs=1, device="cuda")), tmp_path).row["test/accuracy"] >= 0
