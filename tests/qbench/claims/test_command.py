@@ -132,7 +132,7 @@ def test_an_interrupted_run_keeps_what_was_measured(results, monkeypatch):
 def test_an_installed_package_has_no_results_and_says_where_to_write(monkeypatch, run_folder):
     import qbench.claims.stored as stored
 
-    monkeypatch.setattr(stored, "default_folder", lambda: None)
+    monkeypatch.setattr(stored, "default_results_folder", lambda: None)
     done = claims("--only", "mnist-binarynet", "--json")
     assert json.loads(done.stdout)[0]["verdict"] == "not run"
     done = claims("--record", run_folder, "--sweep", "tiny.yaml")

@@ -167,7 +167,7 @@ def test_after_a_failed_start_wandb_is_left_alone(fake, online_free, monkeypatch
     monkeypatch.setattr(wandb, "init", lambda **_: calls.append(1) or 1 / 0)
     (online_free / "out").mkdir()
     runner = TrialRunner(Setup("fake_training", online_free / "out", (), service(online_free)), fake)
-    failures = [runner.run(trial(seed=seed), lambda *_: None).wandb_failure for seed in (0, 1)]
+    failures = [runner.run(trial(seed=seed), lambda *_: None)[1] for seed in (0, 1)]
     assert failures == ["ZeroDivisionError: division by zero", None]
     assert len(calls) == 1
 

@@ -226,7 +226,7 @@ def test_two_processes_train_the_same_weights(tmp_path: Path) -> None:
     script.write_text(
         "import pytorch_lightning as pl, torch\n"
         "from torch.utils.data import DataLoader, TensorDataset\n"
-        "from qbench.data import source\nfrom qbench.models import model\nfrom qbench.training.module import QuantModule\n"
+        "from qbench.data.datasets import get_dataset as source\nfrom qbench.models import model\nfrom qbench.training.module import QuantModule\n"
         "if __name__ == '__main__':\n"
         "    torch.manual_seed(0)\n"
         "    data = source('digits').load(0).train\n"

@@ -234,10 +234,10 @@ def test_a_plugins_base_and_a_partial_count(tmp_path: Path, monkeypatch: pytest.
         "def build(hidden=8): return digits_mlp(hidden)\n"
         "NET = Model(functools.partial(build, hidden=4), (1, 8, 8), 10, '')\n"
     )
-    used = resolve(config(module="child_under_test.Child")).plugins()
+    used = resolve(config(module="child_under_test.Child")).plugins
     assert used == {"base_under_test", "child_under_test"}
     partial = TrialConfig(scheme="fp32", model="partial_under_test.NET")
-    assert resolve(partial).plugins() == {"partial_under_test"}
+    assert resolve(partial).plugins == {"partial_under_test"}
 
 
 class Overriding(QuantModule):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.qbench.test_folding import trained_like
+from tests.qbench.nn.test_folding import trained_like
 from torch import nn
 from typer.testing import CliRunner
 

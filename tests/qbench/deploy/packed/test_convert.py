@@ -96,7 +96,7 @@ def test_what_cannot_be_seen_through():
         pass
 
     own = Own(4, 2, bias=False)
-    own.weight_quantizer = get_scheme("binarynet").weights.build()
+    own.weight_quantizer = get_scheme("binarynet").quantization.weights.build()
     refused(nn.Sequential(own), "0: Own may compute otherwise", shape=(4,))
 
     class Twice(QuantModule):

@@ -1,0 +1,32 @@
+"""The one public face: `from qbench import ...`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import qbench
+
+
+@pytest.mark.parametrize("name", qbench.__all__)
+def test_every_public_name_is_there_and_documented(name: str) -> None:
+    found = getattr(qbench, name)
+    assert found.__doc__
+    assert name in dir(qbench)
+
+
+def test_the_table_of_places_is_the_list_of_names() -> None:
+    assert sorted(qbench._PLACES) == sorted(qbench.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'quantmodule'"):
+        qbench.quantmodule  # noqa: B018
+
+
+def test_importing_the_package_loads_no_torch() -> None:
+    code = "import qbench, sys; qbench.TrialConfig; print(sorted({'torch', 'pytorch_lightning', 'wandb'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
