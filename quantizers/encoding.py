@@ -32,12 +32,12 @@ class Encoding:
 
     @property
     def low(self) -> Tensor:
-        """The value of the lowest code, float64 [C] (C = 1 per tensor), rounded as float32: less saturates."""
+        """The value of the lowest code, float64 [C] (C = 1 per tensor); smaller values saturate to it."""
         return self._value(self.format.minimum)
 
     @property
     def high(self) -> Tensor:
-        """The value of the highest code, float64 [C] (C = 1 per tensor), rounded as float32: more saturates."""
+        """The value of the highest code, float64 [C] (C = 1 per tensor); larger values saturate to it."""
         return self._value(self.format.maximum)
 
     def _value(self, code: float) -> Tensor:

@@ -140,7 +140,7 @@ def kl_threshold(
 def choose_threshold(
     counts: Tensor, bin_width: float, levels: int, zero_bin: ZeroBin, observed_max: float | None
 ) -> KLThreshold:
-    """Return `kl_threshold` without its warning, for a caller that warns once for many channels."""
+    """Choose as `kl_threshold` does, without its warning: for a caller that warns once for many channels."""
     counts = _as_counts(counts)
     if levels < 1:
         raise ValueError(f"levels must be positive, got {levels}")

@@ -117,7 +117,7 @@ class LSQ(Quantizer):
 
     @property
     def state(self) -> QuantizerState:
-        """The work of `forward`: PASS_THROUGH until the step is initialized, then QUANTIZING."""
+        """The treatment of the input: PASS_THROUGH until the step is initialized, then QUANTIZING."""
         return self._state
 
     @property

@@ -16,16 +16,19 @@ from quantizers.uniform import QuantizerState, Uniform
 class MovingAverageUniform(Uniform):
     """`Uniform` for training: every training batch moves the range, then is quantized over it.
 
-    Forward (training): `MovingAverageObserver` takes in x; min-max over the averages gives scale and zero
-    point; x is quantized with them. Forward (evaluation): the last range; x itself before the first training batch.
+    Forward (training): `MovingAverageObserver` takes in x; min-max over the averages gives scale and zero point, with
+    which x is quantized. Forward (evaluation): the last range; x itself before the first training batch.
     Backward: 1 inside the range, 0 outside. `observe` and `freeze` set a first range without training.
 
     Args:
         bits: 2..8.
         momentum: share of the newest batch in the averages; 1 for weights, whose range is that of the current tensor.
         channel_axis: dimension whose entries have averages and a range of their own; None for one range.
-        options: signed, full_range and power_of_two, as for `Uniform`; the calibration method and the observer are
-            given.
+        options: signed, full_range and power_of_two, as for `Uniform`. Method and observer are not options here.
+
+    Raises:
+        ValueError: a momentum out of range, besides those of `Uniform`.
+        TypeError: a method or an observer.
 
     The averages are part of the state_dict: a resumed training continues with the same ranges.
 

@@ -23,7 +23,7 @@ from quantizers.registered import register
 
 
 class QuantizerState(Enum):
-    """The use a calibrated quantizer makes of its input."""
+    """The ways a calibrated quantizer treats its input."""
 
     PASS_THROUGH = 0  # returns it unchanged
     OBSERVING = 1  # returns it unchanged and records its statistics
@@ -153,7 +153,7 @@ class Uniform(Quantizer):
 
     @property
     def state(self) -> QuantizerState:
-        """The work of `forward`. May be set; QUANTIZING only once there is a scale (a RuntimeError otherwise)."""
+        """The treatment of the input. May be set; QUANTIZING only once there is a scale (a RuntimeError otherwise)."""
         return self._state
 
     @state.setter
