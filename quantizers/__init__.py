@@ -3,15 +3,9 @@
 from quantizers.affine import affine_parameters
 from quantizers.ap2 import ap2, ap2_normal
 from quantizers.base import Quantizer
-from quantizers.channel_statistics import ChannelStatistics, channel_statistics
-from quantizers.extremes_observer import ExtremesObserver
-from quantizers.fixed_point import (
-    FixedPointMultiplier,
-    multiply_by_fixed_point,
-    requantize,
-    rounding_divide_by_pot,
-    saturating_rounding_doubling_high_mul,
-)
+from quantizers.calibration_methods import CALIBRATION_METHODS, CalibrationMethod
+from quantizers.encoding import Encoding
+from quantizers.fixed_point import FixedPointMultiplier, requantize
 from quantizers.formats import (
     BINARY,
     FLOAT16,
@@ -25,28 +19,29 @@ from quantizers.formats import (
     unsigned_integer,
 )
 from quantizers.histogram_observer import HistogramObserver
-from quantizers.kl import DegenerateKLWarning, KLThreshold, kl_divergence, kl_threshold
-from quantizers.lsq import LSQ, learned_step_quantize
+from quantizers.kl import DegenerateKLWarning, KLThreshold, kl_threshold
+from quantizers.lsq import LSQ
+from quantizers.minmax_observer import MinMaxObserver
 from quantizers.moving_average_observer import MovingAverageObserver
 from quantizers.moving_average_uniform import MovingAverageUniform
 from quantizers.observer import Observer
 from quantizers.outliers import OutlierReport, analyse_outliers, clip_outliers
 from quantizers.pixels import KNOWN_PIXELS, Pixel8, Pixels, find_pixels
 from quantizers.quantized import Quantized, storage_bytes
-from quantizers.range_rules import RANGE_RULES, RangeRule
 from quantizers.ranges import Range
 from quantizers.registered import QUANTIZERS, make, register
 from quantizers.registry import Registry, UnknownNameError
-from quantizers.scaled_sign import ScaledSign, mean_magnitude
+from quantizers.scaled_sign import ScaledSign
 from quantizers.sign import Sign, sign, sign_ste
-from quantizers.sqnr import sqnr_db
-from quantizers.stochastic_sign import StochasticSign, hard_sigmoid, stochastic_sign
+from quantizers.stochastic_sign import StochasticSign
+from quantizers.straight_through import saturated_gradient, straight_through
 from quantizers.tanh_sign import TanhSign
-from quantizers.ternary import Ternary, ternary_codes, ternary_step
+from quantizers.ternary import Ternary
 from quantizers.uniform import QuantizerState, Uniform, UnsignedUniform, fake_quantize
 
 __all__ = [
     "BINARY",
+    "CALIBRATION_METHODS",
     "FLOAT16",
     "FLOAT32",
     "INT8",
@@ -54,15 +49,15 @@ __all__ = [
     "LSQ",
     "PIXEL8",
     "QUANTIZERS",
-    "RANGE_RULES",
     "TERNARY",
     "UINT8",
-    "ChannelStatistics",
+    "CalibrationMethod",
     "DegenerateKLWarning",
-    "ExtremesObserver",
+    "Encoding",
     "FixedPointMultiplier",
     "HistogramObserver",
     "KLThreshold",
+    "MinMaxObserver",
     "MovingAverageObserver",
     "MovingAverageUniform",
     "NumberFormat",
@@ -74,7 +69,6 @@ __all__ = [
     "Quantizer",
     "QuantizerState",
     "Range",
-    "RangeRule",
     "Registry",
     "ScaledSign",
     "Sign",
@@ -88,28 +82,18 @@ __all__ = [
     "analyse_outliers",
     "ap2",
     "ap2_normal",
-    "channel_statistics",
     "clip_outliers",
     "fake_quantize",
     "find_pixels",
-    "hard_sigmoid",
-    "kl_divergence",
     "kl_threshold",
-    "learned_step_quantize",
     "make",
-    "mean_magnitude",
-    "multiply_by_fixed_point",
     "register",
     "requantize",
-    "rounding_divide_by_pot",
-    "saturating_rounding_doubling_high_mul",
+    "saturated_gradient",
     "sign",
     "sign_ste",
     "signed_integer",
-    "sqnr_db",
-    "stochastic_sign",
     "storage_bytes",
-    "ternary_codes",
-    "ternary_step",
+    "straight_through",
     "unsigned_integer",
 ]

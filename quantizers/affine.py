@@ -1,4 +1,4 @@
-"""From a range to the scale and zero point of the affine map `x = scale · (code - zero_point)`."""
+"""The scale and zero point of the affine map `x = scale · (code - zero_point)` that covers a range."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SCALE_OF_ZERO = 1.0
 
 
 def is_symmetric(format: NumberFormat) -> bool:
-    """True for signed formats: zero point 0, range [-t, t]."""
+    """Return True for signed formats: zero point 0, range [-t, t]."""
     return format.minimum < 0
 
 
 def affine_parameters(range: Range, format: NumberFormat, power_of_two: bool = False) -> tuple[Tensor, Tensor]:
-    """Scale (float32 [C]) and zero point (int32 [C]) with which `format` covers `range`.
+    """Return the scale (float32 [C]) and zero point (int32 [C]) with which `format` covers `range`.
 
     Symmetric: `S = t / maximum`, `Z = 0`; a full-range format gets the same S, and its extra code at the bottom
     holds values down to `-(maximum + 1) · S`. Asymmetric: `S = (high - low) / (2^bits - 1)` and

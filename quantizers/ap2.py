@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class _Layout:
-    """A floating-point type's bits: sign, exponent, mantissa."""
+    """The bits of a floating-point type: sign, exponent, mantissa."""
 
     integer: torch.dtype
     exponent_bits: int
@@ -34,7 +34,7 @@ class _Layout:
 
     @property
     def carry(self) -> int:
-        """What, added to the bits, carries into the exponent exactly for mantissas >= √2, which no float is."""
+        """The number whose sum with the bits carries into the exponent exactly for mantissas >= √2 (no float is √2)."""
         return 2 * self.one - 1 - math.isqrt(2 * self.one**2)
 
 
@@ -43,7 +43,7 @@ _LAYOUTS = {torch.float32: _Layout(torch.int32, 8, 23), torch.float64: _Layout(t
 
 @torch.no_grad()
 def ap2(x: Tensor) -> Tensor:
-    """`AP2(x) = sign(x) · 2^round(log2|x|)`, in x's shape and dtype: the nearest power of two in the log domain.
+    """Return `AP2(x) = sign(x) · 2^round(log2|x|)` in x's shape and dtype: the nearest power of two by logarithm.
 
     With `|x| = m · 2^e`, m in [1, 2), the exponent is e + 1 where m >= √2 and e otherwise, decided on the bits: no
     logarithm is computed, and no tie can occur (√2 is irrational). AP2(0) = 0; subnormals are treated like any other
@@ -73,16 +73,19 @@ def ap2(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def ap2_normal(x: Tensor) -> Tensor:
-    """`ap2(x)` for zeros and normal numbers up to √2 times the largest power of two, at the price of an addition.
+    """Return `ap2(x)` of zeros and normal numbers up to √2 times the largest power of two, faster.
 
     Two operations on the bits of float32 and float64; other types go to `ap2`. It is for whole tensors in every step of
-    a training, where the dozen of `ap2` would show. Beyond that range subnormals give 0 or the smallest normal number,
-    the largest numbers infinity, and a NaN any number: a caller has the NaN in its other factor.
+    a training, where the dozen operations of `ap2` would show. Beyond that range subnormals give 0 or the smallest
+    normal number, the largest numbers infinity, and NaN any number: a caller multiplies by the NaN itself.
+
+    Raises:
+        TypeError: an integer tensor.
     """
     layout = _LAYOUTS.get(x.dtype)
     return ap2(x) if layout is None else _rounded(x.view(layout.integer), layout).view(x.dtype)
 
 
 def _rounded(bits: Tensor, layout: _Layout) -> Tensor:
-    """Bits of normal numbers or zeros as those of their AP2; the sign stays."""
+    """Return the bits of the AP2 of normal numbers or zeros, given as bits; the sign stays."""
     return (bits + layout.carry).bitwise_and_(-layout.one)

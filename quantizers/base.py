@@ -3,36 +3,99 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from quantizers.encoding import Encoding
 from quantizers.formats import NumberFormat
+from quantizers.observer import Observer
 from quantizers.quantized import Quantized
 
 
 class Quantizer(nn.Module, ABC):
-    """Maps a real tensor to a number format, forward and backward.
+    """A map from real tensors to a number format, forward and backward.
 
     A subclass sets `format` and implements `quantize` (the codes) and `forward` (the same values as real numbers,
     whose backward is the gradient estimator). `forward(x)` must equal `quantize(x).dequantize()` wherever the
     quantizer is deterministic: training, evaluation and packed execution then see the same numbers.
 
-    A quantizer of latent weights may also bound them: `clip_latent_` runs after each optimizer step, never in
-    `forward`.
+    Everything else has a default and is overridden where it applies:
+
+    - Claims about the values: `is_binary` and `encoding`. A subclass that brings another `forward` or `quantize` does
+      not inherit them; where they still hold, it states them again.
+    - Calibration: `is_ready`, `needs_calibration`, `observer`, `start_observing`, `observe` and `freeze`.
+    - Training: `learned_steps`, `set_relaxed`, `reseed`, and `clip_latent_`, which bounds latent weights after each
+      optimizer step, never in `forward`.
+
+    Attributes:
+        format: the number format of the codes.
+        layer_name: the place of the quantizer in its network, for messages; whoever places it sets it.
+        observer: the statistics that calibration collects; None for a quantizer that keeps none.
+        earlier_names: earlier names of constructor arguments, and what they are called now; `quantizers.make` takes
+            both, for files that name options the old way.
     """
 
     format: NumberFormat
     layer_name: str = ""
-    """The place of the quantizer in its network, for messages; whoever places it sets it."""
+    observer: Observer | None = None
+    earlier_names: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Put back the defaults of the claims that were made for a `forward` or `quantize` that `cls` replaces."""
+        super().__init_subclass__(**options)
+        place = {name: _place(cls, name) for name in ("forward", "quantize", "is_binary", "encoding")}
+        for claim in ("is_binary", "encoding"):
+            if place[claim] > min(place["forward"], place["quantize"]):
+                setattr(cls, claim, Quantizer.__dict__[claim])
 
     @abstractmethod
     def quantize(self, x: Tensor) -> Quantized:
-        """Codes, scale and zero point of `x`, as used in evaluation; same shape as `x`, no gradient."""
+        """Return codes, scale and zero point of `x`, as used in evaluation; same shape as `x`, no gradient."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """`x` rounded to the format, in its own shape and dtype; backward is the gradient estimator."""
+        """Return `x` rounded to the format, in its own shape and dtype; backward is the gradient estimator."""
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether `forward` gives exactly -1 and +1, in training and evaluation: products may be taken of bits."""
+        return False
+
+    def encoding(self) -> Encoding | None:
+        """Return what every tensor is quantized with.
+
+        None where the scale depends on the tensor, and while the quantizer is not ready.
+        """
+        return None
+
+    @property
+    def is_ready(self) -> bool:
+        """False while the quantizer still waits for calibration statistics."""
+        return True
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether only calibration (observe, then freeze) makes the quantizer ready, and no training does."""
+        return False
+
+    def start_observing(self) -> None:
+        """Forget what was observed, and observe all that `forward` takes in. Does nothing unless overridden."""
+
+    def observe(self, x: Tensor) -> None:
+        """Record the statistics of one batch `x`. Does nothing unless overridden."""
+
+    def freeze(self) -> None:
+        """Turn what was observed into a scale, and quantize from now on. Does nothing unless overridden."""
+
+    def learned_steps(self) -> list[nn.Parameter]:
+        """Return the parameters that are scales, which weight decay would shrink; none unless overridden."""
+        return []
+
+    def set_relaxed(self, relaxed: bool) -> None:
+        """Train with real values in place of codes, or no longer. Does nothing unless overridden."""
 
     @torch.no_grad()
     def clip_latent_(self, weight: Tensor) -> None:
@@ -41,7 +104,11 @@ class Quantizer(nn.Module, ABC):
     def reseed(self, seed: int) -> None:
         """Start a stochastic quantizer's random stream at `seed`. Does nothing unless overridden."""
 
-    @property
-    def is_ready(self) -> bool:
-        """False while the quantizer still waits for calibration statistics."""
-        return True
+    def named(self, message: str) -> str:
+        """Return `message` beginning with `layer_name`, if there is one."""
+        return f"{self.layer_name}: {message}" if self.layer_name else message
+
+
+def _place(cls: type, name: str) -> int:
+    """Return how far up the order of inheritance of `cls` the class is that defines `name`; 0 is `cls` itself."""
+    return next(place for place, ancestor in enumerate(cls.__mro__) if name in vars(ancestor))

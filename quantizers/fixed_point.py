@@ -1,4 +1,4 @@
-"""Requantization with integers only: a multiplier in [½, 1) as Q31 and a shift, with gemmlowp's rounding."""
+"""Integer-only requantization: a multiplier in [½, 1) as Q31 and a shift, with gemmlowp's rounding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
 @dataclass(frozen=True)
 class FixedPointMultiplier:
-    """A positive real factor as `mantissa / 2^31 · 2^-shift`.
+    """A positive real factor in integers: `mantissa / 2^31 · 2^-shift`.
 
     Attributes:
         mantissa: int32, in 2^30 .. 2^31 - 1: the factor's [½, 1) part in Q31.
@@ -24,7 +24,7 @@ class FixedPointMultiplier:
 
     @classmethod
     def of(cls, factor: Tensor | float) -> FixedPointMultiplier:
-        """The nearest multiplier to `factor` (e.g. `S_x · S_w / S_y`, per channel), error at most 2^-32 of it.
+        """Return the nearest multiplier to `factor` (e.g. `S_x · S_w / S_y`, per channel), error at most 2^-32 of it.
 
         `factor = f · 2^e` with f in [½, 1): mantissa = round(f · 2^31), halves up; where that is 2^31 it is halved
         and e grows by one. shift = -e.
@@ -47,12 +47,12 @@ class FixedPointMultiplier:
         return cls(mantissa.int(), shift.int())
 
     def value(self) -> Tensor:
-        """The factor, exactly; float64."""
+        """Return the factor, exactly; float64, the shape of mantissa."""
         return torch.ldexp(self.mantissa.double(), -31 - self.shift)
 
 
 def saturating_rounding_doubling_high_mul(a: Tensor, b: Tensor) -> Tensor:
-    """`round(a · b / 2^31)`, halves away from zero for positive and towards zero for negative products; int32.
+    """Return `round(a · b / 2^31)`, halves away from zero in positive, towards zero in negative products; int32.
 
     To the letter of gemmlowp: `(ab + nudge) / 2^31` with the nudge 2^30, or 1 - 2^30 where ab < 0, and C's division
     towards zero. INT32_MIN · INT32_MIN saturates to INT32_MAX.
@@ -69,7 +69,7 @@ def saturating_rounding_doubling_high_mul(a: Tensor, b: Tensor) -> Tensor:
 
 
 def rounding_divide_by_pot(x: Tensor, exponent: Tensor | int) -> Tensor:
-    """`round(x / 2^exponent)`, halves away from zero; int32.
+    """Return `round(x / 2^exponent)`, halves away from zero; int32.
 
     Args:
         x: int32.
@@ -89,7 +89,7 @@ def rounding_divide_by_pot(x: Tensor, exponent: Tensor | int) -> Tensor:
 
 
 def multiply_by_fixed_point(x: Tensor, multiplier: FixedPointMultiplier) -> Tensor:
-    """`x · factor` in integers: left shift (saturating), doubling high multiply, rounding right shift; int32.
+    """Return `x · factor` in integers: left shift (saturating), doubling high multiply, rounding right shift; int32.
 
     Two roundings, as on the integer hardware it stands for; the result may differ by one from the exactly rounded
     product.
@@ -109,7 +109,7 @@ def multiply_by_fixed_point(x: Tensor, multiplier: FixedPointMultiplier) -> Tens
 def requantize(
     accumulator: Tensor, multiplier: FixedPointMultiplier, zero_point: Tensor | int, minimum: int, maximum: int
 ) -> Tensor:
-    """Codes of the next layer: `clamp(x · factor + zero_point, minimum, maximum)`; int32.
+    """Return the codes of the next layer: `clamp(x · factor + zero_point, minimum, maximum)`; int32.
 
     Args:
         accumulator: int32.

@@ -26,21 +26,22 @@ class NumberFormat:
 
     @property
     def levels(self) -> int | None:
-        """Number of distinct codes; None for floating point."""
+        """The number of distinct codes; None for floating point."""
         if self.kind == "float":
             return None
         return 2 if self.kind == "binary" else int(self.maximum - self.minimum) + 1
 
     def packed_bytes(self, rows: int, row_length: int) -> int:
-        """Bytes of `rows` rows of `row_length` codes at their packed width, each row padded to whole bytes."""
+        """Count the bytes of `rows` rows of `row_length` packed codes, each row padded to whole bytes."""
         return rows * -(-row_length * self.bits // 8)
 
     def __str__(self) -> str:
+        """Return the name."""
         return self.name
 
 
 def signed_integer(bits: int, *, full_range: bool = False) -> NumberFormat:
-    """`intB`: codes -(2^(B-1)-1) .. 2^(B-1)-1, symmetric; `full_range` adds -2^(B-1).
+    """Return `intB`: codes -(2^(B-1)-1) .. 2^(B-1)-1, symmetric; `full_range` adds -2^(B-1).
 
     Raises:
         ValueError: bits outside 2..8.
@@ -52,7 +53,7 @@ def signed_integer(bits: int, *, full_range: bool = False) -> NumberFormat:
 
 
 def unsigned_integer(bits: int) -> NumberFormat:
-    """`uintB`: codes 0 .. 2^B-1.
+    """Return `uintB`: codes 0 .. 2^B-1.
 
     Raises:
         ValueError: bits outside 2..8.

@@ -7,8 +7,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from quantizers.extremes_observer import ExtremesObserver
-from quantizers.observer import axis_of
+from quantizers.minmax_observer import MinMaxObserver
+from quantizers.observer import Observer, axis_of
 
 # A channel that has seen only zeros has no bin width yet. Far below every real exponent, so that maximum() passes it.
 _NO_WIDTH = -(1 << 20)
@@ -21,18 +21,20 @@ _FLOAT32_EXPONENT = 126
 _CHUNK = 1 << 15
 
 
-class HistogramObserver(ExtremesObserver):
-    """Counts of magnitudes on either side of zero, beside the exact extremes: all that the range rules need.
+class HistogramObserver(MinMaxObserver):
+    """Counts of magnitudes on either side of zero, beside the exact extremes: all that the calibration methods need.
 
     The bin of x is `k = floor(|x| / w)`, on the non-negative side (x >= 0, and -0.0) or the negative side (x < 0).
-    The width is `w = 2^e` with the smallest e such that the largest magnitude seen, M, falls in a bin: M lies in the
-    upper half, so that between bins/2 + 1 and all of the `bins` of its side are in use. When M outgrows the bins, e
+    The width is `w = 2^e` with the smallest e such that the largest magnitude seen, M, falls in a bin. M then lies in
+    the upper half of its side's bins: more than bins/2 of them are in use. When M outgrows the bins, e
     grows by one and neighbouring pairs merge, `k -> floor(k / 2)`. Since `floor(floor(a) / 2) = floor(a / 2)`, the
-    counts are what they would be had the final width been known from the start: they depend neither on the order of
-    batches nor on how a stream is split, and no count is ever lost or moved to a bin its value does not lie in.
+    counts are those that the final width would have given from the start: they depend neither on the order of batches
+    nor on how a stream is split. No count is lost, and each stays in the bin its value lies in.
 
-    Both sides are kept because symmetric rules read the histogram of |x| (their sum) and asymmetric rules read both.
-    Zeros have a bin of their own only with the values below w; a stream of zeros alone fills bin 0 at any width.
+    Both sides are kept because a symmetric range is read from the histogram of |x| (their sum), an asymmetric one from
+    both.
+    Zeros share bin 0 with the values below w; a stream of zeros alone fills bin 0 at any width.
+    Memory: 16 · bins bytes a channel, and 16 bytes a channel and batch for the extremes.
 
     Args:
         bins: per side; a power of two, at least 2.
@@ -60,29 +62,36 @@ class HistogramObserver(ExtremesObserver):
         self._exponents = torch.empty(0, dtype=torch.int64)
 
     def reset(self) -> None:
+        """Forget everything recorded; keep the settings."""
         super().reset()
         self.counts = torch.empty(0, 2, self.bins, dtype=torch.int64)
         self._exponents = torch.empty(0, dtype=torch.int64)
 
     @property
     def bin_width(self) -> Tensor:
-        """Width of the bins, float64 [C], powers of two; 0 where a channel has seen only zeros."""
+        """The width of the bins, float64 [C], powers of two; 0 where a channel has seen only zeros."""
         seen = self._exponents != _NO_WIDTH
         return torch.ldexp(seen.double(), self._exponents * seen)
 
     def magnitudes(self, channel: int = 0) -> tuple[Tensor, float]:
-        """Histogram of |x| of one channel up to the bin of the largest magnitude: counts int64 [used], bin width.
+        """Return the histogram of |x| of one channel, up to the largest magnitude: counts int64 [used], bin width.
 
         Before anything but zeros was seen there is one bin, of width 0.
+
+        Raises:
+            ValueError: nothing observed.
         """
         self.require_values()
         used = self._used(channel, 0, 1)
         return self.counts[channel, :, :used].sum(0), float(self.bin_width[channel])
 
     def signed(self, channel: int = 0) -> tuple[Tensor, Tensor]:
-        """Histogram of x of one channel, in rising order: edges float64 [n + 1], counts int64 [n].
+        """Return the histogram of x of one channel, in rising order: edges float64 [n + 1], counts int64 [n].
 
         The outer edges are the exact minimum and maximum where those lie inside their bin.
+
+        Raises:
+            ValueError: nothing observed.
         """
         self.require_values()
         negative, positive = self._used(channel, 1), self._used(channel, 0)
@@ -93,7 +102,7 @@ class HistogramObserver(ExtremesObserver):
         return edges, counts
 
     def _used(self, channel: int, *sides: int) -> int:
-        """Bins up to the last one with a count, on any of the sides."""
+        """Count the bins up to the last one with a count, on any of the sides."""
         filled = self.counts[channel, list(sides)].sum(0).nonzero()
         return int(filled[-1]) + 1 if filled.numel() else 0
 
@@ -135,6 +144,7 @@ class HistogramObserver(ExtremesObserver):
         return total.view(channels, 2, bins).cpu()
 
     def merge(self, other: Self) -> Self:
+        """Return a new observer that has seen both streams, with the wider bins of the two; see `Observer.merge`."""
         result = super().merge(other)
         if self.is_empty or other.is_empty:
             full = other if self.is_empty else self
@@ -148,12 +158,13 @@ class HistogramObserver(ExtremesObserver):
         result.counts += addend.counts
         return result
 
-    def _check_mergeable(self, other: ExtremesObserver) -> None:  # type: ignore[override]
+    def _check_mergeable(self, other: Observer) -> None:
         super()._check_mergeable(other)
         if isinstance(other, HistogramObserver) and other.bins != self.bins:
             raise ValueError(self.named(f"cannot merge {self.bins} bins with {other.bins}"))
 
     def to_tensors(self) -> dict[str, Tensor]:
+        """Return everything recorded, as plain tensors: those of `MinMaxObserver`, bins, counts and bin widths."""
         return {
             **super().to_tensors(),
             "bins": torch.tensor(self.bins),
@@ -163,6 +174,7 @@ class HistogramObserver(ExtremesObserver):
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
+        """Return the observer whose `to_tensors` is `tensors`."""
         result = cls(bins=int(tensors["bins"]), channel_axis=axis_of(tensors["channel_axis"]))
         result._restore(tensors)
         result.counts = tensors["counts"].cpu().clone()

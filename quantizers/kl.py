@@ -1,4 +1,4 @@
-"""Saturation thresholds by the smallest information loss: the KL divergence rule."""
+"""The saturation threshold of the smallest information loss: the KL divergence method."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import torch
 from torch import Tensor
 
 ZeroBin = Literal["copy", "keep"]
+"""The treatment of the bin at zero; see `kl_threshold`."""
 
 # float64 sums of a few thousand terms differ by about 1e-13 with their order; candidates closer than this are equal.
 TIE_TOLERANCE = 1e-12
 
 
 class DegenerateKLWarning(RuntimeWarning):
-    """The KL rule clipped nothing: its threshold is that of min-max."""
+    """A KL threshold that clips nothing: the result is that of min-max."""
 
 
 @dataclass(frozen=True)
 class KLThreshold:
-    """The choice of `kl_threshold`.
+    """The choice that `kl_threshold` made.
 
     Attributes:
         threshold: `(bins + ½) · bin_width`, not above the observed maximum where that was given.
@@ -43,7 +44,7 @@ class KLThreshold:
 
 
 def kl_divergence(counts: Tensor, bins: int, levels: int) -> float:
-    """KL(P‖Q) in nats of one candidate, term by term: keep `bins` bins of `counts`, merge them to `levels` levels.
+    """Return KL(P‖Q) in nats of one candidate: `bins` bins of `counts` are kept, and merged to `levels` levels.
 
     P is `counts[:bins]` with the mass beyond added to its last bin. Q comes from the raw `counts[:bins]`: bin j
     belongs to level `floor(j · levels / bins)`; the sum of a level is spread evenly over its non-empty bins. Both
@@ -52,6 +53,10 @@ def kl_divergence(counts: Tensor, bins: int, levels: int) -> float:
     Args:
         counts: int64 [n], n >= bins.
         bins, levels: 1 <= levels <= bins.
+
+    Raises:
+        ValueError: another order of the sizes, or counts that are negative or of more than one dimension.
+        TypeError: counts that are no integers.
 
     >>> raw = torch.tensor([1, 0, 2, 3, 5, 3, 1, 7])   # expands to [2, 0, 2, 2, 4, 4, 4, 4]
     >>> round(kl_divergence(raw, bins=8, levels=2), 9)
@@ -77,7 +82,7 @@ def kl_divergence(counts: Tensor, bins: int, levels: int) -> float:
 
 
 def expand_levels(raw: Tensor, levels: int) -> Tensor:
-    """`raw` [n] merged to `levels` levels and spread back evenly over each level's non-empty bins; float64 [n]."""
+    """Merge `raw` [n] to `levels` levels, and spread each evenly over its non-empty bins; float64 [n]."""
     level = torch.arange(raw.numel()) * levels // raw.numel()
     sums = torch.zeros(levels, dtype=torch.int64).index_add_(0, level, raw)
     filled = torch.zeros(levels, dtype=torch.int64).index_add_(0, level, (raw > 0).long())
@@ -91,7 +96,7 @@ def kl_threshold(
     zero_bin: ZeroBin = "copy",
     observed_max: float | None = None,
 ) -> KLThreshold:
-    """The saturation threshold of |x| that loses least information, `argmin_i KL(P_i‖Q_i)`.
+    """Return the saturation threshold of |x| that loses least information, `argmin_i KL(P_i‖Q_i)`.
 
     Candidates keep the first i bins, i = levels .. len(counts) inclusive; `kl_divergence` defines P and Q. The
     threshold is `(i + ½) · bin_width`. A tie (within 1e-12 nats) goes to the candidate that clips fewest counts, of
@@ -125,7 +130,7 @@ def kl_threshold(
     result = choose_threshold(counts, bin_width, levels, zero_bin, observed_max)
     if result.degenerate:
         warnings.warn(
-            f"the KL rule clips nothing (it keeps {result.bins} of {len(counts)} bins): the result is min-max",
+            f"the KL method clips nothing (it keeps {result.bins} of {len(counts)} bins): the result is min-max",
             DegenerateKLWarning,
             stacklevel=2,
         )
@@ -135,13 +140,13 @@ def kl_threshold(
 def choose_threshold(
     counts: Tensor, bin_width: float, levels: int, zero_bin: ZeroBin, observed_max: float | None
 ) -> KLThreshold:
-    """`kl_threshold` without its warning, for a caller that warns once for many channels."""
+    """Choose as `kl_threshold` does, without its warning: for a caller that warns once for many channels."""
     counts = _as_counts(counts)
     if levels < 1:
         raise ValueError(f"levels must be positive, got {levels}")
     if counts.numel() <= levels:
         raise ValueError(
-            f"the KL rule needs more bins than levels, got {counts.numel()} bins for {levels} levels: "
+            f"the KL method needs more bins than levels, got {counts.numel()} bins for {levels} levels: "
             "its only candidate would be the whole range, min-max in disguise"
         )
     if not (math.isfinite(bin_width) and bin_width >= 0):
@@ -164,7 +169,7 @@ def choose_threshold(
 
 
 def _divergences(counts: Tensor, levels: int) -> Tensor:
-    """KL(P‖Q) of every candidate i = levels..n at once; float64 [n - levels + 1].
+    """Return KL(P‖Q) of every candidate i = levels..n at once; float64 [n - levels + 1].
 
     With c the counts, N their sum, O = mass beyond i, M = N - O, and S and n the sum and the number of non-empty
     bins of a level, the definition expands to
@@ -206,11 +211,12 @@ def _divergences(counts: Tensor, levels: int) -> Tensor:
 
 
 def _prefix(values: Tensor) -> Tensor:
-    """Sums of the first 0, 1, .. n values."""
+    """Return the sums of the first 0, 1, .. n values."""
     return torch.cat([values.new_zeros(1), values.cumsum(0)])
 
 
 def _as_counts(counts: Tensor) -> Tensor:
+    """Return `counts` as int64 [n] on the CPU; a TypeError or ValueError where they are no histogram."""
     counts = torch.as_tensor(counts)
     if counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool:
         raise TypeError(f"counts must be integers (a float histogram stops counting), got {counts.dtype}")

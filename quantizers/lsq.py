@@ -1,4 +1,4 @@
-"""Learned step size quantization (LSQ): the scale is a parameter that training moves."""
+"""LSQ, learned step size quantization: the scale is a parameter that training moves."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from quantizers.base import Quantizer
+from quantizers.encoding import Encoding
 from quantizers.formats import signed_integer, unsigned_integer
 from quantizers.quantized import Quantized
 from quantizers.registered import register
@@ -45,7 +46,7 @@ class _LearnedStep(torch.autograd.Function):
 
 
 def learned_step_quantize(x: Tensor, step: Tensor, minimum: float, maximum: float, gradient_scale: float) -> Tensor:
-    """`s · clamp(round(x / s), minimum, maximum)` with LSQ's gradients; minimum = -Q_N, maximum = Q_P.
+    """Return `s · clamp(round(x / s), minimum, maximum)` with LSQ's gradients; minimum = -Q_N, maximum = Q_P.
 
     Backward, with v = x: `∂v̂/∂v = 1` where `-Q_N < v/s < Q_P`, else 0; and, times `gradient_scale`,
 
@@ -54,7 +55,10 @@ def learned_step_quantize(x: Tensor, step: Tensor, minimum: float, maximum: floa
                  Q_P               where v/s >= Q_P
 
     Args:
-        x: floating point. step: float32, positive, broadcasts against x.
+        x: floating point, any shape.
+        step: float32, positive, broadcasts against x; read as 2^-126 where it is smaller.
+        minimum, maximum: of the codes.
+        gradient_scale: see `LSQ.gradient_scale`.
 
     Source: Esser et al., Learned step size quantization (ICLR 2020) eq. 1-3 and 5.
     """
@@ -72,7 +76,8 @@ class LSQ(Quantizer):
     N is the number of values that share a step and are fixed by the architecture: the weights of the layer (of the
     channel), or the features of one sample: `batch_axis` is divided out.
     The step begins as `s = 2 · mean|x| / sqrt(Q_P)`, of the first training batch or of what `observe` saw, if
-    `freeze` is called before; until then `forward` passes through in evaluation. Keep weight decay away from `step`.
+    `freeze` is called before; until then `forward` passes through in evaluation. `observe` needs no `start_observing`,
+    which does nothing here. Keep weight decay away from `learned_steps()`.
 
     Args:
         bits: 2..8.
@@ -84,6 +89,9 @@ class LSQ(Quantizer):
 
     Attributes:
         step: float32 parameter, [] or [channels]. Read as 2^-126 where it is smaller.
+
+    Raises:
+        ValueError: bits out of range.
 
     Source: Esser et al., Learned step size quantization (ICLR 2020) section 2.
     """
@@ -109,17 +117,25 @@ class LSQ(Quantizer):
 
     @property
     def state(self) -> QuantizerState:
-        """PASS_THROUGH until the step is initialized, then QUANTIZING."""
+        """The treatment of the input: PASS_THROUGH until the step is initialized, then QUANTIZING."""
         return self._state
 
     @property
     def is_ready(self) -> bool:
-        """True once the step is initialized."""
+        """Whether the step is initialized."""
         return self._state is QuantizerState.QUANTIZING
+
+    def encoding(self) -> Encoding | None:
+        """Return the step as it is now, without gradient and zero point; None before it is initialized."""
+        return Encoding(self.format, self.step.detach().clamp_min(SMALLEST_STEP), None) if self.is_ready else None
+
+    def learned_steps(self) -> list[nn.Parameter]:
+        """Return the step."""
+        return [self.step]
 
     @torch.no_grad()
     def observe(self, x: Tensor) -> None:
-        """Take in a batch for the initial step: `Σ |x|` and the count.
+        """Take in a batch `x` for the initial step: `Σ |x|` and the count.
 
         Raises:
             ValueError: NaN or infinity; the message begins with `layer_name`.
@@ -129,7 +145,7 @@ class LSQ(Quantizer):
         rows = x.reshape(1, -1) if self.channels is None else x.movedim(self.channel_axis, 0).reshape(self.channels, -1)
         total = rows.double().abs().sum(1).cpu()
         if not bool(torch.isfinite(total).all()):
-            raise ValueError(self._named("NaN or infinity among the observed values"))
+            raise ValueError(self.named("NaN or infinity among the observed values"))
         self._magnitude += total
         self._count += rows.shape[1]
 
@@ -141,7 +157,7 @@ class LSQ(Quantizer):
             ValueError: nothing observed.
         """
         if self._count == 0:
-            raise ValueError(self._named("no values observed: the initial step needs at least one batch"))
+            raise ValueError(self.named("no values observed: the initial step needs at least one batch"))
         initial = 2 * self._magnitude / self._count / math.sqrt(self.format.maximum)
         initial = torch.where(initial > 0, initial.clamp_min(SMALLEST_STEP), 1.0)
         self.step.copy_(initial.view(self.step.shape))
@@ -150,13 +166,14 @@ class LSQ(Quantizer):
         self._state = QuantizerState.QUANTIZING
 
     def gradient_scale(self, x: Tensor) -> float:
-        """`g = 1 / sqrt(N · Q_P)`."""
+        """Return `g = 1 / sqrt(N · Q_P)`, where N is the number of values of `x` that share a step."""
         values = x.numel() // (self.channels or 1)
         if self.batch_axis is not None:
             values //= x.shape[self.batch_axis]
         return 1 / math.sqrt(max(values, 1) * self.format.maximum)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return `x` rounded to the format; the first training batch initializes the step."""
         if not self.is_ready:
             if not self.training or x.numel() == 0:
                 return x
@@ -167,7 +184,7 @@ class LSQ(Quantizer):
 
     @torch.no_grad()
     def quantize(self, x: Tensor) -> Quantized:
-        """Codes (int8 or uint8), scale = step, no zero point.
+        """Return codes (int8 or uint8), scale = step, no zero point.
 
         Raises:
             RuntimeError: step not initialized.
@@ -175,17 +192,17 @@ class LSQ(Quantizer):
         """
         if not self.is_ready:
             raise RuntimeError(
-                self._named("cannot quantize: the step is not initialized (train, or observe and freeze)")
+                self.named("cannot quantize: the step is not initialized (train, or observe and freeze)")
             )
         step = self._broadcast(x)
         codes = uniform_codes(x, step, torch.zeros((), device=x.device), self.format.minimum, self.format.maximum)
         if bool(torch.isnan(codes).any()):
-            raise ValueError(self._named("NaN has no code"))
+            raise ValueError(self.named("NaN has no code"))
         stored = codes.to(torch.int8 if self.format.minimum < 0 else torch.uint8)
         return Quantized(stored, step.detach(), None, self.format)
 
     def _broadcast(self, x: Tensor) -> Tensor:
-        """The step in the shape that broadcasts against `x`."""
+        """Return the step in the shape that broadcasts against `x`."""
         if self.channels is None:
             return self.step
         shape = [1] * x.dim()
@@ -193,7 +210,7 @@ class LSQ(Quantizer):
         return self.step.view(shape)
 
     def get_extra_state(self) -> dict[str, Tensor]:
-        """Whether the step is initialized, and the sums for it while it is not."""
+        """Return whether the step is initialized, and the sums for it while it is not."""
         return {
             "state": torch.tensor(self._state.value),
             "magnitude": self._magnitude.clone(),
@@ -201,12 +218,11 @@ class LSQ(Quantizer):
         }
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        """Restore what `get_extra_state` gave."""
         self._state = QuantizerState(int(state["state"]))
         self._magnitude = state["magnitude"].cpu().clone()
         self._count = int(state["count"])
 
-    def _named(self, message: str) -> str:
-        return f"{self.layer_name}: {message}" if self.layer_name else message
-
     def extra_repr(self) -> str:
+        """Return the settings and the state for `repr`."""
         return f"{self.format}, channels={self.channels}, batch_axis={self.batch_axis}, state={self._state.name}"

@@ -11,14 +11,19 @@ from quantizers.observer import Observer, axis_of, axis_tensor
 
 
 class MovingAverageObserver(Observer):
-    """Exponential moving average of batch extremes, `e ← e + momentum · (batch extreme - e)`; the first batch sets e.
+    """The exponential moving average of batch extremes: `e ← e + momentum · (batch extreme - e)`.
 
-    A training-time observer: old batches, seen under old weights, fade. Its result depends on the order of batches,
-    so it cannot be merged; for calibration use a mergeable observer.
+    The first batch sets e.
+
+    It is for training: old batches, seen under old weights, fade. The averages depend on the order of batches and are
+    not mergeable; for calibration use a mergeable observer.
 
     Args:
         momentum: share of the newest batch, above 0 and at most 1; 1 follows the current tensor (weights).
         channel_axis: as for `Observer`.
+
+    Raises:
+        ValueError: a momentum out of range.
 
     Source: Jacob et al. (CVPR 2018) section 3.1 (EMA with smoothing close to 1; their smoothing is 1 - momentum).
     """
@@ -37,9 +42,11 @@ class MovingAverageObserver(Observer):
             self.maximum = self.maximum + self.momentum * (high - self.maximum)
 
     def merge(self, other: Self) -> Self:
+        """Raise a TypeError: the average depends on the order of batches."""
         raise TypeError(self.named("a moving average depends on the order of batches and cannot be merged"))
 
     def to_tensors(self) -> dict[str, Tensor]:
+        """Return momentum and averages, as plain tensors."""
         return {
             "channel_axis": axis_tensor(self.channel_axis),
             "momentum": torch.tensor(self.momentum, dtype=torch.float64),
@@ -49,6 +56,7 @@ class MovingAverageObserver(Observer):
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
+        """Return the observer whose `to_tensors` is `tensors`."""
         result = cls(float(tensors["momentum"]), axis_of(tensors["channel_axis"]))
         result.minimum = tensors["minimum"].cpu().clone()
         result.maximum = tensors["maximum"].cpu().clone()

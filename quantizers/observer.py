@@ -11,10 +11,10 @@ from torch import Tensor
 
 
 class Observer(ABC):
-    """Statistics of a stream of batches, per tensor or per channel, in bounded memory.
+    """The statistics of a stream of batches, per tensor or per channel.
 
-    An observer records and decides nothing: a range rule is a pure function of what it recorded. The statistics of
-    a mergeable observer depend only on which batches were seen, not on their order nor on how they were spread over
+    An observer records and decides nothing: a calibration method is a pure function of what it recorded. The statistics
+    of a mergeable observer depend only on which batches were seen, not on their order nor on how they were spread over
     observers: `a.merge(b)` equals one observer that saw both streams.
 
     Statistics live on the CPU, extremes as float64 (exact for every floating-point input), counts as int64.
@@ -60,7 +60,7 @@ class Observer(ABC):
 
     @abstractmethod
     def merge(self, other: Self) -> Self:
-        """A new observer that has seen both streams.
+        """Return a new observer that has seen both streams.
 
         Raises:
             ValueError: the two record differently (channels, bins).
@@ -69,15 +69,15 @@ class Observer(ABC):
 
     @abstractmethod
     def to_tensors(self) -> dict[str, Tensor]:
-        """Everything recorded, as plain tensors (safetensors, or `torch.load(weights_only=True)`)."""
+        """Return everything recorded, as plain tensors (safetensors, or `torch.load(weights_only=True)`)."""
 
     @classmethod
     @abstractmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
-        """The observer whose `to_tensors` is `tensors`."""
+        """Return the observer whose `to_tensors` is `tensors`."""
 
     def fresh(self) -> Self:
-        """An observer of the same settings that has seen nothing."""
+        """Return an observer of the same settings that has seen nothing."""
         twin = copy.copy(self)
         twin.reset()
         return twin
@@ -89,12 +89,12 @@ class Observer(ABC):
 
     @property
     def channels(self) -> int:
-        """Number of channels seen (1 per tensor); 0 before the first value."""
+        """The number of channels seen (1 per tensor); 0 before the first value."""
         return self.minimum.numel()
 
     @property
     def is_empty(self) -> bool:
-        """True before the first value."""
+        """Whether nothing has been observed yet."""
         return self.channels == 0
 
     def require_values(self) -> None:
@@ -103,7 +103,7 @@ class Observer(ABC):
             raise ValueError(self.named("no values observed: calibrate with at least one batch that is not empty"))
 
     def _rows(self, x: Tensor) -> Tensor:
-        """`x` as floating-point [C, elements per channel]."""
+        """Return `x` as floating-point [C, elements per channel]."""
         if not x.is_floating_point():
             x = x.double()
         elif x.dtype.itemsize < 4:
@@ -113,15 +113,15 @@ class Observer(ABC):
         return x.movedim(self.channel_axis, 0).reshape(x.shape[self.channel_axis], -1)
 
     def named(self, message: str) -> str:
-        """`message` beginning with the owner, if there is one."""
+        """Return `message` beginning with the owner, if there is one."""
         return f"{self.owner}: {message}" if self.owner else message
 
 
 def axis_tensor(axis: int | None) -> Tensor:
-    """A channel axis as an int64 tensor, empty for None."""
+    """Return a channel axis as an int64 tensor, empty for None."""
     return torch.tensor([] if axis is None else [axis], dtype=torch.int64)
 
 
 def axis_of(tensor: Tensor) -> int | None:
-    """The channel axis that `axis_tensor` stored."""
+    """Return the channel axis that `axis_tensor` stored."""
     return int(tensor) if tensor.numel() else None

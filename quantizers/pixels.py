@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from quantizers.base import Quantizer
+from quantizers.encoding import Encoding
 from quantizers.formats import PIXEL8
 from quantizers.quantized import Quantized
 from quantizers.registered import register
@@ -19,7 +20,7 @@ _LIMITS = {"multiplier": (1, 2), "offset": (0, 510), "divisor": (1, 2**16)}
 
 @dataclass(frozen=True)
 class Pixels:
-    """How an image's values are made of pixels q in 0..255: `x = (multiplier·q - offset) / divisor`, all integers.
+    """The integers that make an image's values of its pixels q in 0..255: `x = (multiplier·q - offset) / divisor`.
 
     A first layer with ±1 weights is then integer arithmetic: with `S = Σ (multiplier·q - offset)·w` over the taps
     inside the image (a padded zero adds nothing), its value is `S / divisor`. BinaryNet's `2q/255 - 1` is (2, 255,
@@ -46,12 +47,12 @@ class Pixels:
 
     @property
     def scale(self) -> float:
-        """S of `x = S·(q - Z)`."""
+        """The S of `x = S·(q - Z)`."""
         return self.multiplier / self.divisor
 
     @property
     def zero_point(self) -> float:
-        """Z of `x = S·(q - Z)`, a multiple of ½."""
+        """The Z of `x = S·(q - Z)`, a multiple of ½."""
         return self.offset / self.multiplier
 
     @property
@@ -60,15 +61,15 @@ class Pixels:
         return max(self.offset, abs(255 * self.multiplier - self.offset))
 
     def decode(self, q: Tensor) -> Tensor:
-        """uint8 pixels as the float32 values that training saw."""
+        """Return the float32 values of uint8 pixels, as training saw them."""
         return (self.multiplier * q.to(torch.float32) - self.offset) / self.divisor
 
     def nearest(self, x: Tensor) -> Tensor:
-        """The nearest pixels, as floating point; values beyond 0 and 255 saturate, NaN stays NaN."""
+        """Return the nearest pixels, as floating point; values beyond 0 and 255 saturate, NaN stays NaN."""
         return ((x * self.divisor + self.offset) / self.multiplier).round().clamp(0, 255)
 
     def encode(self, x: Tensor) -> Tensor:
-        """float32 values as uint8 pixels.
+        """Return the uint8 pixels of float32 values.
 
         Raises:
             ValueError: values that no pixel has.
@@ -93,7 +94,7 @@ KNOWN_PIXELS = (
 
 
 def find_pixels(images: Tensor) -> Pixels | None:
-    """The first of KNOWN_PIXELS that every value of `images` (float32) fits; None where they are no such pixels."""
+    """Return the first of KNOWN_PIXELS that every value of `images` (float32) fits; None where there is none."""
     for pixels in KNOWN_PIXELS:
         try:
             pixels.encode(images)
@@ -120,7 +121,7 @@ class _RoundToPixels(torch.autograd.Function):
 
 @register("pixel8")
 class Pixel8(Quantizer):
-    """A network's input as the 8-bit pixels it is made of: nothing is calibrated, and real 0 need not be a code.
+    """The 8-bit pixels that a network's input is made of: nothing is calibrated, and real 0 need not be a code.
 
     Forward: `x̂ = S·(q - Z)`, `q = clamp(round((x·divisor + offset) / multiplier), 0, 255)`, S = multiplier / divisor,
     Z = offset / multiplier (see `Pixels`); half to even. Of pixels this is x itself, up to the last bit of float32.
@@ -128,7 +129,7 @@ class Pixel8(Quantizer):
     NaN stays NaN; `quantize` refuses it.
 
     A first layer with ±1 weights then runs on bit planes. Unsigned integer formats do not serve: their zero point is an
-    integer, and under `2q/255 - 1` it would be 127.5, so that they round every pixel by half a step.
+    integer; under `2q/255 - 1` it would have to be 127.5, and every pixel would be rounded by half a step.
 
     Args:
         multiplier, offset, divisor: of the pixels; BinaryNet's `2q/255 - 1` unless others are given. Digits: 1, 8, 8.
@@ -146,11 +147,21 @@ class Pixel8(Quantizer):
         self.pixels = Pixels(multiplier, offset, divisor)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return `x` rounded to pixels; see the class."""
         return _RoundToPixels.apply(x, self.pixels)
+
+    def encoding(self) -> Encoding | None:
+        """Return S and the floating-point Z."""
+        scale, zero_point = torch.tensor([self.pixels.scale, self.pixels.zero_point], dtype=torch.float32)
+        return Encoding(PIXEL8, scale, zero_point)
 
     @torch.no_grad()
     def quantize(self, x: Tensor) -> Quantized:
-        """Codes uint8, scale S, and zero point Z, which is floating point."""
+        """Return codes (uint8), scale S and the floating-point zero point Z.
+
+        Raises:
+            ValueError: NaN in `x`, for which there is no code.
+        """
         codes = self.pixels.nearest(x if x.dtype == torch.float64 else x.float())
         if bool(codes.isnan().any()):
             raise ValueError(f"{self.layer_name or 'pixel8'}: NaN has no code")
@@ -158,4 +169,5 @@ class Pixel8(Quantizer):
         return Quantized(codes.to(torch.uint8), scale, zero_point, PIXEL8)
 
     def extra_repr(self) -> str:
+        """Return the settings for `repr`."""
         return ", ".join(f"{name}={getattr(self.pixels, name)}" for name in _LIMITS)

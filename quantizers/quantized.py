@@ -1,4 +1,4 @@
-"""The result of quantizing a tensor: codes and what turns them back into real values."""
+"""A quantized tensor: codes and what turns them back into real values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Quantized:
     format: NumberFormat
 
     def dequantize(self) -> Tensor:
-        """Real values `scale · (codes - zero_point)` in the scale's dtype, the shape of `codes`."""
+        """Return the real values `scale · (codes - zero_point)` in the scale's dtype, the shape of `codes`."""
         if self.format.kind == "float":
             return self.codes
         codes = self.codes.to(self.scale.dtype)
@@ -43,12 +43,12 @@ class Quantized:
 
     @property
     def has_unit_scale(self) -> bool:
-        """True where the codes are the values: scale 1 everywhere and no zero point."""
+        """Whether the codes are the values: scale 1 everywhere and no zero point."""
         return self.zero_point is None and bool((self.scale == 1).all())
 
 
 def storage_bytes(quantized: Quantized) -> int:
-    """Bytes to store a weight tensor: codes at their packed width, scales (4 bytes each), zero points (1 byte each).
+    """Count the bytes that store a weight: codes at their packed width, scales (4 bytes each), zero points (1 each).
 
     The first dimension counts rows (output channels); each row is padded to whole bytes. A scale that is 1
     everywhere is implied by the format and costs nothing.
@@ -66,5 +66,5 @@ def storage_bytes(quantized: Quantized) -> int:
 
 
 def unit_scale(x: Tensor) -> Tensor:
-    """The scale 1 in `x`'s floating-point dtype and device (float32 for integer tensors)."""
+    """Return the scale 1 in `x`'s floating-point dtype and device (float32 for integer tensors)."""
     return torch.ones((), dtype=x.dtype if x.is_floating_point() else torch.float32, device=x.device)

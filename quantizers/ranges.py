@@ -1,4 +1,4 @@
-"""An interval of real values for each channel."""
+"""A range of real values for each channel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from quantizers.formats import NumberFormat
 
 @dataclass(frozen=True)
 class Range:
-    """The real values that codes shall cover, `low..high` for each channel.
+    """A range of real values, `low..high` for each channel, that codes shall cover.
 
     Attributes:
         low, high: float64 [C], `low <= 0 <= high`.
@@ -24,7 +24,7 @@ class Range:
 
     @classmethod
     def covering(cls, low: Tensor, high: Tensor, format: NumberFormat) -> Self:
-        """The smallest range of `format`'s kind around `low..high`: symmetric for signed formats, holding 0 for all.
+        """Return the smallest range around `low..high` that `format` can have: it holds 0, and is symmetric if signed.
 
         Raises:
             ValueError: an end that is not finite, or low > high.
@@ -39,5 +39,5 @@ class Range:
 
     @classmethod
     def concatenate(cls, *ranges: Range) -> Self:
-        """All channels of all `ranges`, in their order."""
+        """Return all channels of all `ranges`, in their order."""
         return cls(torch.cat([r.low for r in ranges]), torch.cat([r.high for r in ranges]))

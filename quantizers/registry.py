@@ -1,4 +1,4 @@
-"""Named, extensible collections: by decorator, by entry point, or by dotted path."""
+"""Collections of named things, extended by decorator, by entry point, or by dotted path."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 class UnknownNameError(ValueError):
-    """No such name in a registry; the message lists the known ones and the nearest match."""
+    """A name that a registry does not have; the message lists the known ones and the nearest match."""
 
 
 class Registry(Generic[T]):
-    """Things of one kind by name.
+    """A collection of things of one kind, by name.
 
     A name is looked up among what `register` added, then among the installed entry points of `group`, then as a
     dotted path (`package.module.attribute` or `package.module:attribute`).
@@ -32,7 +32,7 @@ class Registry(Generic[T]):
         self._items: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorator: file the decorated object under `name`.
+        """Return a decorator that files what it decorates under `name`.
 
         Raises:
             ValueError: the name is taken by another object.
@@ -45,13 +45,17 @@ class Registry(Generic[T]):
         return add
 
     def add(self, name: str, item: T) -> None:
-        """File `item` under `name`; the same object twice is fine, another one is a ValueError."""
+        """File `item` under `name`; the same object may come twice.
+
+        Raises:
+            ValueError: the name is taken by another object.
+        """
         if self._items.get(name, item) is not item:
             raise ValueError(f"{self.kind} {name!r} is already registered as {self._items[name]!r}")
         self._items[name] = item
 
     def get(self, name: str) -> T:
-        """The object called `name`.
+        """Return the object called `name`.
 
         Raises:
             UnknownNameError: no such name; says the known names and the nearest match.
@@ -70,7 +74,7 @@ class Registry(Generic[T]):
         raise UnknownNameError(self._unknown(name))
 
     def names(self) -> list[str]:
-        """Every known name, sorted (entry points included, without importing them)."""
+        """Return every known name, sorted (entry points included, without importing them)."""
         found = set(self._items)
         if self.group is not None:
             found |= {point.name for point in entry_points(group=self.group)}
@@ -87,14 +91,14 @@ class Registry(Generic[T]):
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """The tail of an error message: the nearest of the known names, and all of them."""
+    """Return the tail of an error message: the nearest of the known names, and all of them."""
     match = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     guess = f"; did you mean {match[0]!r}?" if match else "."
     return f"{guess} Known: {', '.join(known) or 'none'}"
 
 
 def import_dotted(path: str) -> T:  # type: ignore[type-var]
-    """The object at `package.module.attribute` or `package.module:attribute`.
+    """Return the object at `package.module.attribute` or `package.module:attribute`.
 
     Raises:
         ImportError: the module cannot be imported.

@@ -12,23 +12,26 @@ from quantizers.sign import Sign, sign
 
 
 def mean_magnitude(weight: Tensor) -> Tensor:
-    """`α = mean |w|` of each output channel (axis 0), shape [N, 1, ...]; differentiable.
+    """Return `α = mean |w|` of each output channel (axis 0), shape [N, 1, ...], in w's dtype; differentiable.
 
-    With B = sign(W) it is the α that minimises `|W - α·B|²`. Source: XNOR-Net (arXiv 1603.05279) eq. 6.
+    With B = sign(W) it is the α that minimises `|W - α·B|²`.
+
+    Source: XNOR-Net (arXiv 1603.05279) eq. 6.
     """
     return weight.abs().mean(dim=tuple(range(1, weight.dim())), keepdim=True)
 
 
 @register("scaled_sign")
 class ScaledSign(Sign):
-    """Sign of a weight times the mean magnitude of its output channel (axis 0).
+    """The sign of a weight times the mean magnitude of its output channel (axis 0).
 
     Forward: `q(w) = α·sign(w)`, `α = mean |w|` over the channel.
     Backward: through both factors, the sign by `Sign`'s estimator e (1[|w| <= 1], or 1):
     `dL/dw = g·α·e(w) + sgn(w)·mean(g·sign(w))`, where sgn(0) = 0, the derivative of |w|.
 
     The codes are -1 and +1 with α as their scale, 4 bytes a channel. XNOR-Net scales activations too, which gives every
-    position its own factor and no exact integer product; this quantizer is for weights.
+    position its own factor and no exact integer product; this quantizer is for weights. Its values are not ±1 and its
+    scale is the tensor's own: `is_binary` is False and `encoding()` None.
 
     Args:
         estimator, clip: as for `Sign`.
@@ -40,12 +43,13 @@ class ScaledSign(Sign):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the scaled sign of a weight `x`; see the class."""
         _check(x)
         return mean_magnitude(x) * super().forward(x)
 
     @torch.no_grad()
     def quantize(self, x: Tensor) -> Quantized:
-        """Codes -1 and +1 (int8), scale α [N, 1, ...]."""
+        """Return codes -1 and +1 (int8), scale α [N, 1, ...]."""
         _check(x)
         return Quantized(sign(x).to(torch.int8), mean_magnitude(x), None, BINARY)
 

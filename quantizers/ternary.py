@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -11,10 +9,11 @@ from quantizers.base import Quantizer
 from quantizers.formats import TERNARY
 from quantizers.quantized import Quantized
 from quantizers.registered import register
+from quantizers.straight_through import straight_through
 
 
 def ternary_step(x: Tensor, channel_axis: int | None = None) -> Tensor:
-    """The step Δ that minimises `Σ (x - Δ·z)²` over Δ > 0 and z in {-1, 0, +1}; the exact minimum.
+    """Return the step Δ that minimises `Σ (x - Δ·z)²` over Δ > 0 and z in {-1, 0, +1}; the exact minimum.
 
     For given codes the best step is `Δ = Σ |x||z| / Σ z²`, for a given step the best code of x is non-zero where
     `|x| >= Δ/2`. Hwang & Sung alternate the two until they settle; here the k largest magnitudes, with sum S_k, are
@@ -50,23 +49,13 @@ def ternary_step(x: Tensor, channel_axis: int | None = None) -> Tensor:
 
 
 def ternary_codes(x: Tensor, step: Tensor) -> Tensor:
-    """`sign(x) · 1[|x| >= Δ/2]`, in x's dtype (`round(x / Δ)`, halves away from zero, saturated at ±1)."""
+    """Return `sign(x) · 1[|x| >= Δ/2]` in x's shape and dtype: x / Δ rounded, halves away from zero, within ±1."""
     return torch.sign(x) * (x.abs() >= step / 2)
-
-
-class _TernarySTE(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, step: Tensor) -> Tensor:
-        return ternary_codes(x, step) * step + 0.0  # -0.0 becomes 0.0
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0], None
 
 
 @register("ternary")
 class Ternary(Quantizer):
-    """Weights as -Δ, 0, +Δ; Δ is computed from the tensor itself, each time.
+    """Values -Δ, 0, +Δ for weights; Δ is computed from the tensor itself, each time, so that `encoding()` is None.
 
     Forward: `Δ · sign(x) · 1[|x| >= Δ/2]` with Δ = `ternary_step(x)`.
     Backward: 1 everywhere (the latent weight takes the gradient of its ternary value, as Hwang & Sung retrain); Δ is
@@ -85,13 +74,16 @@ class Ternary(Quantizer):
         self.channel_axis = channel_axis
 
     def forward(self, x: Tensor) -> Tensor:
-        return _TernarySTE.apply(x, ternary_step(x.detach(), self.channel_axis))
+        """Return the ternary values of `x`; see the class."""
+        step = ternary_step(x.detach(), self.channel_axis)
+        return straight_through(x, lambda x: ternary_codes(x, step) * step + 0.0)  # -0.0 becomes 0.0
 
     @torch.no_grad()
     def quantize(self, x: Tensor) -> Quantized:
-        """Codes -1, 0, +1 (int8) and scale Δ in x's dtype."""
+        """Return codes -1, 0, +1 (int8) and scale Δ in x's dtype."""
         step = ternary_step(x, self.channel_axis)
         return Quantized(ternary_codes(x, step).to(torch.int8), step, None, TERNARY)
 
     def extra_repr(self) -> str:
+        """Return the settings for `repr`."""
         return f"channel_axis={self.channel_axis}"

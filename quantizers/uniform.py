@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from quantizers.affine import affine_parameters
+from quantizers.affine import affine_parameters, is_symmetric
 from quantizers.base import Quantizer
-from quantizers.extremes_observer import ExtremesObserver
+from quantizers.calibration_methods import CALIBRATION_METHODS, MINMAX_METHODS
+from quantizers.encoding import Encoding
 from quantizers.formats import signed_integer, unsigned_integer
 from quantizers.histogram_observer import HistogramObserver
+from quantizers.minmax_observer import MinMaxObserver
 from quantizers.observer import Observer
 from quantizers.quantized import Quantized
-from quantizers.range_rules import EXTREMES_RULES, RANGE_RULES
 from quantizers.ranges import Range
 from quantizers.registered import register
 
 
 class QuantizerState(Enum):
-    """What a calibrated quantizer does with its input."""
+    """The ways a calibrated quantizer treats its input."""
 
     PASS_THROUGH = 0  # returns it unchanged
     OBSERVING = 1  # returns it unchanged and records its statistics
@@ -30,7 +31,7 @@ class QuantizerState(Enum):
 
 
 def uniform_codes(x: Tensor, scale: Tensor, zero_point: Tensor, minimum: float, maximum: float) -> Tensor:
-    """`clamp(round(x / scale) + zero_point, minimum, maximum)` as floating point; half to even, saturating.
+    """Return `clamp(round(x / scale) + zero_point, minimum, maximum)` as floating point; half to even, saturating.
 
     ±inf saturates, NaN stays NaN. Computed in float32, or float64 for float64 input.
     """
@@ -38,6 +39,7 @@ def uniform_codes(x: Tensor, scale: Tensor, zero_point: Tensor, minimum: float, 
 
 
 def _at_least_float32(x: Tensor) -> Tensor:
+    """Return `x` as float32, or as it is where it is float64."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
@@ -58,7 +60,7 @@ class _FakeQuantize(torch.autograd.Function):
 
 
 def fake_quantize(x: Tensor, scale: Tensor, zero_point: Tensor, minimum: float, maximum: float) -> Tensor:
-    """`scale · (codes - zero_point)` with `codes = clamp(round(x / scale) + zero_point, minimum, maximum)`.
+    """Return `scale · (codes - zero_point)` with `codes = clamp(round(x / scale) + zero_point, minimum, maximum)`.
 
     Backward: `grad · 1[low <= x <= high]` (straight-through inside the range), where low and high are the values of
     the codes `minimum` and `maximum`; both ends are inside.
@@ -84,9 +86,9 @@ class Uniform(Quantizer):
     Forward (passing through, observing): x itself; NaN stays NaN, ±inf saturates, and `quantize` refuses NaN.
 
     Life: built passing through; `start_observing()`; calibration batches through `forward` or `observe`; `freeze()`.
-    A stored observer can be put into `observer` instead: one calibration pass serves several rules.
+    A stored observer can be put into `observer` instead: one calibration pass serves several methods.
 
-        quantizer = make("int8", rule="kl")
+        quantizer = make("int8", method="kl")
         quantizer.observe(x)          # any number of batches
         quantizer.freeze()
         quantizer.quantize(x).codes   # int8
@@ -98,23 +100,29 @@ class Uniform(Quantizer):
         full_range: signed only: adds the code -2^(bits-1).
         channel_axis: one scale and zero point for each entry of this dimension (weights: 0); None for one in all.
         power_of_two: `S = 2^-fl`, rounded up so that the range stays covered (`fractional_length`).
-        rule: the name of a range rule, and rule_options its keyword arguments.
-        observer: default HistogramObserver(channel_axis=channel_axis), whose statistics serve every rule; per channel
-            under a rule that needs no histogram, ExtremesObserver (4096 channels are 134 MB of histograms).
+        method: the name of a calibration method, and method_options its keyword arguments.
+        observer: default HistogramObserver(channel_axis=channel_axis), whose statistics serve every method; per channel
+            under a method that needs no histogram, MinMaxObserver (4096 channels are 134 MB of histograms).
 
     Attributes:
         scale: float32 [] or [C], empty before `freeze`; float32 whatever the module is cast to.
         zero_point: int32, the shape of scale.
         layer_name: the place in the network; error messages begin with it.
 
+    Raises:
+        ValueError: bits out of range, full_range of unsigned codes, or an observer of another channel_axis.
+        UnknownNameError: no such calibration method.
+
     The state_dict holds state, scale, zero point and, while observing, the statistics; it loads under
     `torch.load(weights_only=True)`. Statistics of a frozen quantizer are not in it (`observer.to_tensors()`).
 
-    Source: Jacob et al. (CVPR 2018) section 2.1; Krishnamoorthi (2018) section 2; Migacz (GTC 2017) for rule 'kl'.
+    Source: Jacob et al. (CVPR 2018) section 2.1; Krishnamoorthi (2018) section 2; Migacz (GTC 2017) for method 'kl'.
     """
 
     scale: Tensor
     zero_point: Tensor
+    observer: Observer
+    earlier_names: ClassVar[Mapping[str, str]] = {"rule": "method", "rule_options": "method_options"}
 
     def __init__(
         self,
@@ -123,8 +131,8 @@ class Uniform(Quantizer):
         full_range: bool = False,
         channel_axis: int | None = None,
         power_of_two: bool = False,
-        rule: str = "minmax",
-        rule_options: dict[str, Any] | None = None,
+        method: str = "minmax",
+        method_options: dict[str, Any] | None = None,
         observer: Observer | None = None,
     ) -> None:
         super().__init__()
@@ -133,10 +141,10 @@ class Uniform(Quantizer):
         self.format = signed_integer(bits, full_range=full_range) if signed else unsigned_integer(bits)
         self.channel_axis = channel_axis
         self.power_of_two = power_of_two
-        self.rule = rule
-        self.rule_options = dict(rule_options or {})
-        self._range_rule = RANGE_RULES.get(rule)
-        self.observer = observer if observer is not None else _default_observer(rule, channel_axis)
+        self.method = method
+        self.method_options = dict(method_options or {})
+        self._find_range = CALIBRATION_METHODS.get(method)
+        self.observer = observer if observer is not None else _default_observer(method, channel_axis)
         if self.observer.channel_axis != channel_axis:
             raise ValueError(f"the observer's channel_axis {self.observer.channel_axis} is not {channel_axis}")
         self._state = QuantizerState.PASS_THROUGH
@@ -145,23 +153,34 @@ class Uniform(Quantizer):
 
     @property
     def state(self) -> QuantizerState:
-        """What `forward` does. May be set; QUANTIZING only once there is a scale (a RuntimeError otherwise)."""
+        """The treatment of the input. May be set; QUANTIZING only once there is a scale (a RuntimeError otherwise)."""
         return self._state
 
     @state.setter
     def state(self, state: QuantizerState) -> None:
         if state is QuantizerState.QUANTIZING and self.scale.numel() == 0:
-            raise RuntimeError(self._named("not calibrated: observe at least one batch, then freeze()"))
+            raise RuntimeError(self.named("not calibrated: observe at least one batch, then freeze()"))
         self._state = QuantizerState(state)
 
     @property
     def is_ready(self) -> bool:
-        """True while quantizing."""
+        """Whether it quantizes, in place of passing its input through."""
         return self._state is QuantizerState.QUANTIZING
 
     @property
+    def needs_calibration(self) -> bool:
+        """True: training does not find a range."""
+        return True
+
+    def encoding(self) -> Encoding | None:
+        """Return scale, and zero point where asymmetric; None while not quantizing."""
+        if not self.is_ready:
+            return None
+        return Encoding(self.format, self.scale, None if is_symmetric(self.format) else self.zero_point)
+
+    @property
     def fractional_length(self) -> Tensor:
-        """`fl = -log2(scale)`, whole numbers where `power_of_two`; float32, the shape of scale."""
+        """The value `fl = -log2(scale)`, whole numbers where `power_of_two`; float32, the shape of scale."""
         return -torch.log2(self.scale)
 
     def start_observing(self) -> None:
@@ -180,23 +199,27 @@ class Uniform(Quantizer):
 
     @torch.no_grad()
     def freeze(self) -> None:
-        """Statistics to range (the rule) to scale and zero point; quantizing from now on.
+        """Turn the statistics into a range (the method), the range into scale and zero point, and quantize from now on.
 
         Raises:
-            ValueError: nothing observed, or statistics the rule cannot work with; the message begins with `layer_name`.
+            ValueError: nothing observed, or statistics the method cannot work with; the message begins with
+                `layer_name`.
         """
-        self.observer.owner = self.layer_name  # warnings of the rule name it
+        self.observer.owner = self.layer_name  # warnings of the method name it
         try:
-            found = self._range_rule(self.observer, self.format, **self.rule_options)
-            self.set_range(found)
+            self.set_range(self._find_range(self.observer, self.format, **self.method_options))
         except ValueError as error:
             if self.layer_name and str(error).startswith(self.layer_name):
                 raise
-            raise ValueError(self._named(str(error))) from error
+            raise ValueError(self.named(str(error))) from error
 
     @torch.no_grad()
     def set_range(self, range: Range) -> None:
-        """Quantize over `range` (one channel, or one for each entry of `channel_axis`) from now on."""
+        """Quantize over `range` (one channel, or one for each entry of `channel_axis`) from now on.
+
+        Raises:
+            ValueError: several ranges for one tensor, or one too wide for float32.
+        """
         scale, zero_point = affine_parameters(range, self.format, self.power_of_two)
         if self.channel_axis is None:
             if scale.numel() != 1:
@@ -206,13 +229,8 @@ class Uniform(Quantizer):
         self.zero_point = zero_point.to(self.zero_point.device)
         self.state = QuantizerState.QUANTIZING
 
-    def covered(self) -> Range:
-        """The values of the lowest and the highest code: what is inside saturates nowhere."""
-        scale, zero_point = self.scale.reshape(-1), self.zero_point.reshape(-1)
-        low, high = (self.format.minimum - zero_point) * scale, (self.format.maximum - zero_point) * scale
-        return Range(low.double(), high.double())
-
     def forward(self, x: Tensor) -> Tensor:
+        """Return `x` rounded to the format; `x` itself while not quantizing, recorded while observing."""
         if self._state is QuantizerState.QUANTIZING:
             scale, zero_point = self._broadcast(x)
             return fake_quantize(x, scale, zero_point, self.format.minimum, self.format.maximum)
@@ -222,39 +240,40 @@ class Uniform(Quantizer):
 
     @torch.no_grad()
     def quantize(self, x: Tensor) -> Quantized:
-        """Codes (int8 or uint8, the shape of x), scale (float32), zero point (int32; None where symmetric).
+        """Return codes (int8 or uint8, the shape of x), scale (float32), zero point (int32; None where symmetric).
 
         Raises:
             RuntimeError: not quantizing yet.
             ValueError: NaN in `x`, for which there is no code.
         """
         if not self.is_ready:
-            raise RuntimeError(self._named(f"cannot quantize in state {self._state.name}: freeze() comes first"))
+            raise RuntimeError(self.named(f"cannot quantize in state {self._state.name}: freeze() comes first"))
         scale, zero_point = self._broadcast(x)
         codes = uniform_codes(x, scale, zero_point.to(scale.dtype), self.format.minimum, self.format.maximum)
         if bool(torch.isnan(codes).any()):
-            raise ValueError(self._named("NaN has no code"))
-        symmetric = self.format.minimum < 0
+            raise ValueError(self.named("NaN has no code"))
+        symmetric = is_symmetric(self.format)
         stored = codes.to(torch.int8 if symmetric else torch.uint8)
         return Quantized(stored, scale, None if symmetric else zero_point, self.format)
 
     def _broadcast(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale and zero point in the shape that broadcasts against `x`."""
+        """Return scale and zero point in the shape that broadcasts against `x`."""
         if self.channel_axis is None:
             return self.scale, self.zero_point
         if x.shape[self.channel_axis] != self.scale.numel():
             got, expected = x.shape[self.channel_axis], self.scale.numel()
-            raise ValueError(self._named(f"{got} channels in dimension {self.channel_axis}, calibrated for {expected}"))
+            raise ValueError(self.named(f"{got} channels in dimension {self.channel_axis}, calibrated for {expected}"))
         shape = [1] * x.dim()
         shape[self.channel_axis] = -1
         return self.scale.view(shape), self.zero_point.view(shape)
 
     @property
     def _stores_statistics(self) -> bool:
+        """Whether the observer's statistics are part of the state_dict."""
         return self._state is QuantizerState.OBSERVING
 
     def get_extra_state(self) -> dict[str, Tensor]:
-        """State and format, and the statistics while they are still needed."""
+        """Return state and format, and the statistics while they are still needed."""
         format = torch.tensor([self.format.bits, int(self.format.minimum), int(self.format.maximum)])
         extra = {"state": torch.tensor(self._state.value), "format": format}
         if self._stores_statistics:
@@ -262,10 +281,11 @@ class Uniform(Quantizer):
         return extra
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        """Restore what `get_extra_state` gave; a ValueError where it was another format's."""
         expected = [self.format.bits, int(self.format.minimum), int(self.format.maximum)]
         stored = state["format"].tolist()
         if stored != expected:
-            raise ValueError(self._named(f"stored for bits, codes {stored}, this quantizer has {expected}"))
+            raise ValueError(self.named(f"stored for bits, codes {stored}, this quantizer has {expected}"))
         observed = {name.removeprefix("observer."): t for name, t in state.items() if name.startswith("observer.")}
         if observed:
             self.observer = type(self.observer).from_tensors(observed)
@@ -288,24 +308,29 @@ class Uniform(Quantizer):
             self.scale = scale.to(self.scale.device)
         return self
 
-    def _named(self, message: str) -> str:
-        return f"{self.layer_name}: {message}" if self.layer_name else message
-
     def extra_repr(self) -> str:
+        """Return the settings and the state for `repr`."""
         axis = f", channel_axis={self.channel_axis}" if self.channel_axis is not None else ""
         power = ", power_of_two=True" if self.power_of_two else ""
-        return f"{self.format}, rule={self.rule!r}{axis}{power}, state={self._state.name}"
+        return f"{self.format}, method={self.method!r}{axis}{power}, state={self._state.name}"
 
 
-def _default_observer(rule: str, channel_axis: int | None) -> Observer:
-    if channel_axis is not None and rule in EXTREMES_RULES:
-        return ExtremesObserver(channel_axis)
+def _default_observer(method: str, channel_axis: int | None) -> Observer:
+    """Return an observer that serves `method`, and others where memory allows."""
+    if channel_axis is not None and method in MINMAX_METHODS:
+        return MinMaxObserver(channel_axis)
     return HistogramObserver(channel_axis=channel_axis)
 
 
 @register("uint8")
 class UnsignedUniform(Uniform):
-    """`Uniform` with unsigned asymmetric codes (Jacob et al.); the arguments are those of `Uniform`."""
+    """`Uniform` with unsigned asymmetric codes; the arguments are those of `Uniform`.
+
+    Raises:
+        ValueError: `signed=True`, besides those of `Uniform`.
+
+    Source: Jacob et al. (CVPR 2018) section 2.1.
+    """
 
     def __init__(self, bits: int = 8, **options: Any) -> None:
         if options.pop("signed", False):

@@ -77,7 +77,7 @@ def test_ends():
 def test_the_turning_points_of_every_exponent(dtype):
     """Both neighbours of 2^k·√2, powers of two and zeros; where numbers are normal, two operations do."""
     lowest, highest = (-126, 127) if dtype == torch.float32 else (-1022, 1023)
-    root = torch.tensor(2.0).double().sqrt().to(dtype)  # below √2 in float32, above it in float64
+    root = torch.tensor(math.sqrt(2), dtype=torch.float64).to(dtype)  # below √2 in float32, above it in float64
     below = root if dtype == torch.float32 else root.nextafter(torch.zeros_like(root))
     above = below.nextafter(torch.tensor(2.0, dtype=dtype))
     powers = 2.0 ** torch.arange(lowest, highest, dtype=dtype)

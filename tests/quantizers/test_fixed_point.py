@@ -8,10 +8,9 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quantizers import (
-    FixedPointMultiplier,
+from quantizers import FixedPointMultiplier, requantize
+from quantizers.fixed_point import (
     multiply_by_fixed_point,
-    requantize,
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 )

@@ -1,4 +1,4 @@
-"""The KL rule against the worked example of the slides and a slow, literal loop in plain Python floats."""
+"""The KL method against the worked example of the slides and a slow, literal loop in plain Python floats."""
 
 import math
 import time
@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantizers import DegenerateKLWarning, kl_divergence, kl_threshold
-from quantizers.kl import expand_levels
+from quantizers import DegenerateKLWarning, kl_threshold
+from quantizers.kl import expand_levels, kl_divergence
 
 WORKED_EXAMPLE = [1, 0, 2, 3, 5, 3, 1, 7]
 

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantizers import LSQ, QuantizerState, learned_step_quantize, make
+from quantizers import LSQ, QuantizerState, make
+from quantizers.lsq import learned_step_quantize
 
 
 def paper(v, s, qn, qp):

@@ -10,8 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantizers import ExtremesObserver, HistogramObserver, MovingAverageObserver
-from quantizers.exact_sum import ExactSum
+from quantizers import HistogramObserver, MinMaxObserver, MovingAverageObserver
 from quantizers.histogram_observer import merge_pairs
 
 VALUE = st.one_of(
@@ -49,23 +48,6 @@ def expected_histogram(values, bins):
     return positive, negative, width
 
 
-class TestExactSum:
-    @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
-    def test_equals_fractions(self, values):
-        total = ExactSum()
-        for value in values:
-            total.add(value)
-        mean = sum(map(Fraction, values)) / len(values)
-        assert total.mean(len(values)) == float(mean)
-        assert ExactSum.from_tensor(total.to_tensor()).mean(len(values)) == float(mean)
-
-    def test_adds_what_floats_forget(self):
-        total = ExactSum()
-        for value in (1e16, 1.0, -1e16):
-            total.add(value)
-        assert total.mean(1) == 1.0
-
-
 class TestHistogram:
     @given(batches=BATCHES, bins=st.sampled_from([2, 8, 64]))
     @settings(max_examples=200)
@@ -88,7 +70,7 @@ class TestHistogram:
         order.shuffle(shuffled)
         assert_same(seen(batches, HistogramObserver(16)), seen(shuffled, HistogramObserver(16)))
 
-    @given(a=BATCHES, b=BATCHES, c=BATCHES, kind=st.sampled_from([HistogramObserver, ExtremesObserver]))
+    @given(a=BATCHES, b=BATCHES, c=BATCHES, kind=st.sampled_from([HistogramObserver, MinMaxObserver]))
     def test_merge_is_having_seen_both_and_associative_and_commutative(self, a, b, c, kind):
         def make():
             return kind(16) if kind is HistogramObserver else kind()
@@ -141,9 +123,11 @@ class TestHistogram:
         return observer
 
     def test_counts_go_on_beyond_float32_and_int32(self):
-        observer = seen([[1.0]], HistogramObserver(8))
-        for _ in range(33):
-            observer = observer.merge(observer)
+        stored = seen([[1.0]], HistogramObserver(8)).to_tensors()
+        stored["counts"] *= 2**32
+        stored["count"] *= 2**32
+        observer = HistogramObserver.from_tensors(stored)
+        observer = observer.merge(observer)
         observer.observe(torch.tensor([1.0]))
         assert observer.count == observer.counts.sum() == 2**33 + 1
 
@@ -210,19 +194,53 @@ class TestPerChannel:
             observer.observe(torch.ones(4, 2))
 
 
-class TestExtremes:
+class TestMinMax:
     def test_mean_of_extremes_is_over_batches(self):
-        observer = seen([[-1.0, 4.0], [-3.0, 1.0], [], [-2.0, 10.0]], ExtremesObserver())
+        observer = seen([[-1.0, 4.0], [-3.0, 1.0], [], [-2.0, 10.0]], MinMaxObserver())
         low, high = observer.mean_extremes()
         assert (low.item(), high.item()) == (-2.0, 5.0)
         assert (observer.batches, observer.count) == (3, 6)
 
+    @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20), st.randoms())
+    def test_mean_of_extremes_equals_fractions_in_any_order(self, values, order):
+        mean = float(sum(map(Fraction, values)) / len(values))
+        shuffled = list(values)
+        order.shuffle(shuffled)
+        for sequence in (values, shuffled):
+            observer = MinMaxObserver()
+            for value in sequence:
+                observer.observe(torch.tensor([value], dtype=torch.float64))
+            for found in (observer, MinMaxObserver.from_tensors(observer.to_tensors())):
+                assert [end.item() for end in found.mean_extremes()] == [mean, mean]
+
+    def test_mean_of_extremes_adds_what_floats_forget(self):
+        observer = MinMaxObserver()
+        for value in (1e16, 1.0, -1e16):
+            observer.observe(torch.tensor([value], dtype=torch.float64))
+        assert observer.mean_extremes()[0].item() == 1 / 3
+
+    def test_extremes_of_the_batches_are_stored_in_rising_order(self):
+        observer = MinMaxObserver(channel_axis=0)
+        for batch in ([[3.0, 5.0], [0.0, 1.0]], [[-1.0, 7.0], [0.5, 0.5]]):
+            observer.observe(torch.tensor(batch))
+        stored = observer.to_tensors()
+        assert stored["batch_minima"].tolist() == [[-1.0, 0.0], [3.0, 0.5]]
+        assert stored["batch_maxima"].tolist() == [[5.0, 0.5], [7.0, 1.0]]
+        assert stored["batch_minima"].dtype == torch.float64
+        assert MinMaxObserver().to_tensors()["batch_minima"].shape == (0, 0)
+
+    def test_merged_observers_share_no_batches(self):
+        first, second = seen([[1.0]], MinMaxObserver()), seen([[2.0]], MinMaxObserver())
+        merged = first.merge(second)
+        merged.observe(torch.tensor([9.0]))
+        assert (first.batches, second.batches, merged.batches) == (1, 1, 3)
+
     def test_negative_zero_is_zero(self):
-        observer = seen([[-0.0]], ExtremesObserver())
+        observer = seen([[-0.0]], MinMaxObserver())
         assert math.copysign(1, observer.minimum.item()) == 1
 
 
-@pytest.mark.parametrize("kind", [ExtremesObserver, HistogramObserver, MovingAverageObserver])
+@pytest.mark.parametrize("kind", [MinMaxObserver, HistogramObserver, MovingAverageObserver])
 class TestEveryObserver:
     @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
     def test_nan_and_infinity_name_the_owner_and_change_nothing(self, kind, bad):
@@ -288,9 +306,9 @@ def test_what_differs_does_not_merge():
         HistogramObserver(8).merge(HistogramObserver(16))
     with pytest.raises(ValueError, match="channel axes"):
         HistogramObserver(8).merge(HistogramObserver(8, channel_axis=0))
-    with pytest.raises(ValueError, match="HistogramObserver with ExtremesObserver"):
-        HistogramObserver(8).merge(ExtremesObserver())
-    a, b = ExtremesObserver(0), ExtremesObserver(0)
+    with pytest.raises(ValueError, match="HistogramObserver with MinMaxObserver"):
+        HistogramObserver(8).merge(MinMaxObserver())
+    a, b = MinMaxObserver(0), MinMaxObserver(0)
     a.observe(torch.ones(2, 1))
     b.observe(torch.ones(3, 1))
     with pytest.raises(ValueError, match="2 channels with 3"):

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantizers import Sign, StochasticSign, hard_sigmoid, make, stochastic_sign
+from quantizers import Sign, StochasticSign, make
+from quantizers.stochastic_sign import hard_sigmoid, stochastic_sign
 
 
 def generator(seed=0):

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantizers import TERNARY, make, ternary_codes, ternary_step
+from quantizers import TERNARY, make
+from quantizers.ternary import ternary_codes, ternary_step
 
 
 def error(x, step, codes):

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantizers import (
+    CALIBRATION_METHODS,
     INT8,
-    RANGE_RULES,
-    ExtremesObserver,
     HistogramObserver,
+    MinMaxObserver,
     QuantizerState,
     Range,
     Uniform,
@@ -238,11 +238,11 @@ class TestStates:
         with pytest.raises(ValueError, match=r"fc1\.input: no values observed"):
             quantizer.freeze()
 
-    def test_errors_of_the_rule_name_the_layer_once(self):
-        quantizer = make("int8", rule="kl", observer=HistogramObserver(bins=64))
+    def test_errors_of_the_method_name_the_layer_once(self):
+        quantizer = make("int8", method="kl", observer=HistogramObserver(bins=64))
         quantizer.layer_name = "fc1.input"
         quantizer.observe(torch.ones(3))
-        with pytest.raises(ValueError, match=r"^fc1\.input: the KL rule needs more bins"):
+        with pytest.raises(ValueError, match=r"^fc1\.input: the KL method needs more bins"):
             quantizer.freeze()
         quantizer.observer.reset()
         with pytest.raises(ValueError, match=r"^fc1\.input: no values observed"):
@@ -250,7 +250,7 @@ class TestStates:
 
     @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
     def test_bad_values_name_the_layer_and_record_nothing(self, bad):
-        quantizer = make("int8", rule="kl")
+        quantizer = make("int8", method="kl")
         quantizer.layer_name = "conv2.weight"
         with pytest.raises(ValueError, match=r"conv2\.weight: NaN or infinity"):
             quantizer.observe(torch.tensor([1.0, bad]))
@@ -262,11 +262,11 @@ class TestStates:
         with pytest.raises(ValueError, match="NaN has no code"):
             quantizer.quantize(torch.tensor([math.nan]))
 
-    def test_a_stored_observer_serves_another_rule(self):
+    def test_a_stored_observer_serves_another_method(self):
         torch.manual_seed(0)
         x = torch.randn(10_000)
-        first = calibrated(x, "int8", rule="minmax")
-        second = make("int8", rule="percentile", rule_options={"percentile": 99.0})
+        first = calibrated(x, "int8", method="minmax")
+        second = make("int8", method="percentile", method_options={"percentile": 99.0})
         second.observer = HistogramObserver.from_tensors(first.observer.to_tensors())
         second.freeze()
         assert second.scale.item() * 127 == pytest.approx(
@@ -274,11 +274,11 @@ class TestStates:
         )
 
     def test_default_observers(self):
-        for rule in RANGE_RULES.names():
-            assert type(make("int8", rule=rule).observer) is HistogramObserver
-        assert type(make("int8", channel_axis=0, rule="kl").observer) is HistogramObserver
-        for rule in ("minmax", "mean_extremes"):
-            assert type(make("int8", channel_axis=0, rule=rule).observer) is ExtremesObserver
+        for method in CALIBRATION_METHODS.names():
+            assert type(make("int8", method=method).observer) is HistogramObserver
+        assert type(make("int8", channel_axis=0, method="kl").observer) is HistogramObserver
+        for method in ("minmax", "mean_extremes"):
+            assert type(make("int8", channel_axis=0, method=method).observer) is MinMaxObserver
         chosen = HistogramObserver(64, channel_axis=0)
         assert make("int8", channel_axis=0, observer=chosen).observer is chosen
 
@@ -310,12 +310,12 @@ class TestRestoring:
     def test_in_the_middle_of_calibration(self):
         torch.manual_seed(1)
         first, second = torch.randn(2, 1000)
-        whole = make("int8", rule="kl", channel_axis=None)
-        interrupted = make("int8", rule="kl")
+        whole = make("int8", method="kl", channel_axis=None)
+        interrupted = make("int8", method="kl")
         for quantizer in (whole, interrupted):
             quantizer.start_observing()
             quantizer(first)
-        restored = make("int8", rule="kl")
+        restored = make("int8", method="kl")
         restored.load_state_dict(self.through_file(interrupted))
         for quantizer in (whole, restored):
             assert quantizer.state is QuantizerState.OBSERVING
@@ -343,12 +343,12 @@ class TestExtremeRanges:
             assert quantizer.quantize(torch.zeros(5)).codes.tolist() == [0] * 5
             assert quantizer(torch.zeros(5)).tolist() == [0] * 5
 
-    @pytest.mark.parametrize("rule", ["minmax", "mean_extremes", "percentile", "mse", "kl"])
+    @pytest.mark.parametrize("method", ["minmax", "mean_extremes", "percentile", "mse", "kl"])
     @pytest.mark.parametrize("name", ["int8", "uint8"])
     @pytest.mark.parametrize("value", [0.0, -0.0, 3.7, -3.7, 1e-40, -1e-45, 3e38, -3e38])
-    def test_constant_tensors_and_single_values(self, name, value, rule):
+    def test_constant_tensors_and_single_values(self, name, value, method):
         for x in (torch.full((64,), value), torch.tensor([value])):
-            quantizer = calibrated(x, name, rule=rule)
+            quantizer = calibrated(x, name, method=method)
             assert torch.isfinite(quantizer.scale)
             error = (quantizer(x) - x).abs().max()
             assert error <= max(quantizer.scale.item() / 2, abs(value) * 1e-6)
@@ -382,9 +382,9 @@ class TestExtremeRanges:
         with pytest.raises(ValueError, match="unsigned"):
             make("uint8", signed=True)
         with pytest.raises(ValueError, match="did you mean 'minmax'"):
-            make("int8", rule="minimax")
+            make("int8", method="minimax")
         with pytest.raises(ValueError, match="channel_axis"):
-            Uniform(channel_axis=0, observer=ExtremesObserver())
+            Uniform(channel_axis=0, observer=MinMaxObserver())
 
 
 def test_affine_parameters_of_a_hand_made_range():

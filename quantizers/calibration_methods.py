@@ -1,9 +1,9 @@
-"""Range rules: which interval of the real line the codes shall cover, given what an observer recorded.
+"""Calibration methods: which range of real values the codes shall cover, given what an observer recorded.
 
-A rule is a pure function `rule(observer, format, **options) -> Range`; `@RANGE_RULES.register("name")` adds one. For a
-signed (symmetric) format a range is [-t, t]; for an unsigned (asymmetric) one it is [low, high] and holds 0.
+A method is a pure function `method(observer, format, **options) -> Range`; `@CALIBRATION_METHODS.register("name")` adds
+one. For a signed (symmetric) format a range is [-t, t]; for an unsigned (asymmetric) one it is [low, high] and holds 0.
 
-The rules' options: `percentile` (percentile), `zero_bin` (kl), `candidates` (mse).
+The methods' options: `percentile` (percentile), `zero_bin` (kl), `candidates` (mse).
 """
 
 from __future__ import annotations
@@ -16,25 +16,27 @@ import torch
 from torch import Tensor
 
 from quantizers.affine import affine_parameters, is_symmetric
-from quantizers.extremes_observer import ExtremesObserver
 from quantizers.formats import NumberFormat
 from quantizers.histogram_observer import HistogramObserver
 from quantizers.kl import DegenerateKLWarning, ZeroBin, choose_threshold
+from quantizers.minmax_observer import MinMaxObserver
 from quantizers.observer import Observer
 from quantizers.ranges import Range
 from quantizers.registry import Registry
 
-RangeRule = Callable[..., Range]
+CalibrationMethod = Callable[..., Range]
+"""A calibration method: `method(observer, format, **options) -> Range`."""
 
-RANGE_RULES: Registry[RangeRule] = Registry("range rule")
+CALIBRATION_METHODS: Registry[CalibrationMethod] = Registry("calibration method")
+"""The calibration methods by name."""
 
-EXTREMES_RULES = frozenset({"minmax", "mean_extremes"})
-"""The rules that need no histogram: an `ExtremesObserver` will do."""
+MINMAX_METHODS = frozenset({"minmax", "mean_extremes"})
+"""The methods that need no histogram: a `MinMaxObserver` will do."""
 
 
-@RANGE_RULES.register("minmax")
+@CALIBRATION_METHODS.register("minmax")
 def minmax(observer: Observer, format: NumberFormat) -> Range:
-    """Union of extremes: the smallest minimum to the largest maximum of all batches; nothing saturates.
+    """Return the union of all batches' ranges: the smallest minimum to the largest maximum; nothing saturates.
 
     Raises:
         ValueError: nothing observed.
@@ -43,24 +45,24 @@ def minmax(observer: Observer, format: NumberFormat) -> Range:
     return Range.covering(observer.minimum, observer.maximum, format)
 
 
-@RANGE_RULES.register("mean_extremes")
+@CALIBRATION_METHODS.register("mean_extremes")
 def mean_extremes(observer: Observer, format: NumberFormat) -> Range:
-    """Mean over batches of the batch minimum, and of the batch maximum: one odd batch does not set the range.
+    """Return the mean batch minimum to the mean batch maximum: one odd batch does not set the range.
 
-    Depends on what a batch is (not on their order): calibrate with batches of one size.
+    The range depends on what a batch is, but not on the order of batches: calibrate with batches of one size.
 
     Raises:
         ValueError: nothing observed, or an observer that keeps no batch extremes.
     """
-    if not isinstance(observer, ExtremesObserver):
-        raise ValueError(f"the mean_extremes rule needs an ExtremesObserver, got {type(observer).__name__}")
+    if not isinstance(observer, MinMaxObserver):
+        raise ValueError(f"the mean_extremes method needs a MinMaxObserver, got {type(observer).__name__}")
     low, high = observer.mean_extremes()
     return Range.covering(low, high, format)
 
 
-@RANGE_RULES.register("percentile")
+@CALIBRATION_METHODS.register("percentile")
 def percentile(observer: Observer, format: NumberFormat, percentile: float = 99.99) -> Range:
-    """The range that leaves `100 - percentile` percent outside (of an asymmetric one: at each end).
+    """Return the range that leaves `100 - percentile` percent outside (of an asymmetric one: at each end).
 
     Symmetric: t is the percentile of |x|. Asymmetric: high is the percentile of x and -low that of -x, so that for
     non-negative data both formats clip the same share. Within a bin values count as evenly spread; ends never lie
@@ -93,7 +95,7 @@ def percentile(observer: Observer, format: NumberFormat, percentile: float = 99.
 
 
 def _quantile(edges: Tensor, counts: Tensor, percent: float) -> float:
-    """The point below which `percent` % of the counts lie, values spread evenly inside their bin."""
+    """Return the point below which `percent` % of the counts lie, values spread evenly inside their bin."""
     below = counts.cumsum(0)
     rank = round(percent * int(below[-1]) / 100, 6)  # 99.9 % of 100,000 is 99,900, not 99,900.00000000001
     k = min(int((below < rank).sum()), counts.numel() - 1)
@@ -102,9 +104,9 @@ def _quantile(edges: Tensor, counts: Tensor, percent: float) -> float:
     return float(edges[k] + (edges[k + 1] - edges[k]) * min(max(share, 0.0), 1.0))
 
 
-@RANGE_RULES.register("kl")
+@CALIBRATION_METHODS.register("kl")
 def kl(observer: Observer, format: NumberFormat, zero_bin: ZeroBin = "copy") -> Range:
-    """The saturation threshold of |x| with the smallest KL divergence, per channel; see `kl_threshold`.
+    """Return the range up to the threshold of |x| with the smallest KL divergence, per channel; see `kl_threshold`.
 
     Levels: `2^(bits-1)` for signed formats (the positive half: 128 for 8 bits), `2^bits` for unsigned formats of
     data without negative values. Data of both signs in an unsigned format has about half of the codes on a side:
@@ -135,20 +137,23 @@ def kl(observer: Observer, format: NumberFormat, zero_bin: ZeroBin = "copy") -> 
         low[channel], high[channel] = max(minimum, -result.threshold), min(maximum, result.threshold)
     if degenerate:
         share = f" in {degenerate} of {histogram.channels} channels" if histogram.channels > 1 else ""
-        message = histogram.named(f"the KL rule clips nothing{share}: the result is min-max")
+        message = histogram.named(f"the KL method clips nothing{share}: the result is min-max")
         warnings.warn(message, DegenerateKLWarning, stacklevel=2)
     return Range.covering(low, high, format)
 
 
-@RANGE_RULES.register("mse")
+@CALIBRATION_METHODS.register("mse")
 def mse(observer: Observer, format: NumberFormat, candidates: int = 128) -> Range:
-    """The range whose quantization has the smallest mean squared error over the histogram, per channel.
+    """Return the range whose quantization has the smallest mean squared error over the histogram, per channel.
 
     The error of a candidate is `Σ_bins count · mean over the bin of (x - x̂)²`, rounding and saturation together, with
-    values evenly spread inside their bin (see `expected_error`). Candidates are `candidates` equal steps of the
-    end towards 0; an asymmetric range moves its ends in turn. Min-max is the first candidate and another range has
-    to win by `5 / sqrt(count)` of min-max's error: about four standard errors of the estimate that the histogram
-    gives, so that a handful of values does not choose by luck.
+    values evenly spread inside their bin (see `expected_error`). The candidates move an end towards 0 in `candidates`
+    equal steps; an asymmetric range moves its ends in turn. Min-max is the first candidate, and another range has to
+    win by `5 / sqrt(count)` of min-max's error. That is about four standard errors of the estimate that the histogram
+    gives: a handful of values does not choose by luck.
+
+    Args:
+        candidates: positions of an end; 1 is min-max.
 
     Raises:
         ValueError: nothing observed, an observer without a histogram, or candidates < 1.
@@ -180,12 +185,13 @@ def mse(observer: Observer, format: NumberFormat, candidates: int = 128) -> Rang
 
 
 def _least_error(ranges: Range, lower: Tensor, upper: Tensor, counts: Tensor, format: NumberFormat) -> Range:
+    """Return the one of `ranges` with the smallest `expected_error`."""
     best = int(expected_error(ranges, lower, upper, counts, format).argmin())  # the first, hence the widest, of a tie
     return Range(ranges.low[best, None], ranges.high[best, None])
 
 
 def expected_error(ranges: Range, lower: Tensor, upper: Tensor, counts: Tensor, format: NumberFormat) -> Tensor:
-    """Mean squared error of quantizing a histogram to `format` over each of `ranges`; float64 [candidates].
+    """Return the mean squared error of quantizing a histogram to `format` over each of `ranges`; float64 [K].
 
     With scale S, u = x / S and n = clamp(round(u), lowest, highest) (codes less the zero point),
 
@@ -197,6 +203,7 @@ def expected_error(ranges: Range, lower: Tensor, upper: Tensor, counts: Tensor, 
     Args:
         ranges: candidates, float64 [K].
         lower, upper, counts: the bins, [n] each; edges float64, counts int64.
+        format: the codes to quantize to.
     """
     scale, zero_point = affine_parameters(ranges, format)
     step, offset = scale.double()[:, None], zero_point.double()[:, None]
@@ -221,8 +228,9 @@ def expected_error(ranges: Range, lower: Tensor, upper: Tensor, counts: Tensor, 
     return (error * weight).sum(1)
 
 
-def _histogram(observer: Observer, rule: str) -> HistogramObserver:
+def _histogram(observer: Observer, method: str) -> HistogramObserver:
+    """Return `observer`, which must be a histogram with values; a ValueError otherwise."""
     if not isinstance(observer, HistogramObserver):
-        raise ValueError(f"the {rule} rule needs a HistogramObserver, got {type(observer).__name__}")
+        raise ValueError(f"the {method} method needs a HistogramObserver, got {type(observer).__name__}")
     observer.require_values()
     return observer

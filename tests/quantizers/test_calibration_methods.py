@@ -1,4 +1,4 @@
-"""Range rules: hand-computed ranges, order statistics, and the mean squared error by brute force."""
+"""Calibration methods: hand-computed ranges, order statistics, and the mean squared error by brute force."""
 
 import math
 import warnings
@@ -11,19 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantizers import (
+    CALIBRATION_METHODS,
     INT8,
-    RANGE_RULES,
     UINT8,
     DegenerateKLWarning,
-    ExtremesObserver,
     HistogramObserver,
+    MinMaxObserver,
     Range,
     kl_threshold,
     make,
     signed_integer,
     unsigned_integer,
 )
-from quantizers.range_rules import expected_error
+from quantizers.calibration_methods import expected_error
 
 
 def observe(*batches, axis=None, bins=2048):
@@ -33,8 +33,8 @@ def observe(*batches, axis=None, bins=2048):
     return observer
 
 
-def ends(rule, observer, format, **options):
-    found = RANGE_RULES.get(rule)(observer, format, **options)
+def ends(method, observer, format, **options):
+    found = CALIBRATION_METHODS.get(method)(observer, format, **options)
     return list(zip(found.low.tolist(), found.high.tolist(), strict=True))
 
 
@@ -43,7 +43,7 @@ def heavy_tailed(size, seed=0):
 
 
 def test_names():
-    assert RANGE_RULES.names() == ["kl", "mean_extremes", "minmax", "mse", "percentile"]
+    assert CALIBRATION_METHODS.names() == ["kl", "mean_extremes", "minmax", "mse", "percentile"]
 
 
 def test_min_max_is_the_union_of_extremes():
@@ -58,20 +58,20 @@ def test_mean_of_extremes():
     assert ends("mean_extremes", observer, UINT8) == [(-3.0, 2.0)]
 
 
-@pytest.mark.parametrize("rule", ["minmax", "mean_extremes", "percentile", "mse"])
-def test_ranges_hold_zero(rule):
-    assert ends(rule, observe([5.0, 6.0]), UINT8)[0][0] == 0
-    assert ends(rule, observe([-6.0, -5.0]), UINT8)[0][1] == 0
+@pytest.mark.parametrize("method", ["minmax", "mean_extremes", "percentile", "mse"])
+def test_ranges_hold_zero(method):
+    assert ends(method, observe([5.0, 6.0]), UINT8)[0][0] == 0
+    assert ends(method, observe([-6.0, -5.0]), UINT8)[0][1] == 0
 
 
-@pytest.mark.parametrize("rule", sorted(RANGE_RULES.names()))
+@pytest.mark.parametrize("method", sorted(CALIBRATION_METHODS.names()))
 @pytest.mark.parametrize("format", [INT8, UINT8, signed_integer(3), unsigned_integer(2)])
-def test_channels_are_ranged_apart(rule, format):
+def test_channels_are_ranged_apart(method, format):
     weight = torch.from_numpy(heavy_tailed(6000)).reshape(3, 2000) * torch.tensor([[1.0], [10.0], [0.0]])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DegenerateKLWarning)
-        together = ends(rule, observe(weight, axis=0), format)
-        assert together == [ends(rule, observe(row), format)[0] for row in weight]
+        together = ends(method, observe(weight, axis=0), format)
+        assert together == [ends(method, observe(row), format)[0] for row in weight]
     assert together[2] == (0.0, 0.0)
 
 
@@ -145,13 +145,13 @@ class TestKL:
             assert ends("kl", observe([0.5, 3.0]), INT8) == [(-3.0, 3.0)]
 
     def test_degenerate_channels_warn_once_with_the_name_of_the_layer(self):
-        quantizer = make("int8", rule="kl", channel_axis=0)
+        quantizer = make("int8", method="kl", channel_axis=0)
         quantizer.layer_name = "conv1.weight"
         quantizer.observe(torch.tensor([[0.5, 3.0], [1.0, 1.0], [0.1, 9.0]]))
         with pytest.warns(DegenerateKLWarning) as caught:
             quantizer.freeze()
         assert [str(w.message) for w in caught] == [
-            "conv1.weight: the KL rule clips nothing in 2 of 3 channels: the result is min-max"
+            "conv1.weight: the KL method clips nothing in 2 of 3 channels: the result is min-max"
         ]
 
     def test_too_few_bins_for_the_levels(self):
@@ -239,11 +239,11 @@ class TestMSE:
         }[kind]()
         x = torch.from_numpy(values.astype(np.float32))
         errors = {}
-        for rule in ("minmax", "mse"):
-            quantizer = make(name, bits=bits, rule=rule)
+        for method in ("minmax", "mse"):
+            quantizer = make(name, bits=bits, method=method)
             quantizer.observe(x)
             quantizer.freeze()
-            errors[rule] = (quantizer(x).double() - x.double()).square().mean().item()
+            errors[method] = (quantizer(x).double() - x.double()).square().mean().item()
         assert errors["mse"] <= errors["minmax"] * (1 + 1e-9)
 
     def test_a_handful_of_values_stays_at_min_max(self):
@@ -255,27 +255,27 @@ class TestMSE:
             ends("mse", observe([1.0]), INT8, candidates=0)
 
 
-@pytest.mark.parametrize("rule", ["percentile", "mse", "kl"])
-def test_rules_on_histograms_refuse_an_observer_without_one(rule):
-    observer = ExtremesObserver()
+@pytest.mark.parametrize("method", ["percentile", "mse", "kl"])
+def test_methods_on_histograms_refuse_an_observer_without_one(method):
+    observer = MinMaxObserver()
     observer.observe(torch.ones(2))
-    with pytest.raises(ValueError, match=f"{rule} rule needs a HistogramObserver, got ExtremesObserver"):
-        ends(rule, observer, INT8)
+    with pytest.raises(ValueError, match=f"{method} method needs a HistogramObserver, got MinMaxObserver"):
+        ends(method, observer, INT8)
 
 
-@pytest.mark.parametrize("rule", sorted(RANGE_RULES.names()))
-def test_nothing_observed(rule):
+@pytest.mark.parametrize("method", sorted(CALIBRATION_METHODS.names()))
+def test_nothing_observed(method):
     observer = HistogramObserver()
     observer.owner = "fc2.input"
     with pytest.raises(ValueError, match=r"fc2\.input: no values observed"):
-        ends(rule, observer, INT8)
+        ends(method, observer, INT8)
 
 
-@pytest.mark.parametrize("rule", sorted(RANGE_RULES.names()))
-def test_rules_do_not_change_the_statistics(rule):
+@pytest.mark.parametrize("method", sorted(CALIBRATION_METHODS.names()))
+def test_methods_do_not_change_the_statistics(method):
     observer = observe(heavy_tailed(5000))
     before = {name: tensor.clone() for name, tensor in observer.to_tensors().items()}
-    ends(rule, observer, INT8)
+    ends(method, observer, INT8)
     after = observer.to_tensors()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -286,15 +286,15 @@ def test_range_refuses_what_is_no_interval():
             Range.covering(torch.tensor([low]), torch.tensor([high]), UINT8)
 
 
-def test_a_new_rule_is_usable_by_name():
-    @RANGE_RULES.register("half_of_min_max")
+def test_a_new_method_is_usable_by_name():
+    @CALIBRATION_METHODS.register("half_of_min_max")
     def half(observer, format):
         return Range.covering(observer.minimum / 2, observer.maximum / 2, format)
 
     try:
-        quantizer = make("int8", rule="half_of_min_max")
+        quantizer = make("int8", method="half_of_min_max")
         quantizer.observe(torch.tensor([254.0]))
         quantizer.freeze()
         assert quantizer.scale.item() == 1.0
     finally:
-        del RANGE_RULES._items["half_of_min_max"]
+        del CALIBRATION_METHODS._items["half_of_min_max"]
