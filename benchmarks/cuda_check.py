@@ -1,4 +1,4 @@
-"""Checks and times the CUDA kernels on a machine with an NVIDIA GPU: `python benchmarks/cuda_check.py [--json FILE]`.
+"""Check and time the CUDA kernels on a machine with an NVIDIA GPU: `python benchmarks/cuda_check.py [--json FILE]`.
 
 Stages, each a process of its own with ten minutes: `build` compiles and loads the library; `tests` runs
 tests/cuda_ext/test_cuda_device.py; `time` prints a table; `sanitize` runs every operation under compute-sanitizer
@@ -42,17 +42,9 @@ FEW = 8
 ROUNDS = 9
 REPLAYED = 10
 
-# M, N, K
-PRODUCTS = {
-    "square-8192": (8192, 8192, 8192),
-    "square-4096": (4096, 4096, 4096),
-    "tall-1024": (1024, 4096, 4096),
-    "mlp-first-100": (100, 4096, 784),
-    "mlp-hidden-100": (100, 4096, 4096),
-    "mlp-hidden-1": (1, 4096, 4096),
-    "mlp-last-1": (1, 10, 4096),
-}
-# batch, channels, size, filters: 3×3, zero padding, BinaryNet's CIFAR-10 network
+# Names of cuda_ext.benchmark.MATMULS, which has the sizes.
+PRODUCTS = ("square-8192", "square-4096", "tall-1024", "mlp-first-100", "mlp-hidden-100", "mlp-hidden-1", "mlp-last-1")
+# batch, channels, height and width, filters: 3×3, zero padding, BinaryNet's CIFAR-10 network
 CONVOLUTIONS = {
     "conv-128-32": (50, 128, 32, 128),
     "conv-256-16": (50, 256, 16, 256),
@@ -63,7 +55,7 @@ CONVOLUTIONS = {
 
 @contextmanager
 def xnor_kernel(name: str) -> Iterator[None]:
-    """Forces a kernel of the binary product; the library reads the variable at every call."""
+    """Force a kernel of the binary product; the library reads the variable at every call."""
     before = os.environ.get("CUDA_EXT_XNOR_KERNEL")
     os.environ["CUDA_EXT_XNOR_KERNEL"] = name
     try:
@@ -76,7 +68,7 @@ def xnor_kernel(name: str) -> Iterator[None]:
 
 
 def runnable(rows: int = 1) -> tuple[str, ...]:
-    """The kernels that this GPU has instructions for, and that take so many rows."""
+    """List the kernels that this GPU has instructions for, and that take so many rows."""
     capability = torch.cuda.get_device_capability()
     lacking = {"rows"} if rows > FEW else set()
     if not (8, 0) <= capability < (10, 0):
@@ -87,6 +79,7 @@ def runnable(rows: int = 1) -> tuple[str, ...]:
 
 
 def build() -> None:
+    """Compile and load the library, and print what it is for; exits with 1 where it does not serve."""
     started = time.perf_counter()
     import cuda_ext
 
@@ -99,6 +92,7 @@ def build() -> None:
 
 
 def tests() -> None:
+    """Run the tests that need a GPU; exits with pytest's status."""
     # not the project's pytest options: they want plug-ins that a GPU machine may lack
     options = ["-q", "-ra", "-o", "addopts=", "--import-mode=importlib", "-p", "no:cacheprovider"]
     target = ROOT / "tests" / "cuda_ext" / "test_cuda_device.py"
@@ -106,72 +100,81 @@ def tests() -> None:
 
 
 def exercise() -> None:
-    """Every operation and kernel once, small and with tails, compared with its reference."""
-    import cuda_ext
-    from cuda_ext import reference
-
-    generator = torch.Generator().manual_seed(0)
-    failures = []
-
-    def compare(name: str, out: Tensor, expected: Tensor) -> None:
-        if not torch.equal(out.cpu(), expected):
-            failures.append(name)
-
-    m, n, k = 70, 151, 1100
-    x = torch.randn(m, k, generator=generator)
-    a, b = reference.pack_signs(x), reference.pack_signs(torch.randn(n, k, generator=generator))
-    threshold = torch.randint(-5, 6, (n,), generator=generator, dtype=torch.int32)
-    direction = torch.randint(-1, 2, (n,), generator=generator).to(torch.int8)
-    key = torch.tensor([11, 22])
-    product = reference.xnor_matmul(a, b, k)
-    signs = reference.sign_threshold_pack(product, threshold, direction)
-    scale, shift = torch.randn(2, n, generator=generator)
-    halves = reference.scale_shift(product, scale, shift)
-    on = [t.cuda() for t in (a, b, threshold, direction)]
-    scales = scale.cuda(), shift.cuda()
-    compare("pack_signs", cuda_ext.pack_signs(x.cuda()), a)
-    drawn = reference.pack_signs_stochastic(x, key)
-    compare("pack_signs_stochastic", cuda_ext.pack_signs_stochastic(x.cuda(), key.cuda()), drawn)
-    compare("unpack_signs", cuda_ext.unpack_signs(on[0], k), reference.unpack_signs(a, k))
-    compare("sign_threshold_pack", cuda_ext.sign_threshold_pack(product.cuda(), on[2], on[3]), signs)
-    pixels = torch.randint(0, 256, (m, k), generator=generator).to(torch.uint8)
-    planes = reference.bitplane_matmul(pixels, b, k)
-    compare("bitplane_matmul", cuda_ext.bitplane_matmul(pixels.cuda(), on[1], k), planes)
-    left = torch.randint(-128, 128, (m, k), generator=generator).to(torch.int8)
-    right = torch.randint(-128, 128, (n, k), generator=generator).to(torch.int8)
-    compare("int8_matmul", cuda_ext.int8_matmul(left.cuda(), right.cuda()), reference.int8_matmul(left, right))
-    whole = torch.randint(-50, 51, (m, k), generator=generator).to(torch.float32)
-    real = reference.binary_weight_matmul(whole, b, k)
-    compare("binary_weight_matmul", cuda_ext.binary_weight_matmul(whole.cuda(), on[1], k), real)
-    image = reference.pack_signs(torch.randn(2, 6, 5, 130, generator=generator))
-    filters = reference.pack_signs(torch.randn(n, 3, 3, 130, generator=generator))
-    for kernel in runnable(m):
-        with xnor_kernel(kernel):
-            compare(f"xnor_matmul {kernel}", cuda_ext.xnor_matmul(on[0], on[1], k), product)
-            compare(f"xnor_matmul_scale {kernel}", cuda_ext.xnor_matmul_scale(on[0], on[1], k, *scales), halves)
-            compare(f"xnor_matmul_sign {kernel}", cuda_ext.xnor_matmul_sign(on[0], on[1], k, on[2], on[3]), signs)
-            for pad_value in (-1, 0, 1) if kernel != "wgmma" else ():
-                expected = reference.xnor_conv2d(image, filters, 130, [1, 1], [1, 1], [1, 1], pad_value)
-                case, operands = f"{kernel} pad {pad_value}", (image.cuda(), filters.cuda(), 130)
-                window = {"padding": 1, "pad_value": pad_value}
-                compare(f"xnor_conv2d {case}", cuda_ext.xnor_conv2d(*operands, **window), expected)
-                out = cuda_ext.xnor_conv2d_scale(*operands, *scales, **window)
-                compare(f"xnor_conv2d_scale {case}", out, reference.scale_shift(expected, scale, shift))
-                out = cuda_ext.xnor_conv2d_sign(*operands, on[2], on[3], **window)
-                packed = reference.sign_threshold_pack(expected, threshold, direction)
-                compare(f"xnor_conv2d_sign {case}", out, packed)
-    with xnor_kernel("rows"):
-        few, rest = on[0][:FEW], on[1:]
-        compare("xnor_matmul rows", cuda_ext.xnor_matmul(few, rest[0], k), product[:FEW])
-        compare("xnor_matmul_scale rows", cuda_ext.xnor_matmul_scale(few, rest[0], k, *scales), halves[:FEW])
-        compare("xnor_matmul_sign rows", cuda_ext.xnor_matmul_sign(few, rest[0], k, *rest[1:]), signs[:FEW])
+    """Run every operation and kernel once, small and with tails, and compare with its reference."""
+    found = itertools.chain(exercised_operations(), exercised_products())
+    failures = [name for name, out, expected in found if not torch.equal(out.cpu(), expected)]
     torch.cuda.synchronize()
     if failures:
         sys.exit(f"differ from the references: {', '.join(failures)}")
     print("every operation equals its reference")
 
 
+def exercised_operations() -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Run the operations that have one kernel: name, result, and the reference's."""
+    import cuda_ext
+    from cuda_ext import reference
+
+    generator = torch.Generator().manual_seed(0)
+    m, n, k = 70, 151, 1100
+    x, y = torch.randn(m, k, generator=generator), torch.randn(n, k, generator=generator)
+    a, b = reference.pack_signs(x), reference.pack_signs(y)
+    key = torch.tensor([11, 22])
+    yield "pack_signs", cuda_ext.pack_signs(x.cuda()), a
+    drawn = reference.pack_signs_stochastic(x, key)
+    yield "pack_signs_stochastic", cuda_ext.pack_signs_stochastic(x.cuda(), key.cuda()), drawn
+    yield "unpack_signs", cuda_ext.unpack_signs(a.cuda(), k), reference.unpack_signs(a, k)
+    sums, threshold, direction = reference.xnor_matmul(a, b, k), *random_thresholds(n, generator)
+    signs = reference.sign_threshold_pack(sums, threshold, direction)
+    yield "sign_threshold_pack", cuda_ext.sign_threshold_pack(sums.cuda(), threshold.cuda(), direction.cuda()), signs
+    pixels = torch.randint(0, 256, (m, k), generator=generator).to(torch.uint8)
+    planes = reference.bitplane_matmul(pixels, b, k)
+    yield "bitplane_matmul", cuda_ext.bitplane_matmul(pixels.cuda(), b.cuda(), k), planes
+    left, right = (torch.randint(-128, 128, (i, k), generator=generator).to(torch.int8) for i in (m, n))
+    yield "int8_matmul", cuda_ext.int8_matmul(left.cuda(), right.cuda()), reference.int8_matmul(left, right)
+    whole = torch.randint(-50, 51, (m, k), generator=generator).to(torch.float32)
+    real = reference.binary_weight_matmul(whole, b, k)
+    yield "binary_weight_matmul", cuda_ext.binary_weight_matmul(whole.cuda(), b.cuda(), k), real
+
+
+def exercised_products() -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Run the binary products and convolutions with every kernel: name, result, and the reference's."""
+    import cuda_ext
+    from cuda_ext import reference
+
+    generator = torch.Generator().manual_seed(1)
+    m, n, k = 70, 151, 1100
+    a, b = (reference.pack_signs(torch.randn(i, k, generator=generator)) for i in (m, n))
+    rule, affine = random_thresholds(n, generator), torch.randn(2, n, generator=generator)
+    product = reference.xnor_matmul(a, b, k)
+    signs, halves = reference.sign_threshold_pack(product, *rule), reference.scale_shift(product, *affine)
+    rule_there, affine_there = [t.cuda() for t in rule], affine.cuda()
+    image = reference.pack_signs(torch.randn(2, 6, 5, 130, generator=generator))
+    filters = reference.pack_signs(torch.randn(n, 3, 3, 130, generator=generator))
+    for kernel, rows in [*((kernel, m) for kernel in runnable(m)), ("rows", FEW)]:
+        with xnor_kernel(kernel):
+            there = a[:rows].cuda(), b.cuda(), k
+            yield f"xnor_matmul {kernel}", cuda_ext.xnor_matmul(*there), product[:rows]
+            yield f"xnor_matmul_scale {kernel}", cuda_ext.xnor_matmul_scale(*there, *affine_there), halves[:rows]
+            yield f"xnor_matmul_sign {kernel}", cuda_ext.xnor_matmul_sign(*there, *rule_there), signs[:rows]
+            for pad_value in (-1, 0, 1) if kernel in ("popc", "mma") else ():
+                expected = reference.xnor_conv2d(image, filters, 130, [1, 1], [1, 1], [1, 1], pad_value)
+                case, operands = f"{kernel} pad {pad_value}", (image.cuda(), filters.cuda(), 130)
+                window = {"padding": 1, "pad_value": pad_value}
+                yield f"xnor_conv2d {case}", cuda_ext.xnor_conv2d(*operands, **window), expected
+                out = cuda_ext.xnor_conv2d_scale(*operands, *affine_there, **window)
+                yield f"xnor_conv2d_scale {case}", out, reference.scale_shift(expected, *affine)
+                out = cuda_ext.xnor_conv2d_sign(*operands, *rule_there, **window)
+                yield f"xnor_conv2d_sign {case}", out, reference.sign_threshold_pack(expected, *rule)
+
+
+def random_thresholds(channels: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw a threshold (int32) and a direction (int8) for each channel."""
+    threshold = torch.randint(-5, 6, (channels,), generator=generator, dtype=torch.int32)
+    return threshold, torch.randint(-1, 2, (channels,), generator=generator).to(torch.int8)
+
+
 def sanitize() -> None:
+    """Run `exercise` under compute-sanitizer's tools; exits with 1 where one fails, NOT_RUN where it is missing."""
     tool = shutil.which("compute-sanitizer")
     if tool is None:
         print("not run: compute-sanitizer is not on the PATH")
@@ -192,6 +195,7 @@ def sanitize() -> None:
 
 
 def seconds_of(call: Callable[[], object], repeats: int) -> float:
+    """Time one of so many calls between two CUDA events (`cuda_ext.benchmark.Timer`)."""
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     start.record()
     for _ in range(repeats):
@@ -202,7 +206,7 @@ def seconds_of(call: Callable[[], object], repeats: int) -> float:
 
 
 def recorded(call: Callable[[], object], pool: object) -> Callable[[], object]:
-    """REPLAYED calls as one replay. Graphs of one pool write to the same memory: nobody reads their results."""
+    """Record REPLAYED calls as one replay. Graphs of one pool write to the same memory: nobody reads their results."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -216,19 +220,18 @@ def recorded(call: Callable[[], object], pool: object) -> Callable[[], object]:
 
 
 def compete(case: str, work: float, unit: str, contestants: dict[str, Callable[[], object]]) -> list[dict[str, object]]:
-    """Prints and returns the rows of one case; the first contestant is what the ratios are to."""
+    """Print and return the rows of one case; the first contestant is what the ratios are to."""
     from cuda_ext import benchmark
 
-    called = benchmark.interleave(contestants, ROUNDS, seconds_of)
+    baseline = next(iter(contestants))
+    called = benchmark.summaries(benchmark.interleave(contestants, ROUNDS, seconds_of), baseline)
     pool = torch.cuda.graph_pool_handle()
     replays = {name: recorded(call, pool) for name, call in contestants.items()}
     replayed = benchmark.interleave(replays, ROUNDS, seconds_of)
     device = {name: [seconds / REPLAYED for seconds in measured] for name, measured in replayed.items()}
     rows: list[dict[str, object]] = []
-    base = next(iter(device.values()))
-    for name, measured in device.items():
-        found = benchmark.summarize(measured, base)
-        _, call_seconds, _ = benchmark.quartiles(called[name])
+    for name, found in benchmark.summaries(device, baseline).items():
+        call_seconds = called[name].seconds
         rate = work / found.seconds
         rows.append({"case": case, "contestant": name, **asdict(found), "call_seconds": call_seconds, unit: rate})
         spread = "[" + ", ".join(f"{bound * 1e6:.1f}" for bound in found.quartiles) + "]"
@@ -238,17 +241,22 @@ def compete(case: str, work: float, unit: str, contestants: dict[str, Callable[[
 
 
 def forced(kernel: str, operation: Callable[..., Tensor], *arguments: object, **keywords: object) -> Tensor:
+    """Call an operation with a kernel of the binary product forced."""
     with xnor_kernel(kernel):
         return operation(*arguments, **keywords)
 
 
 def time_products() -> Iterator[list[dict[str, object]]]:
+    """Time the matrix products of PRODUCTS, case by case."""
     import cuda_ext
+    from cuda_ext.benchmark import MATMULS
 
     def pack_and_multiply(x: Tensor, b: Tensor, k: int, threshold: Tensor, direction: Tensor) -> Tensor:
         return cuda_ext.xnor_matmul_sign(cuda_ext.pack_signs(x), b, k, threshold, direction)
 
-    for case, (m, n, k) in PRODUCTS.items():
+    for case in PRODUCTS:
+        size = MATMULS[case]
+        m, k, n = size.m, size.k, size.n
         x, y = torch.randn(m, k, device="cuda"), torch.randn(n, k, device="cuda")
         a, b = cuda_ext.pack_signs(x), cuda_ext.pack_signs(y)
         threshold = torch.zeros(n, dtype=torch.int32, device="cuda")
@@ -269,10 +277,11 @@ def time_products() -> Iterator[list[dict[str, object]]]:
             contestants[f"{kernel} bits"] = partial(forced, kernel, cuda_ext.xnor_matmul_sign, a, *sign)
             contestants[f"{kernel} bits, packing x"] = partial(forced, kernel, pack_and_multiply, x, *sign)
         contestants["binary_weight_matmul"] = partial(cuda_ext.binary_weight_matmul, x, b, k)
-        yield compete(case, 2.0 * m * n * k / 1e12, "TOPS", contestants)
+        yield compete(case, size.operations / 1e12, "TOPS", contestants)
 
 
 def time_convolutions() -> Iterator[list[dict[str, object]]]:
+    """Time the convolutions of CONVOLUTIONS, case by case."""
     import cuda_ext
 
     for case, (batch, channels, size, filters) in CONVOLUTIONS.items():
@@ -297,6 +306,7 @@ def time_convolutions() -> Iterator[list[dict[str, object]]]:
 
 
 def time_packing() -> Iterator[list[dict[str, object]]]:
+    """Time packing beside a copy, both bound by memory."""
     import cuda_ext
 
     x = torch.randn(16384, 16384, device="cuda")
@@ -313,6 +323,7 @@ def time_packing() -> Iterator[list[dict[str, object]]]:
 
 
 def measure(path: Path | None) -> None:
+    """Time every case, print the table, and write it to `path` after every case."""
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -328,7 +339,7 @@ def measure(path: Path | None) -> None:
 
 
 def run_stage(command: list[str], environment: dict[str, str], seconds: float) -> str:
-    """How the stage ended. With its time everything that it started ends: it would disturb the stages after it."""
+    """Run a stage and say how it ended. What it started ends with its time: it would disturb the stages after it."""
     with subprocess.Popen(command, env=environment, process_group=0) as process:
         try:
             code = process.wait(seconds)
@@ -341,6 +352,7 @@ def run_stage(command: list[str], environment: dict[str, str], seconds: float) -
 
 
 def main() -> int:
+    """Run the stage asked for, or all of them; 0 where all passed, 1 where one failed, 2 without a GPU."""
     parser = argparse.ArgumentParser(description="Check and time the CUDA kernels on this machine's GPU.")
     parser.add_argument("--stage", choices=(*STAGES, "exercise"), help="run one stage, in this process")
     parser.add_argument("--json", type=Path, help="write the timings here, too")

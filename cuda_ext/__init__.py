@@ -1,4 +1,4 @@
-"""How bits are computed with: raw operations on packed tensors."""
+"""Computation with bits: raw operations on packed tensors, for CPU and CUDA."""
 
 from cuda_ext import register as _register  # noqa: F401  (defines the operations)
 from cuda_ext import runtime as _runtime
@@ -21,16 +21,18 @@ from cuda_ext.ops import (
     xnor_matmul_sign,
 )
 from cuda_ext.prepacked import Prepacked
-from cuda_ext.runtime import Backend, available_paths, backends, use_path
+from cuda_ext.runtime import Backend, available_isas, backends, use_isa
 from cuda_ext.threshold import fold_batch_norm, integer_threshold
+from cuda_ext.window import conv_output_size, taps
 
 __all__ = [
     "Backend",
     "Prepacked",
-    "available_paths",
+    "available_isas",
     "backends",
     "binary_weight_matmul",
     "bitplane_matmul",
+    "conv_output_size",
     "fold_batch_norm",
     "from_bytes",
     "int8_matmul",
@@ -41,9 +43,10 @@ __all__ = [
     "prepack",
     "prepack_int8",
     "sign_threshold_pack",
+    "taps",
     "to_bytes",
     "unpack_signs",
-    "use_path",
+    "use_isa",
     "xnor_conv2d",
     "xnor_conv2d_scale",
     "xnor_conv2d_sign",

@@ -1,4 +1,4 @@
-"""Times the CPU kernels against torch, side by side: what `benchmarks/kernels.py` and `qbench bench kernels` print.
+"""Timing of the CPU kernels against torch, side by side: what `benchmarks/kernels.py` and `qbench bench kernels` print.
 
 Method: the contestants of a case run in turn, round after round, so that a disturbance of the machine meets all of
 them; a figure is the median over the rounds with its quartiles, and a ratio is the median of the rounds' own ratios. A
@@ -10,6 +10,7 @@ end, which is chance. The next call's result then takes page faults, or none. Th
 """
 
 import ctypes
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,68 +32,100 @@ COLD_BYTES = 512 << 20
 # mallopt's parameters: free memory at the heap's end that is given back, and blocks that may be mappings of their own
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
-MATMULS: dict[str, tuple[int, int, int]] = {
-    "square-8192": (8192, 8192, 8192),
-    "square-4096": (4096, 4096, 4096),
-    "square-1024": (1024, 1024, 1024),
-    "tall-1024": (1024, 4096, 4096),
-    "mlp-first-100": (100, 784, 4096),
-    "mlp-hidden-100": (100, 4096, 4096),
-    "mlp-last-100": (100, 4096, 10),
-    "mlp-hidden-1": (1, 4096, 4096),
-    "mlp-last-1": (1, 4096, 10),
+
+@dataclass(frozen=True, kw_only=True)
+class MatmulSize:
+    """The size of a product `[m, k] · [n, k]ᵀ -> [m, n]`; by keyword, so that no two of the three can be swapped.
+
+    Attributes:
+        m: rows of the left operand (a layer's batch).
+        k: length of the dot products (a layer's inputs).
+        n: rows of the transposed right operand (a layer's outputs).
+    """
+
+    m: int
+    k: int
+    n: int
+
+    @property
+    def operations(self) -> float:
+        """Operations of the product: `2·m·k·n`, as a multiply-add is 2."""
+        return 2.0 * self.m * self.k * self.n
+
+
+# Of the CPU's benchmark and of benchmarks/cuda_check.py.
+MATMULS: dict[str, MatmulSize] = {
+    "square-8192": MatmulSize(m=8192, k=8192, n=8192),
+    "square-4096": MatmulSize(m=4096, k=4096, n=4096),
+    "square-1024": MatmulSize(m=1024, k=1024, n=1024),
+    "tall-1024": MatmulSize(m=1024, k=4096, n=4096),
+    "mlp-first-100": MatmulSize(m=100, k=784, n=4096),
+    "mlp-hidden-100": MatmulSize(m=100, k=4096, n=4096),
+    "mlp-last-100": MatmulSize(m=100, k=4096, n=10),
+    "mlp-hidden-1": MatmulSize(m=1, k=4096, n=4096),
+    "mlp-last-1": MatmulSize(m=1, k=4096, n=10),
 }
-# channels, size, filters: layers 2 to 6 of BinaryNet's CIFAR-10 network, 3×3 kernels, zero padding
-CONVOLUTIONS: tuple[tuple[int, int, int], ...] = (
-    (128, 32, 128),
-    (128, 16, 256),
-    (256, 16, 256),
-    (256, 8, 512),
-    (512, 8, 512),
-)
+# channels, height and width, filters: layers 2 to 6 of BinaryNet's CIFAR-10 network, 3×3 kernels, zero padding
+CONVOLUTIONS = ((128, 32, 128), (128, 16, 256), (256, 16, 256), (256, 8, 512), (512, 8, 512))
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One contestant of one case."""
+    """One contestant of one case.
+
+    Attributes:
+        case: the case's name.
+        name: the contestant's.
+        seconds: median over the rounds of one call.
+        quartiles: 25 % and 75 % of the same.
+        gops: 10^9 operations per second, at the median.
+        ratio: the median over the rounds of `BASELINE`'s time by this one's.
+        ratio_quartiles: 25 % and 75 % of the same.
+        share_of_peak: of the direct kernel's measured limit, times the threads: above 1 where the carry-save popcount
+            runs instead; None for what does not count bits.
+        weight_bytes: resident bytes of the weights as this contestant holds them.
+    """
 
     case: str
     name: str
     seconds: float
-    """median of a call"""
     quartiles: tuple[float, float]
     gops: float
     ratio: float
-    """to `BASELINE`: the median over the rounds of its time by this one's"""
     ratio_quartiles: tuple[float, float]
     share_of_peak: float | None
-    """of the direct kernel's measured limit, times the threads: above 1 where carries are counted instead; None for
-    what does not count bits"""
     weight_bytes: int
-    """resident bytes of the weights as this contestant holds them"""
 
 
 @dataclass(frozen=True)
 class Contestant:
+    """What is timed.
+
+    Attributes:
+        call: one call of it.
+        weight_bytes: resident bytes of the weights as it holds them.
+        counts_bits: whether its products count bits, so that the measured peak is its limit.
+    """
+
     call: Callable[[], Any]
     weight_bytes: int
     counts_bits: bool = False
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """25 %, 50 % and 75 % of `values`."""
+    """Compute 25 %, 50 % and 75 % of `values`."""
     if len(values) == 1:
         return values[0], values[0], values[0]
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return low, middle, high
 
 
+# timer(call, repeats): makes so many calls, and returns the seconds of one.
 Timer = Callable[[Callable[[], Any], int], float]
-"""Seconds of one of so many calls."""
 
 
 def by_clock(clock: Callable[[], float]) -> Timer:
-    """A timer that reads `clock` before and after the calls."""
+    """Make a timer that reads `clock` before and after the calls."""
 
     def seconds_of(call: Callable[[], Any], repeats: int) -> float:
         start = clock()
@@ -117,7 +150,7 @@ def keep_freed_memory() -> bool:
 def interleave(
     calls: Mapping[str, Callable[[], Any]], rounds: int, seconds_of: Timer = WALL_CLOCK
 ) -> dict[str, list[float]]:
-    """Seconds per call of each, `rounds` times, one after the other within a round.
+    """Time every contestant in each of the rounds, one after the other: seconds per call, a list of `rounds` for each.
 
     A contestant whose call lasts less than a second makes one that is not timed at the head of its turn: it takes over
     the caches, and memory that the system had taken back, from the contestant before.
@@ -148,7 +181,14 @@ def interleave(
 
 @dataclass(frozen=True)
 class Summary:
-    """One contestant's rounds: the median of a call and of the ratio to the baseline, with their quartiles."""
+    """One contestant's rounds in figures.
+
+    Attributes:
+        seconds: median over the rounds of one call.
+        quartiles: 25 % and 75 % of the same.
+        ratio: the median over the rounds of the baseline's time by this one's.
+        ratio_quartiles: 25 % and 75 % of the same.
+    """
 
     seconds: float
     quartiles: tuple[float, float]
@@ -157,24 +197,32 @@ class Summary:
 
 
 def summarize(times: Sequence[float], baseline: Sequence[float]) -> Summary:
-    """`times` of one contestant against those of the baseline in the same rounds."""
+    """Compute the figures of one contestant's `times` against those of the baseline in the same rounds."""
     low, seconds, high = quartiles(times)
     slow, ratio, fast = quartiles([base / own for base, own in zip(baseline, times, strict=True)])
     return Summary(seconds, (low, high), ratio, (slow, fast))
 
 
-def peak_gops(clock: Callable[[], float] = time.perf_counter, rounds: int = 9, carries: bool = False) -> float | None:
-    """The direct kernel's instructions on one core without a single load: its measured limit. None: not known here.
+def summaries(times: Mapping[str, Sequence[float]], baseline: str) -> dict[str, Summary]:
+    """Compute the figures of every contestant of `interleave`, the one named `baseline` being what ratios are to."""
+    return {name: summarize(own, times[baseline]) for name, own in times.items()}
 
-    `carries`: those of the product by carries, which does the same multiply-adds in fewer instructions.
+
+def peak_gops(
+    clock: Callable[[], float] = time.perf_counter, rounds: int = 9, carry_save: bool = False
+) -> float | None:
+    """Measure the direct kernel's instructions on one core without a single load: its limit in GOPS.
+
+    With `carry_save` those of the carry-save popcount, which does the same multiply-adds in fewer instructions. None
+    where the ISA has no loop to measure.
     """
     steps = 1_000_000
-    if not runtime.run_peak(1, carries):
+    if not runtime.run_peak(1, carry_save):
         return None
     rates = []
     for _ in range(rounds):
         start = clock()
-        done = runtime.run_peak(steps, carries)
+        done = runtime.run_peak(steps, carry_save)
         rates.append(done / (clock() - start) / 1e9)
     return max(rates)  # a limit: whatever disturbs the machine only lowers it
 
@@ -183,8 +231,9 @@ def _bytes(*tensors: Tensor) -> int:
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
-def matmul(m: int, k: int, n: int, cold: bool = False) -> dict[str, Contestant]:
-    """The contestants of `[m, k] · [n, k]ᵀ`; `cold` rotates each through more weights than a cache holds."""
+def matmul(size: MatmulSize, cold: bool = False) -> dict[str, Contestant]:
+    """Make the contestants of a product; `cold` rotates each through more weights than a cache holds."""
+    m, k, n = size.m, size.k, size.n
     generator = torch.Generator().manual_seed(0)
     x, w = torch.randn(m, k, generator=generator), torch.randn(n, k, generator=generator)
     bits, w_bits = ops.pack_signs(x), ops.pack_signs(w)
@@ -220,17 +269,12 @@ def matmul(m: int, k: int, n: int, cold: bool = False) -> dict[str, Contestant]:
 
 def _rotating(weights: Tensor, call: Callable[[Tensor], Any], counts_bits: bool) -> Contestant:
     copies = [weights.clone() for _ in range(max(2, COLD_BYTES // _bytes(weights)))]
-    turn = iter(_forever(copies))
+    turn = itertools.cycle(copies)
     return Contestant(lambda: call(next(turn)), _bytes(weights), counts_bits)
 
 
-def _forever(items: Sequence[Tensor]) -> Iterator[Tensor]:
-    while True:
-        yield from items
-
-
 def convolution(batch: int, channels: int, size: int, filters: int) -> dict[str, Contestant]:
-    """The contestants of a 3×3 convolution with padding 1: int32 out, and bits out."""
+    """Make the contestants of a 3×3 convolution with padding 1: int32 out, and bits out."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(batch, channels, size, size, generator=generator)
     w = torch.randn(filters, channels, 3, 3, generator=generator)
@@ -249,7 +293,10 @@ def convolution(batch: int, channels: int, size: int, filters: int) -> dict[str,
 
 
 def mlp(batch: int, inputs: int = 784, hidden: int = 4096, outputs: int = 10) -> dict[str, Contestant]:
-    """BinaryNet's MNIST network, three hidden layers, image bytes in, scores out: float modules against packed bits."""
+    """Make the contestants of BinaryNet's MNIST network, image bytes in, scores out: float modules and packed bits.
+
+    Three hidden layers. RuntimeError where a single score differs.
+    """
     torch.manual_seed(0)
     sizes = [(inputs, hidden), (hidden, hidden), (hidden, hidden), (hidden, outputs)]
     weights = [torch.where(torch.randn(n, k) >= 0, 1.0, -1.0) for k, n in sizes]
@@ -305,31 +352,20 @@ def compare(
 ) -> list[Timing]:
     """Time the contestants of one case. `operations` of one call; `peak` in GOPS for one thread."""
     times = interleave({name: c.call for name, c in contestants.items()}, rounds, by_clock(clock))
+    found = summaries(times, BASELINE)
     # CPU time adds the threads up: the peak of one core is then the one to compare with
     limit = peak * (1 if clock is time.process_time else torch.get_num_threads()) if peak else None
     rows = []
     for name, contestant in contestants.items():
-        found = summarize(times[name], times[BASELINE])
-        gops = operations / found.seconds / 1e9
+        gops = operations / found[name].seconds / 1e9
         share = gops / limit if limit and contestant.counts_bits else None
-        rows.append(
-            Timing(
-                case,
-                name,
-                found.seconds,
-                found.quartiles,
-                gops,
-                found.ratio,
-                found.ratio_quartiles,
-                share,
-                contestant.weight_bytes,
-            )
-        )
+        figures = asdict(found[name])
+        rows.append(Timing(case, name, gops=gops, share_of_peak=share, weight_bytes=contestant.weight_bytes, **figures))
     return rows
 
 
 def cases(names: Sequence[str]) -> Iterator[tuple[str, dict[str, Contestant], float]]:
-    """(name, contestants, operations) of each case asked for, made one at a time: the large ones are gigabytes.
+    """Make (name, contestants, operations) of each case asked for, one at a time: the large ones are gigabytes.
 
     Names: those of `MATMULS`, `cold-1` (batch 1 with weights from memory), `conv-BATCH`, `mlp-BATCH`. ValueError for
     another, naming the possible ones.
@@ -337,15 +373,16 @@ def cases(names: Sequence[str]) -> Iterator[tuple[str, dict[str, Contestant], fl
     for name in names:
         kind, _, number = name.rpartition("-")
         if name in MATMULS:
-            m, k, n = MATMULS[name]
-            yield name, matmul(m, k, n), 2.0 * m * k * n
+            size = MATMULS[name]
+            yield name, matmul(size), size.operations
         elif name == "cold-1":
-            yield name, matmul(1, 4096, 4096, cold=True), 2.0 * 4096 * 4096
+            size = MATMULS["mlp-hidden-1"]
+            yield name, matmul(size, cold=True), size.operations
         elif kind == "conv" and number.isdigit() and int(number) > 0:
-            for channels, size, filters in CONVOLUTIONS:
-                label = f"{name} {channels}x{size}x{size} to {filters}"
-                work = 2.0 * int(number) * size * size * filters * channels * 9
-                yield label, convolution(int(number), channels, size, filters), work
+            for channels, side, filters in CONVOLUTIONS:
+                label = f"{name} {channels}x{side}x{side} to {filters}"
+                work = 2.0 * int(number) * side * side * filters * channels * 9
+                yield label, convolution(int(number), channels, side, filters), work
         elif kind == "mlp" and number.isdigit() and int(number) > 0:
             macs = int(number) * (784 * 4096 + 2 * 4096 * 4096 + 4096 * 10)
             yield name, mlp(int(number)), 2.0 * macs
@@ -355,5 +392,5 @@ def cases(names: Sequence[str]) -> Iterator[tuple[str, dict[str, Contestant], fl
 
 
 def as_row(timing: Timing) -> dict[str, Any]:
-    """A Timing as plain data for JSON."""
+    """Convert a Timing to plain data for JSON."""
     return asdict(timing)

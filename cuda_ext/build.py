@@ -1,4 +1,4 @@
-"""Compiles the kernels: one shared library for the CPU, one for CUDA, by calling g++ and nvcc directly.
+"""Compilation of the kernels: one shared library for the CPU, one for CUDA, by calling g++ and nvcc directly.
 
 Both are written against LibTorch's stable ABI (`TORCH_TARGET_VERSION` 2.11), so a library serves every torch from 2.11
 on, and a file compiles in seconds. torch's own `CUDAExtension` is not used: it refuses to build on a CPU-only torch,
@@ -28,7 +28,7 @@ from filelock import FileLock
 SOURCES = Path(__file__).parent / "csrc"
 
 _DEFINES = ("-DTORCH_TARGET_VERSION=0x020b000000000000ULL",)
-# No -march: each path's file names its target itself, and the processor is asked at run time.
+# No -march: each ISA's file names its target itself, and the processor is asked at run time.
 # -Wno-uninitialized: g++ 12 takes AVX-512's undefined registers in its own headers for uninitialized variables.
 CXX_FLAGS = (
     "-std=c++20",
@@ -59,7 +59,16 @@ class BuildError(RuntimeError):
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A compiler with what it needs to make one of the libraries."""
+    """A compiler with what it needs to make one of the libraries.
+
+    Attributes:
+        compiler: its path.
+        version: the line by which it names its version.
+        sources: the files to compile.
+        flags: options of each compilation.
+        link: options of the link.
+        name: `cpu` or `cuda`, with which the library's file name begins.
+    """
 
     compiler: str
     version: str
@@ -70,13 +79,13 @@ class Toolchain:
 
 
 def cache_directory() -> Path:
-    """`$QBENCH_CACHE/kernels`, by default `~/.cache/qbench/kernels`."""
+    """Return the directory of the libraries: `$QBENCH_CACHE/kernels`, by default `~/.cache/qbench/kernels`."""
     root = os.environ.get("QBENCH_CACHE")
     return (Path(root) if root else Path.home() / ".cache" / "qbench") / "kernels"
 
 
 def torch_directory() -> Path:
-    """Where torch is installed; found without importing it. Raises BuildError where it is not."""
+    """Find where torch is installed, without importing it. Raises BuildError where it is not."""
     spec = importlib.util.find_spec("torch")
     if spec is None or not spec.submodule_search_locations:
         raise BuildError("torch is not installed: its headers are needed")
@@ -106,7 +115,7 @@ def _include_flags() -> tuple[str, ...]:
 
 
 def cpu_toolchain() -> Toolchain:
-    """g++ ($CXX where set) for csrc/cpu. Raises BuildError where there is none, or where it is not a g++."""
+    """Find g++ ($CXX where set) for csrc/cpu. Raises BuildError where there is none, or where it is not a g++."""
     wanted = os.environ.get("CXX") or "g++"
     compiler = shutil.which(wanted)
     if compiler is None:
@@ -126,7 +135,7 @@ def _code(architecture: str) -> str:
 
 
 def cuda_code(capability: tuple[int, int]) -> str:
-    """The nvcc option whose code a device of this compute capability runs.
+    """Choose the nvcc option whose code a device of this compute capability runs.
 
     Of the architectures of the same major number the last one that is not newer; from capability 10 on the PTX, which
     the driver compiles. Raises BuildError below 7.5.
@@ -140,7 +149,7 @@ def cuda_code(capability: tuple[int, int]) -> str:
 
 
 def cuda_toolchain(capabilities: Sequence[tuple[int, int]] | None = None) -> Toolchain:
-    """nvcc for csrc/cuda. Raises BuildError where there is none, or no .cu file.
+    """Find nvcc for csrc/cuda. Raises BuildError where there is none, or no .cu file.
 
     With `capabilities` it compiles for devices of these alone, which takes a fraction of the time; without, for every
     architecture, and PTX for what comes after. Those below 7.5 are left out; BuildError where these are all.
@@ -162,7 +171,7 @@ def cuda_toolchain(capabilities: Sequence[tuple[int, int]] | None = None) -> Too
 
 
 def library_path(tools: Toolchain) -> Path:
-    """Where the library of this toolchain and these sources lies, or will lie."""
+    """Return where the library of this toolchain and these sources lies, or will lie."""
     digest = hashlib.sha256()
     for part in (tools.compiler, tools.version, importlib.metadata.version("torch"), platform.machine()):
         digest.update(part.encode() + b"\0")
@@ -182,7 +191,7 @@ def _run(command: Sequence[str]) -> None:
 
 
 def compile_objects(tools: Toolchain, directory: Path) -> list[Path]:
-    """One object file per source, at most one compiler per processor. Raises BuildError with the compiler's errors."""
+    """Compile each source to an object file, on all processors. Raises BuildError with the compiler's errors."""
     objects = [directory / f"{source.stem}.o" for source in tools.sources]
     commands = [
         (tools.compiler, *tools.flags, "-c", str(source), "-o", str(target))
@@ -194,7 +203,7 @@ def compile_objects(tools: Toolchain, directory: Path) -> list[Path]:
 
 
 def build(tools: Toolchain) -> Path:
-    """The library of this toolchain, compiled if it is not in the cache. Raises BuildError."""
+    """Return the library of this toolchain, compiled if it is not in the cache. Raises BuildError."""
     path = library_path(tools)
     if path.exists():
         return path

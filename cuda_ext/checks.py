@@ -13,11 +13,12 @@ MAX_ELEMENTS = 2**31 - 1
 
 
 def shape_of(tensor: Tensor) -> str:
+    """Format a shape for a message: `[3, 16]`."""
     return "[" + ", ".join(str(n) for n in tensor.shape) + "]"
 
 
 def tensor(name: str, value: object, dtypes: Sequence[torch.dtype], dim: int | None = None) -> Tensor:
-    """`value` as a contiguous tensor of one of `dtypes` with `dim` dimensions (None: at least one)."""
+    """Return `value` as a contiguous tensor of one of `dtypes` with `dim` dimensions (None: at least one)."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name}: expected a torch.Tensor, got {type(value).__name__}")
     if value.dtype not in dtypes:
@@ -35,12 +36,13 @@ def tensor(name: str, value: object, dtypes: Sequence[torch.dtype], dim: int | N
 
 
 def elements(name: str, count: int) -> None:
+    """Raise ValueError for a tensor of more than 2^31 - 1 elements: the kernels count in 32 bits."""
     if count > MAX_ELEMENTS:
         raise ValueError(f"{name}: expected at most 2^31 - 1 elements, got {count}")
 
 
 def length(name: str, value: Any, largest: int = MAX_ELEMENTS) -> int:
-    """`value` as the true length of a row, in 1..largest."""
+    """Return `value` as the true length of a row, in 1..largest."""
     if isinstance(value, bool) or not isinstance(value, (int, torch.SymInt)):
         raise TypeError(f"{name}: expected an int, got {type(value).__name__}")
     if value < 1 or value > largest:
@@ -49,7 +51,7 @@ def length(name: str, value: Any, largest: int = MAX_ELEMENTS) -> int:
 
 
 def packed(name: str, value: object, k: int, dim: int | None = None, k_name: str = "k") -> Tensor:
-    """`value` as packed rows of `k` signs."""
+    """Return `value` as packed rows of `k` signs: int32 [..., 16·⌈k/512⌉], contiguous."""
     bits = tensor(name, value, (torch.int32,), dim)
     if bits.shape[-1] != packed_words(k):
         raise ValueError(
@@ -60,6 +62,7 @@ def packed(name: str, value: object, k: int, dim: int | None = None, k_name: str
 
 
 def same_device(**tensors: Tensor) -> None:
+    """Raise ValueError, naming the first two that differ, where the tensors are not on one device."""
     first = device = None
     for name, value in tensors.items():
         if device is None:
@@ -69,7 +72,7 @@ def same_device(**tensors: Tensor) -> None:
 
 
 def pair(name: str, value: int | Sequence[int], smallest: int) -> list[int]:
-    """An int, or (vertical, horizontal), as a list of two ints of at least `smallest`."""
+    """Return an int, or (vertical, horizontal), as a list of two ints of at least `smallest`."""
     if type(value) is int and value >= smallest:  # the usual argument: the rest takes longer than a thread to wake up
         return [value, value]
     numbers: list[Any] = list(value) if isinstance(value, (tuple, list)) else [value, value]

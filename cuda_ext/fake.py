@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from cuda_ext.layout import packed_words
-from cuda_ext.reference import conv_output_size
+from cuda_ext.window import conv_output_size
 
 _FLOAT16 = ("xnor_matmul_scale", "xnor_conv2d_scale")
 _FLOAT32 = ("unpack_signs", "binary_weight_matmul")
 
 
 def fake(name: str, names: Sequence[str]) -> Callable[..., Tensor]:
-    """The fake kernel of operation `name`, whose schema has the arguments `names`."""
+    """Make the fake kernel of operation `name`, whose schema has the arguments `names`."""
     operation = name.removesuffix("_prepacked")
     dtype = torch.float32 if operation in _FLOAT32 else torch.float16 if operation in _FLOAT16 else torch.int32
     packs = operation.startswith("pack_") or operation.endswith(("_sign", "_pack"))

@@ -15,14 +15,14 @@ WORDS_PER_STEP = ROW_BITS // WORD_BITS
 
 
 def packed_words(k: int) -> int:
-    """Words of a packed row of `k` signs: `16·⌈k/512⌉`. Raises ValueError for k < 1."""
+    """Count the words of a packed row of `k` signs: `16·⌈k/512⌉`. Raises ValueError for k < 1."""
     if k < 1:
         raise ValueError(f"k: expected at least 1, got {k}")
     return WORDS_PER_STEP * ((k + ROW_BITS - 1) // ROW_BITS)
 
 
 def to_bytes(bits: Tensor, k: int) -> Tensor:
-    """The file form of packed rows: int32 [..., 16·⌈k/512⌉] -> uint8 [..., ⌈k/8⌉].
+    """Convert packed rows to their file form: int32 [..., 16·⌈k/512⌉] -> uint8 [..., ⌈k/8⌉].
 
     Byte j holds signs 8j to 8j+7, least significant bit first. Raises ValueError when the last dimension is not that
     of k, TypeError when `bits` is not int32.
@@ -35,7 +35,7 @@ def to_bytes(bits: Tensor, k: int) -> Tensor:
 
 
 def from_bytes(data: Tensor, k: int) -> Tensor:
-    """The inverse of `to_bytes`: uint8 [..., ⌈k/8⌉] -> int32 [..., 16·⌈k/512⌉].
+    """Convert the file form to packed rows, the inverse of `to_bytes`: uint8 [..., ⌈k/8⌉] -> int32 [..., 16·⌈k/512⌉].
 
     Bits at and past k are cleared, whatever the file holds there: the kernels rely on it. Raises TypeError or
     ValueError for another dtype or another last dimension.

@@ -20,10 +20,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cuda_ext import checks, runtime
+from cuda_ext import checks, operands, runtime
 from cuda_ext.layout import packed_words
 from cuda_ext.prepacked import Prepacked
-from cuda_ext.reference import conv_output_size, scale_shift
+from cuda_ext.reference import scale_shift
 from cuda_ext.schemas import NAMESPACE
 
 _ops = getattr(torch.ops, NAMESPACE)
@@ -67,7 +67,7 @@ def pack_signs_stochastic(x: Tensor, seed: Tensor) -> Tensor:
 
 
 def unpack_signs(bits: Tensor, k: int) -> Tensor:
-    """The inverse of `pack_signs`: int32 [..., 16·⌈k/512⌉] -> float32 [..., k] of -1 and +1."""
+    """Unpack signs, the inverse of `pack_signs`: int32 [..., 16·⌈k/512⌉] -> float32 [..., k] of -1 and +1."""
     k = checks.length("k", k)
     bits = checks.packed("bits", bits, k)
     checks.elements("result", bits.numel() // bits.shape[-1] * k)
@@ -75,7 +75,7 @@ def unpack_signs(bits: Tensor, k: int) -> Tensor:
 
 
 def xnor_matmul(a_bits: Tensor, b_bits: Tensor | Prepacked, k: int) -> Tensor:
-    """Product of ±1 matrices: `out[m, n] = Σ_i a[m, i]·b[n, i] = k - 2·popcount(a[m] xor b[n])`.
+    """Multiply ±1 matrices: `out[m, n] = Σ_i a[m, i]·b[n, i] = k - 2·popcount(a[m] xor b[n])`.
 
     (Equal signs contribute +1, different ones -1: of k products, popcount(xor) are -1 and the rest are +1.)
 
@@ -84,25 +84,26 @@ def xnor_matmul(a_bits: Tensor, b_bits: Tensor | Prepacked, k: int) -> Tensor:
     """
     k = checks.length("k", k)
     a_bits = checks.packed("a_bits", a_bits, k, 2)
-    b, n, arranged = _matrix("b_bits", b_bits, k)
+    b, n, arranged = operands.matrix("b_bits", b_bits, k)
     checks.elements("result", a_bits.shape[0] * n)
     checks.same_device(a_bits=a_bits, b_bits=b)
     return _ops.xnor_matmul_prepacked(a_bits, b, n, k) if arranged else _ops.xnor_matmul(a_bits, b, k)
 
 
 def xnor_matmul_scale(a_bits: Tensor, b_bits: Tensor | Prepacked, k: int, scale: Tensor, shift: Tensor) -> Tensor:
-    """`float16(float32(xnor_matmul(a_bits, b_bits, k))·scale + shift)`, each step rounded to nearest.
+    """Multiply ±1 matrices, scale and shift: `float16(float32(xnor_matmul(a_bits, b_bits, k))·scale + shift)`.
 
-    A scale per column and a folded BatchNorm or bias, in half the bytes of int32; on CUDA without the int32 matrix
-    between, on the CPU as the product and torch's own arithmetic. Beyond float16's range a result is infinite.
+    Product, sum and result are rounded to nearest, one by one. A scale per column and a folded BatchNorm or bias, in
+    half the bytes of int32; on CUDA without the int32 matrix between, on the CPU as the product and torch's own
+    arithmetic. Beyond float16's range a result is infinite.
 
     scale, shift: float32 [N]; ValueError for one that requires a gradient while gradients are recorded: there is none.
     Result: float16 [M, N].
     """
     k = checks.length("k", k)
     a_bits = checks.packed("a_bits", a_bits, k, 2)
-    b, n, arranged = _matrix("b_bits", b_bits, k)
-    scale, shift = _scales(scale, shift, n)
+    b, n, arranged = operands.matrix("b_bits", b_bits, k)
+    scale, shift = operands.scales(scale, shift, n)
     checks.elements("result", a_bits.shape[0] * n)
     checks.same_device(a_bits=a_bits, b_bits=b, scale=scale, shift=shift)
     if arranged:
@@ -113,15 +114,17 @@ def xnor_matmul_scale(a_bits: Tensor, b_bits: Tensor | Prepacked, k: int, scale:
 def xnor_matmul_sign(
     a_bits: Tensor, b_bits: Tensor | Prepacked, k: int, threshold: Tensor, direction: Tensor
 ) -> Tensor:
-    """`sign_threshold_pack(xnor_matmul(a_bits, b_bits, k), threshold, direction)` without the int32 matrix between.
+    """Multiply ±1 matrices, compare and pack: `sign_threshold_pack(xnor_matmul(...), threshold, direction)`.
+
+    Compiled backends do not write the int32 matrix between.
 
     threshold: int32 [N]; direction: int8 [N]. Result: int32 [M, 16·⌈N/512⌉], the next layer's input.
     """
     k = checks.length("k", k)
     a_bits = checks.packed("a_bits", a_bits, k, 2)
-    b, n, arranged = _matrix("b_bits", b_bits, k)
+    b, n, arranged = operands.matrix("b_bits", b_bits, k)
     checks.length("b_bits.shape[0]", n)
-    threshold, direction = _thresholds(threshold, direction, torch.int32, n)
+    threshold, direction = operands.thresholds(threshold, direction, torch.int32, n)
     checks.elements("result", a_bits.shape[0] * packed_words(n))
     checks.same_device(a_bits=a_bits, b_bits=b, threshold=threshold, direction=direction)
     if arranged:
@@ -139,7 +142,7 @@ def xnor_conv2d(
     dilation: int | Sequence[int] = 1,
     pad_value: int = 0,
 ) -> Tensor:
-    """Convolution (cross-correlation, as torch's) of ±1 images with ±1 filters.
+    """Convolve ±1 images with ±1 filters (cross-correlation, as torch's).
 
     `out[b, y, x, o] = Σ_{i, j, c} in[b, y·s + i·d - p, x·s + j·d - p, c]·w[o, i, j, c]`, where a position outside the
     image counts as `pad_value`: 0 (the tap adds nothing, as in float training), +1 or -1 (a constant bit).
@@ -149,8 +152,8 @@ def xnor_conv2d(
     stride and dilation (at least 1), padding (at least 0): an int or (vertical, horizontal). No groups.
     Result: int32 [B, Ho, Wo, O] with `Ho = ⌊(H + 2p - d·(kh - 1) - 1)/s⌋ + 1`. ValueError when that is below 1.
     """
-    x_bits, w, filters, arranged = _conv_operands(x_bits, w_bits, channels)
-    window = _window(x_bits, filters, channels, stride, padding, dilation, pad_value, filters[0])
+    x_bits, w, filters, arranged = operands.convolution(x_bits, w_bits, channels)
+    window = operands.window(x_bits, filters, channels, stride, padding, dilation, pad_value, filters[0])
     checks.same_device(x_bits=x_bits, w_bits=w)
     if arranged:
         return _ops.xnor_conv2d_prepacked(x_bits, w, filters, channels, *window)
@@ -169,13 +172,13 @@ def xnor_conv2d_scale(
     dilation: int | Sequence[int] = 1,
     pad_value: int = 0,
 ) -> Tensor:
-    """`float16(float32(xnor_conv2d(...))·scale + shift)`, as `xnor_matmul_scale`.
+    """Convolve ±1 images, scale and shift: `float16(float32(xnor_conv2d(...))·scale + shift)`, as `xnor_matmul_scale`.
 
     scale, shift: float32 [O], errors included. Result: float16 [B, Ho, Wo, O].
     """
-    x_bits, w, filters, arranged = _conv_operands(x_bits, w_bits, channels)
-    window = _window(x_bits, filters, channels, stride, padding, dilation, pad_value, filters[0])
-    scale, shift = _scales(scale, shift, filters[0])
+    x_bits, w, filters, arranged = operands.convolution(x_bits, w_bits, channels)
+    window = operands.window(x_bits, filters, channels, stride, padding, dilation, pad_value, filters[0])
+    scale, shift = operands.scales(scale, shift, filters[0])
     checks.same_device(x_bits=x_bits, w_bits=w, scale=scale, shift=shift)
     if arranged:
         return scale_shift(_ops.xnor_conv2d_prepacked(x_bits, w, filters, channels, *window), scale, shift)
@@ -194,14 +197,16 @@ def xnor_conv2d_sign(
     dilation: int | Sequence[int] = 1,
     pad_value: int = 0,
 ) -> Tensor:
-    """`sign_threshold_pack(xnor_conv2d(...), threshold, direction)` without the int32 image between.
+    """Convolve ±1 images, compare and pack: `sign_threshold_pack(xnor_conv2d(...), threshold, direction)`.
+
+    Compiled backends do not write the int32 image between.
 
     threshold: int32 [O]; direction: int8 [O]. Result: int32 [B, Ho, Wo, 16·⌈O/512⌉], the next layer's input.
     """
-    x_bits, w, filters, arranged = _conv_operands(x_bits, w_bits, channels)
+    x_bits, w, filters, arranged = operands.convolution(x_bits, w_bits, channels)
     words = packed_words(filters[0])
-    window = _window(x_bits, filters, channels, stride, padding, dilation, pad_value, words)
-    threshold, direction = _thresholds(threshold, direction, torch.int32, filters[0])
+    window = operands.window(x_bits, filters, channels, stride, padding, dilation, pad_value, words)
+    threshold, direction = operands.thresholds(threshold, direction, torch.int32, filters[0])
     checks.same_device(x_bits=x_bits, w_bits=w, threshold=threshold, direction=direction)
     if arranged:
         return _ops.xnor_conv2d_sign_prepacked(x_bits, w, filters, channels, *window, threshold, direction)
@@ -209,24 +214,22 @@ def xnor_conv2d_sign(
 
 
 def binary_weight_matmul(x: Tensor, w_bits: Tensor | Prepacked, k: int) -> Tensor:
-    """Real activations times ±1 weights: `out[m, n] = Σ_i ±x[m, i]`, additions and subtractions only.
+    """Multiply real activations with ±1 weights: `out[m, n] = Σ_i ±x[m, i]`, additions and subtractions only.
 
     x: float32, float16 or bfloat16 [M, k]; w_bits: int32 [N, 16·⌈k/512⌉]. Result: float32 [M, N], accumulated in
     float32 (the order of the additions is the backend's, so results agree to rounding). Differentiable in x.
     Source: BinaryConnect, NIPS 2015, section 2.
     """
     k = checks.length("k", k)
-    x = checks.tensor("x", x, (torch.float32, torch.float16, torch.bfloat16), 2)
-    if x.shape[1] != k:
-        raise ValueError(f"x: expected shape [M, {k}] for k = {k}, got {checks.shape_of(x)}")
-    w, n, arranged = _matrix("w_bits", w_bits, k)
+    x = operands.rows("x", x, (torch.float32, torch.float16, torch.bfloat16), k)
+    w, n, arranged = operands.matrix("w_bits", w_bits, k)
     checks.elements("result", x.shape[0] * n)
     checks.same_device(x=x, w_bits=w)
     return _ops.binary_weight_matmul_prepacked(x, w, n, k) if arranged else _ops.binary_weight_matmul(x, w, k)
 
 
 def bitplane_matmul(x: Tensor, w_bits: Tensor | Prepacked, k: int) -> Tensor:
-    """8-bit inputs times ±1 weights: `out[m, n] = Σ_i x[m, i]·w[n, i]`, exactly.
+    """Multiply 8-bit inputs with ±1 weights: `out[m, n] = Σ_i x[m, i]·w[n, i]`, exactly.
 
     As planes: `Σ_{p=0..7} 2^p·(2·popcount(x^p & w) - popcount(x^p))`, with x^p the p-th bits of a row.
 
@@ -234,17 +237,15 @@ def bitplane_matmul(x: Tensor, w_bits: Tensor | Prepacked, k: int) -> Tensor:
     Result: int32 [M, N]. Source: BinaryNet, section 3.4 (first layer).
     """
     k = checks.length("k", k, BITPLANE_MAX_K)
-    x = checks.tensor("x", x, (torch.uint8,), 2)
-    if x.shape[1] != k:
-        raise ValueError(f"x: expected shape [M, {k}] for k = {k}, got {checks.shape_of(x)}")
-    w, n, arranged = _matrix("w_bits", w_bits, k)
+    x = operands.rows("x", x, (torch.uint8,), k)
+    w, n, arranged = operands.matrix("w_bits", w_bits, k)
     checks.elements("result", x.shape[0] * n)
     checks.same_device(x=x, w_bits=w)
     return _ops.bitplane_matmul_prepacked(x, w, n, k) if arranged else _ops.bitplane_matmul(x, w, k)
 
 
 def int8_matmul(a: Tensor, b: Tensor | Prepacked) -> Tensor:
-    """`out[m, n] = Σ_i a[m, i]·b[n, i]` in int32, exactly, for every int8 value (-128 included).
+    """Multiply int8 matrices: `out[m, n] = Σ_i a[m, i]·b[n, i]` in int32, exactly, for every int8 value (also -128).
 
     a: int8 [M, K]; b: int8 [N, K], the right operand transposed; K at most 131,071 (the sum must fit int32).
     Result: int32 [M, N].
@@ -252,7 +253,7 @@ def int8_matmul(a: Tensor, b: Tensor | Prepacked) -> Tensor:
     a = checks.tensor("a", a, (torch.int8,), 2)
     checks.length("a.shape[1]", a.shape[1], INT8_MAX_K)
     if isinstance(b, Prepacked):
-        data, arranged = _arranged("b", b, "int8", a.shape[1], "K")
+        data, arranged = operands.arranged("b", b, "int8", a.shape[1], "K")
         checks.elements("result", a.shape[0] * b.shape[0])
         checks.same_device(a=a, b=data)
         return _ops.int8_matmul_prepacked(a, data, b.shape[0]) if arranged else _ops.int8_matmul(a, data)
@@ -265,7 +266,7 @@ def int8_matmul(a: Tensor, b: Tensor | Prepacked) -> Tensor:
 
 
 def sign_threshold_pack(x: Tensor, threshold: Tensor, direction: Tensor) -> Tensor:
-    """A folded BatchNorm and the sign after it: compare with a threshold per channel, and pack.
+    """Compare with a threshold per channel, and pack: a folded BatchNorm and the sign after it.
 
     Bit c is 1 where
 
@@ -279,72 +280,10 @@ def sign_threshold_pack(x: Tensor, threshold: Tensor, direction: Tensor) -> Tens
     """
     x = checks.tensor("x", x, (torch.int32, torch.float32))
     channels = checks.length("x.shape[-1]", x.shape[-1])
-    threshold, direction = _thresholds(threshold, direction, x.dtype, channels)
+    threshold, direction = operands.thresholds(threshold, direction, x.dtype, channels)
     checks.elements("result", x.numel() // channels * packed_words(channels))
     checks.same_device(x=x, threshold=threshold, direction=direction)
     return _ops.sign_threshold_pack(x, threshold, direction)
-
-
-def _thresholds(threshold: Tensor, direction: Tensor, dtype: torch.dtype, channels: int) -> tuple[Tensor, Tensor]:
-    threshold = checks.tensor("threshold", threshold, (dtype,), 1)
-    direction = checks.tensor("direction", direction, (torch.int8,), 1)
-    for name, value in (("threshold", threshold), ("direction", direction)):
-        if value.shape[0] != channels:
-            raise ValueError(f"{name}: expected shape [{channels}], got {checks.shape_of(value)}")
-    return threshold, direction
-
-
-def _scales(scale: Tensor, shift: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    scale, shift = (checks.tensor(n, v, (torch.float32,), 1) for n, v in (("scale", scale), ("shift", shift)))
-    for name, value in (("scale", scale), ("shift", shift)):
-        if value.shape[0] != channels:
-            raise ValueError(f"{name}: expected shape [{channels}], got {checks.shape_of(value)}")
-        if value.requires_grad and torch.is_grad_enabled():
-            raise ValueError(
-                f"{name}: expected a tensor without gradient, as the operation has none, got requires_grad=True: "
-                "detach it, or call under torch.no_grad()"
-            )
-    return scale, shift
-
-
-def _conv_operands(x_bits: Tensor, w_bits: Tensor | Prepacked, channels: int) -> tuple[Tensor, Tensor, list[int], bool]:
-    """x, the weights, (O, kh, kw), and whether the weights are arranged"""
-    channels = checks.length("channels", channels)
-    x_bits = checks.packed("x_bits", x_bits, channels, 4, "channels")
-    if isinstance(w_bits, Prepacked):
-        data, arranged = _arranged("w_bits", w_bits, "filter", channels, "channels")
-        return x_bits, data, list(w_bits.shape), arranged
-    w_bits = checks.packed("w_bits", w_bits, channels, 4, "channels")
-    filters = list(w_bits.shape[:3])
-    _filled("w_bits", w_bits)
-    return x_bits, w_bits, filters, False
-
-
-def _filled(name: str, weights: Tensor) -> None:
-    for dimension, size in zip(("O", "kh", "kw"), weights.shape[:3], strict=True):
-        if size < 1:
-            raise ValueError(f"{name}: expected {dimension} of at least 1, got shape {checks.shape_of(weights)}")
-
-
-def _matrix(name: str, weights: Tensor | Prepacked, k: int) -> tuple[Tensor, int, bool]:
-    """The weights, N, and whether they are arranged"""
-    if isinstance(weights, Prepacked):
-        data, arranged = _arranged(name, weights, "matrix", k, "k")
-        return data, weights.shape[0], arranged
-    bits = checks.packed(name, weights, k, 2)
-    return bits, bits.shape[0], False
-
-
-def _arranged(name: str, weights: Prepacked, kind: str, k: int, k_name: str) -> tuple[Tensor, bool]:
-    if weights.kind != kind:
-        raise ValueError(f"{name}: expected weights prepacked as {kind}, got {weights.kind}")
-    if weights.k != k:
-        raise ValueError(f"{name}: expected weights prepacked for {k_name} = {k}, got {weights.k}")
-    if not weights.plain and weights.path != runtime.cpu_path:
-        raise ValueError(
-            f"{name}: expected weights prepacked for the path {runtime.cpu_path}, got {weights.path}: prepack again"
-        )
-    return weights.data, not weights.plain
 
 
 def prepack(w_bits: Tensor, k: int) -> Prepacked:
@@ -358,45 +297,17 @@ def prepack(w_bits: Tensor, k: int) -> Prepacked:
     if w_bits.dim() not in (2, 4):
         raise ValueError(f"w_bits: expected 2 or 4 dimensions, got shape {checks.shape_of(w_bits)}")
     if w_bits.dim() == 4:
-        _filled("w_bits", w_bits)
+        operands.not_empty("w_bits", w_bits)
     kind = "matrix" if w_bits.dim() == 2 else "filter"
-    path = runtime.cpu_path if w_bits.device.type == "cpu" else runtime.REFERENCE
-    data = w_bits if path == runtime.REFERENCE else _ops.prepack_signs(w_bits, k)
-    return Prepacked(data, tuple(w_bits.shape[:-1]), k, kind, path)
+    isa = runtime.cpu_isa if w_bits.device.type == "cpu" else runtime.REFERENCE
+    data = w_bits if isa == runtime.REFERENCE else _ops.prepack_signs(w_bits, k)
+    return Prepacked(data, tuple(w_bits.shape[:-1]), k, kind, isa)
 
 
 def prepack_int8(b: Tensor) -> Prepacked:
-    """The same for `int8_matmul`: b is int8 [N, K]."""
+    """Arrange int8 weights once for `int8_matmul`, as `prepack` does binary ones. b: int8 [N, K]."""
     b = checks.tensor("b", b, (torch.int8,), 2)
     k = checks.length("b.shape[1]", b.shape[1], INT8_MAX_K)
-    path = runtime.cpu_path if b.device.type == "cpu" else runtime.REFERENCE
-    data = b if path == runtime.REFERENCE else _ops.prepack_int8(b)
-    return Prepacked(data, (b.shape[0],), k, "int8", path)
-
-
-def _window(
-    x_bits: Tensor,
-    filters: Sequence[int],
-    channels: int,
-    stride: int | Sequence[int],
-    padding: int | Sequence[int],
-    dilation: int | Sequence[int],
-    pad_value: int,
-    per_pixel: int,
-) -> tuple[list[int], list[int], list[int], int]:
-    strides = checks.pair("stride", stride, 1)
-    pads = checks.pair("padding", padding, 0)
-    dilations = checks.pair("dilation", dilation, 1)
-    if isinstance(pad_value, bool) or pad_value not in (-1, 0, 1):
-        raise ValueError(f"pad_value: expected -1, 0 or +1, got {pad_value!r}")
-    _, kernel_h, kernel_w = filters
-    batch, height, width, _ = x_bits.shape
-    checks.length("channels·kh·kw", channels * kernel_h * kernel_w)
-    high, wide = conv_output_size((height, width), (kernel_h, kernel_w), strides, pads, dilations)
-    if high < 1 or wide < 1:
-        raise ValueError(
-            f"x_bits: expected an image that the {kernel_h}×{kernel_w} kernel fits into, "
-            f"got {height}×{width} with padding {pads} and dilation {dilations}"
-        )
-    checks.elements("result", batch * high * wide * per_pixel)
-    return strides, pads, dilations, int(pad_value)
+    isa = runtime.cpu_isa if b.device.type == "cpu" else runtime.REFERENCE
+    data = b if isa == runtime.REFERENCE else _ops.prepack_int8(b)
+    return Prepacked(data, (b.shape[0],), k, "int8", isa)

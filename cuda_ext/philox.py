@@ -20,7 +20,7 @@ def _mulhilo(constant: int, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def philox_4x32_10(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Ten rounds on four counter words and two key words, all int64 tensors holding values in [0, 2^32)."""
+    """Compute one block: ten rounds on four counter words and two key words, int64 tensors of values in [0, 2^32)."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
@@ -32,7 +32,7 @@ def philox_4x32_10(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> tupl
 
 
 def random_words(seed: Tensor, count: int) -> Tensor:
-    """The first `count` 32-bit numbers of a stream: int64 [count], values in [0, 2^32).
+    """Compute the first `count` 32-bit numbers of a stream: int64 [count], values in [0, 2^32).
 
     `seed` is int64 [2], (seed, offset): the seed's halves are the key, low half first; the counter is
     (⌊i/4⌋ low, ⌊i/4⌋ high, offset low, offset high), and number i is output word i mod 4.

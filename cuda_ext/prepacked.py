@@ -9,24 +9,29 @@ from cuda_ext import runtime
 
 @dataclass(frozen=True)
 class Prepacked:
-    """Weights in the arrangement of one path; made by `prepack` and `prepack_int8`, taken wherever weights are.
+    """Weights in the arrangement of one ISA; made by `prepack` and `prepack_int8`, taken wherever weights are.
 
-    data: the arrangement, int32 [size], opaque; shape: that of the plain weights without the packed dimension, [N] or
-    [O, kh, kw]; k: signs of a row (of a pixel for convolutions), or int8 values; path: the CPU path it belongs to, or
-    `reference` where data is the plain tensor itself, as it is on every other device.
+    Attributes:
+        data: the arrangement, int32 [size], opaque; or the plain tensor.
+        shape: that of the plain weights without the packed dimension, [N] or [O, kh, kw].
+        k: signs of a row (of a pixel for convolutions), or int8 values.
+        kind: `matrix`, `filter` or `int8`: which operations take it.
+        isa: the CPU's ISA that the arrangement belongs to, or `reference` where data is the plain tensor itself, as it
+            is on every other device.
     """
 
     data: Tensor
     shape: tuple[int, ...]
     k: int
     kind: str
-    path: str
+    isa: str
 
     @property
     def plain(self) -> bool:
-        return self.path == runtime.REFERENCE
+        """Whether `data` is the plain tensor."""
+        return self.isa == runtime.REFERENCE
 
     @property
     def nbytes(self) -> int:
-        """Resident bytes of the arrangement."""
+        """Resident bytes of `data`."""
         return self.data.numel() * self.data.element_size()

@@ -1,4 +1,4 @@
-"""Gives every schema to torch.library with its reference, its fake kernel and, where there is one, its gradient."""
+"""Registration with torch.library: every schema with its reference, its fake kernel and, if any, its gradient."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ for _name, _schema in SCHEMAS.items():
 
 for _name, _schema in PREPACKED_SCHEMAS.items():
     _library.define(_name + _schema, tags=(torch.Tag.needs_fixed_stride_order,))
-    # arranging weights is done before a program is traced: its result has the size that the path wants
+    # arranging weights is done before a program is traced: its result has the size that the ISA wants
     if not _name.startswith("prepack"):
         _register_fake(_name)
 

@@ -1,8 +1,8 @@
-"""What runs the operations here: loads the compiled libraries, chooses the instruction path, and says so.
+"""Choice of what runs the operations on this machine: loads the compiled libraries, selects an ISA, and reports both.
 
-The environment variable `QBENCH_KERNELS` forces a path: `reference` (pure torch), or one of the compiled CPU paths
-(`scalar`; on x86-64 `avx2`, `avx512`, `gfni`; on arm64 `neon`, `dotprod`). Without it the best that the processor
-has is taken.
+The CPU library holds kernels for several instruction-set architectures (ISAs): `scalar`; on x86-64 `avx2`, `avx512` and
+`gfni`; on arm64 `neon` and `dotprod`. The best that the processor has is taken. The environment variable
+`QBENCH_KERNELS` forces one of them, or `reference` (pure torch).
 """
 
 import ctypes
@@ -23,52 +23,58 @@ ENVIRONMENT = "QBENCH_KERNELS"
 
 @dataclass(frozen=True)
 class Backend:
-    """The state of one backend, as `qbench doctor` shows it."""
+    """The state of one backend, as `qbench doctor` shows it.
+
+    Attributes:
+        name: `cpu` or `cuda`.
+        available: whether its compiled kernels serve; if not, the pure-torch references do.
+        selected: the ISA that runs (for CUDA the architecture, as `sm_90`), or `reference`.
+        isas: the ISAs that this machine can run, best first.
+        built: the ISAs that the library holds.
+        library: the compiled library; None where the references serve.
+        compiler: the version line of the compiler that built it; empty where the references serve.
+        reason: why the kernels do not serve, or why an ISA is not the best one; empty where there is nothing to say.
+    """
 
     name: str
-    """`cpu` or `cuda`"""
     available: bool
-    """whether its compiled kernels serve; if not, the pure-torch references do"""
     selected: str
-    """the path that runs: `reference`, or an instruction path"""
-    paths: tuple[str, ...] = ()
-    """the instruction paths that this machine can run, best first"""
+    isas: tuple[str, ...] = ()
     built: tuple[str, ...] = ()
-    """the instruction paths that the library holds"""
     library: Path | None = None
     compiler: str = ""
     reason: str = ""
-    """why the kernels do not serve, or why a path is not the best one; empty where there is nothing to say"""
 
 
 _cpu_library: ctypes.CDLL | None = None
 _cpu = Backend("cpu", False, REFERENCE, reason="not loaded")
 _cuda = Backend("cuda", False, REFERENCE, reason="not loaded")
-# read by the wrappers at every call with prepacked weights; a plain string, so that torch.compile can guard on it
-cpu_path = REFERENCE
+# The ISA selected on the CPU. Read at every call with prepacked weights; a plain string, so that torch.compile can
+# guard on it.
+cpu_isa = REFERENCE
 
 
 def backends() -> dict[str, Backend]:
-    """The backends by device type (`cpu`, `cuda`): what was built, what runs, and why not."""
+    """Report the backends by device type (`cpu`, `cuda`): what was built, what runs, and why not."""
     return {"cpu": _cpu, "cuda": _cuda}
 
 
-def available_paths() -> tuple[str, ...]:
-    """The CPU paths that `use_path` takes, best first; the last is `reference`."""
-    return (*_cpu.paths, REFERENCE) if _cpu_library is not None else (REFERENCE,)
+def available_isas() -> tuple[str, ...]:
+    """List the CPU's ISAs that `use_isa` takes, best first, and last `reference` (which `use_isa` does not take)."""
+    return (*_cpu.isas, REFERENCE) if _cpu_library is not None else (REFERENCE,)
 
 
 def load() -> None:
     """Build and load what this machine can run. Called once, when the package is imported.
 
-    Raises ValueError where `QBENCH_KERNELS` names a path that is not possible here.
+    Raises ValueError where `QBENCH_KERNELS` names an ISA that is not possible here.
     """
     _load_cpu(os.environ.get(ENVIRONMENT, ""))
     _load_cuda()
 
 
 def _load_cpu(forced: str) -> None:
-    global _cpu_library, _cpu, cpu_path
+    global _cpu_library, _cpu, cpu_isa
     if forced == REFERENCE:
         _cpu = Backend("cpu", False, REFERENCE, reason=f"{ENVIRONMENT}={REFERENCE}")
         return
@@ -86,22 +92,22 @@ def _load_cpu(forced: str) -> None:
         return
     torch.ops.load_library(path)
     library = ctypes.CDLL(str(path))
-    for name in ("qbench_supported_paths", "qbench_built_paths", "qbench_selected_path"):
+    for name in ("qbench_supported_isas", "qbench_built_isas", "qbench_selected_isa"):
         getattr(library, name).restype = ctypes.c_char_p
-    library.qbench_select_path.argtypes = [ctypes.c_char_p]
-    for name in ("qbench_run_peak", "qbench_run_carry_peak"):
+    library.qbench_select_isa.argtypes = [ctypes.c_char_p]
+    for name in ("qbench_run_peak", "qbench_run_carry_save_peak"):
         getattr(library, name).argtypes = [ctypes.c_longlong]
         getattr(library, name).restype = ctypes.c_longlong
-    supported = tuple(library.qbench_supported_paths().decode().split(","))
-    built = tuple(library.qbench_built_paths().decode().split(","))
-    if forced and library.qbench_select_path(forced.encode()):
+    supported = tuple(library.qbench_supported_isas().decode().split(","))
+    built = tuple(library.qbench_built_isas().decode().split(","))
+    if forced and library.qbench_select_isa(forced.encode()):
         raise ValueError(f"{ENVIRONMENT}: expected {', '.join((*supported, REFERENCE))}, got {forced!r}")
-    cpu_path = library.qbench_selected_path().decode()
-    lacking = [p for p in built if p not in supported]
+    cpu_isa = library.qbench_selected_isa().decode()
+    lacking = [isa for isa in built if isa not in supported]
     reasons = [f"{ENVIRONMENT}={forced}"] if forced else []
     reasons += [f"this processor lacks {', '.join(lacking)}"] if lacking else []
     _cpu_library = library
-    _cpu = Backend("cpu", True, cpu_path, supported, built, path, tools.version, "; ".join(reasons))
+    _cpu = Backend("cpu", True, cpu_isa, supported, built, path, tools.version, "; ".join(reasons))
 
 
 def _load_cuda() -> None:
@@ -131,31 +137,31 @@ def _load_cuda() -> None:
 
 
 @contextmanager
-def use_path(name: str) -> Iterator[None]:
-    """Run the CPU operations on one compiled path within the block; for tests and benchmarks, not thread-safe.
+def use_isa(name: str) -> Iterator[None]:
+    """Run the CPU operations on one compiled ISA within the block; for tests and benchmarks, not thread-safe.
 
-    Weights prepacked on another path are refused meanwhile. Raises ValueError for a path not possible here.
+    Weights prepacked for another ISA are refused meanwhile. Raises ValueError for an ISA not possible here.
     """
-    global cpu_path
-    if _cpu_library is None or name not in _cpu.paths:
-        raise ValueError(f"name: expected {' or '.join(_cpu.paths) or 'no path: nothing is compiled'}, got {name!r}")
-    before = cpu_path
-    _cpu_library.qbench_select_path(name.encode())
-    cpu_path = name
+    global cpu_isa
+    if _cpu_library is None or name not in _cpu.isas:
+        raise ValueError(f"name: expected {' or '.join(_cpu.isas) or 'no ISA: nothing is compiled'}, got {name!r}")
+    before = cpu_isa
+    _cpu_library.qbench_select_isa(name.encode())
+    cpu_isa = name
     try:
         yield
     finally:
-        _cpu_library.qbench_select_path(before.encode())
-        cpu_path = before
+        _cpu_library.qbench_select_isa(before.encode())
+        cpu_isa = before
 
 
-def run_peak(steps: int, carries: bool = False) -> int:
-    """Run the selected path's inner instructions on registers alone; the binary operations done (a multiply-add is 2).
+def run_peak(steps: int, carry_save: bool = False) -> int:
+    """Run the selected ISA's inner instructions `steps` times on registers alone, to be timed: the limit of one core.
 
-    Time it to know the limit of one core: for the direct kernel, or with `carries` for the product by carries. 0 where
-    the path has no such loop.
+    Those of the direct kernel, or with `carry_save` those of the carry-save popcount. Result: the binary operations
+    done (a multiply-add is 2), 0 where the ISA has no such loop.
     """
     if _cpu_library is None:
         return 0
-    run = _cpu_library.qbench_run_carry_peak if carries else _cpu_library.qbench_run_peak
+    run = _cpu_library.qbench_run_carry_save_peak if carry_save else _cpu_library.qbench_run_peak
     return int(run(steps))

@@ -1,4 +1,4 @@
-"""The schema of every raw operation, in the namespace `cuda_ext`. A backend implements these names and nothing else.
+"""Schemas of the raw operations, in the namespace `cuda_ext`. A backend implements these names and nothing else.
 
 Notation: W(K) = 16·⌈K/512⌉ int32 words (see `layout`); every tensor is contiguous; every result is new memory.
 

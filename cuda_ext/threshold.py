@@ -1,4 +1,4 @@
-"""From a BatchNorm followed by a sign to one comparison per channel."""
+"""Thresholds: a BatchNorm followed by a sign, as one comparison per channel."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def fold_batch_norm(weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """`sign(γ·(x - μ)/σ + β)` as a threshold and a direction, `σ = sqrt(variance + eps)`.
+    """Fold `sign(γ·(x - μ)/σ + β)` into a threshold and a direction, `σ = sqrt(variance + eps)`.
 
     For γ > 0 it is +1 where `x >= τ = μ - β·σ/γ`; for γ < 0 where `x <= τ`; for γ = 0 it is the constant sign(β), and
     τ is β. All arguments are floats [C]. Result: float32 [C] and int8 [C], for `sign_threshold_pack` on float32.
@@ -23,7 +23,7 @@ def fold_batch_norm(weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 def integer_threshold(
     is_positive: Callable[[Tensor], Tensor], low: int, high: int, channels: int
 ) -> tuple[Tensor, Tensor]:
-    """The comparison on integers that equals any monotone function's sign, found by asking the function itself.
+    """Find the comparison on integers that equals any monotone function's sign, by asking the function itself.
 
     `is_positive(s)` takes int64 [channels], one accumulator value per channel in [low, high], and returns bool
     [channels]: whether the layer's real arithmetic (scale, bias, BatchNorm, in its own float32 rounding) makes it +1.

@@ -1,6 +1,6 @@
-// Every kernel of every path this machine has, on buffers of exactly the right size, compared with plain loops; built
-// with -fsanitize=address,undefined by test_sanitizers.py, and for arm64 by test_neon_emulated.py. A read past a buffer
-// aborts it.
+// Every kernel of every instruction-set architecture (ISA) that this machine has, on buffers of exactly the right size,
+// compared with plain loops; built with -fsanitize=address,undefined by test_sanitizers.py, and for arm64 by
+// test_neon_emulated.py. A read past a buffer aborts it.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -41,6 +41,19 @@ std::vector<uint32_t> pack(const std::vector<int>& signs, int64_t rows, int64_t 
     }
   }
   return out;
+}
+
+// n rows of `taps` runs of k signs each.
+Weights plain_weights(const std::vector<uint32_t>& bits, int64_t n, int64_t taps, int64_t k) {
+  return {.plain = bits.data(),
+          .blocks = nullptr,
+          .n = n,
+          .taps = taps,
+          .stride = row_words(k),
+          .words = used_words(k)};
+}
+Weights arranged_weights(const std::vector<uint32_t>& blocks, int64_t n, int64_t taps, int64_t k) {
+  return {.plain = nullptr, .blocks = blocks.data(), .n = n, .taps = taps, .stride = 0, .words = used_words(k)};
 }
 
 #define EXPECT(condition)                                                                  \
@@ -88,10 +101,10 @@ void matmul(const Machine& on, int64_t m, int64_t n, int64_t k, bool opposite = 
       for (int64_t i = 0; i < k; i++) expected[size_t(r * n + c)] += a[size_t(r * k + i)] * b[size_t(c * k + i)];
     }
   }
-  Weights plain{pb.data(), nullptr, n, 1, row_words(k), used_words(k)};
+  const Weights plain = plain_weights(pb, n, 1, k);
   std::vector<uint32_t> blocks(static_cast<size_t>(prepacked_size(n, 1, used_words(k))));
   prepack(on, plain, blocks.data());
-  Weights arranged{nullptr, blocks.data(), n, 1, 0, used_words(k)};
+  const Weights arranged = arranged_weights(blocks, n, 1, k);
   const Random t(n);
   const Thresholds thresholds{t.threshold.data(), t.direction.data()};
 
@@ -179,8 +192,7 @@ void even_shares(const Machine& on, int64_t of, int64_t m, int64_t n) {
   const std::vector<float> x(static_cast<size_t>(m), 1.0f);
   const std::vector<uint32_t> w(static_cast<size_t>(n * row_words(1)), 1);
   std::vector<float> out(static_cast<size_t>(m * n));
-  real_matmul({kernels, by_thread, of}, x.data(), Real::kFloat32, m, 1, {w.data(), nullptr, n, 1, row_words(1), 1},
-              out.data());
+  real_matmul({kernels, by_thread, of}, x.data(), Real::kFloat32, m, 1, plain_weights(w, n, 1, 1), out.data());
   for (const float value : out) EXPECT(value == 1.0f);
   const int64_t blocks = (n + 63) / 64;
   // at a cut, the rows of one tile in the blocks that share its tables
@@ -217,12 +229,12 @@ void convolution(const Machine& on) {
       }
     }
   }
-  const Weights plain{pw.data(), nullptr, n, taps, row_words(channels), used_words(channels)};
+  const Weights plain = plain_weights(pw, n, taps, channels);
   std::vector<uint32_t> blocks(static_cast<size_t>(prepacked_size(n, taps, used_words(channels))));
   prepack(on, plain, blocks.data());
   const Random t(n);
   const Thresholds thresholds{t.threshold.data(), t.direction.data()};
-  for (const Weights& weights : {plain, Weights{nullptr, blocks.data(), n, taps, 0, used_words(channels)}}) {
+  for (const Weights& weights : {plain, arranged_weights(blocks, n, taps, channels)}) {
     std::vector<int32_t> out(static_cast<size_t>(pixels * n));
     regions = 0;
     xnor_conv2d(on, px.data(), batch, channels, v, weights, nullptr, out.data());
@@ -318,18 +330,18 @@ void comparing(const Machine& on, int64_t rows, int64_t channels) {
   EXPECT(bits == pack(signs, 1, channels));
 }
 
-// Products by carries: kernels alone on one tile and one block, where `opposite` all bits differ.
-void carries(const Machine& on, int64_t n, int64_t k, bool opposite = false) {
-  const Carries& kernels = *on.kernels.carries;
-  const int64_t m = kCarryRows, words = used_words(k);
+// Carry-save popcount: the kernels alone on one tile and one block; where `opposite`, all bits differ.
+void carry_save(const Machine& on, int64_t n, int64_t k, bool opposite = false) {
+  const CarrySave& kernels = *on.kernels.carry_save;
+  const int64_t m = kCarrySaveRows, words = used_words(k);
   std::vector<int> a(size_t(m * k), 1), b(size_t(n * k), -1);
   if (!opposite) a = random_signs(m * k), b = random_signs(n * k);
   const auto pa = pack(a, m, k), pb = pack(b, n, k);
-  std::vector<uint32_t> block(size_t(words * kColumns)), tile(size_t(words * kCarryTileWord + kCarryTail)),
-      columns(size_t(words * kCarryBlockWord + kCarryTail));
+  std::vector<uint32_t> block(size_t(words * kColumns)), tile(size_t(words * kCarrySaveTileWord + kCarrySaveTail)),
+      columns(size_t(words * kCarrySaveBlockWord + kCarrySaveTail));
   on.kernels.arrange(pb.data(), row_words(k), n, words, block.data());
-  kernels.rows(pa.data(), row_words(k), words, tile.data());
-  kernels.columns(block.data(), words, columns.data());
+  kernels.rewrite_rows(pa.data(), row_words(k), words, tile.data());
+  kernels.rewrite_columns(block.data(), words, columns.data());
   // a base of its own for each row, as at a convolution's border
   std::vector<int32_t> base(size_t(m * kColumns));
   for (int32_t& x : base) x = int32_t(below(1000));
@@ -365,57 +377,56 @@ void carries(const Machine& on, int64_t n, int64_t k, bool opposite = false) {
   }
 }
 
-decltype(Carries::xnor) multiply_carries;
+decltype(CarrySave::xnor) multiply_carry_save;
 
-void counted_carries(const uint32_t* tile, const uint32_t* columns, int64_t words, const int32_t* const* base,
-                     int32_t* out, int64_t ldo, int64_t valid, bool stream) {
+void counted_carry_save(const uint32_t* tile, const uint32_t* columns, int64_t words, const int32_t* const* base,
+                        int32_t* out, int64_t ldo, int64_t valid, bool stream) {
   work++;
-  multiply_carries(tile, columns, words, base, out, ldo, valid, stream);
+  multiply_carry_save(tile, columns, words, base, out, ldo, valid, stream);
 }
 
-// The tiles by blocks of a product that the busiest of `of` threads does by carries; 0: it is not done so.
-int64_t by_carries(const Machine& on, int64_t of, int64_t m, int64_t n, int64_t k) {
+// The tiles by blocks of a product that the busiest of `of` threads does by carry-save popcount; 0: it is not done so.
+int64_t by_carry_save(const Machine& on, int64_t of, int64_t m, int64_t n, int64_t k) {
   Kernels kernels = on.kernels;
-  Carries carries = *kernels.carries;
-  multiply_carries = carries.xnor;
-  carries.xnor = counted_carries;
-  kernels.carries = &carries;
+  CarrySave counting = *kernels.carry_save;
+  multiply_carry_save = counting.xnor;
+  counting.xnor = counted_carry_save;
+  kernels.carry_save = &counting;
   threads = of;
   most_work = 0;
   std::vector<int> b(size_t(n * k));
   for (size_t i = 0; i < b.size(); i++) b[i] = int64_t(i) / k % 3 ? 1 : -1;
   const auto pa = pack(std::vector<int>(size_t(m * k), 1), m, k), pb = pack(b, n, k);
   std::vector<int32_t> out(size_t(m * n));
-  xnor_matmul({kernels, by_thread, of}, pa.data(), row_words(k), m,
-              {pb.data(), nullptr, n, 1, row_words(k), used_words(k)}, k, nullptr, out.data());
+  xnor_matmul({kernels, by_thread, of}, pa.data(), row_words(k), m, plain_weights(pb, n, 1, k), k, nullptr, out.data());
   for (size_t i = 0; i < out.size(); i++) EXPECT(out[i] == (int64_t(i) % n % 3 ? k : -k));
   return most_work;
 }
 
-void carries_where_they_pay(const Machine& on) {
-  EXPECT(by_carries(on, 1, 96, 449, 2017) == 6 * 8);
-  EXPECT(by_carries(on, 1, 95, 449, 2017) == 0);
-  EXPECT(by_carries(on, 1, 96, 448, 2017) == 0);
-  EXPECT(by_carries(on, 1, 96, 449, 2016) == 0);
-  EXPECT(by_carries(on, 1, 96, 449, 32736) == 6 * 8);
-  EXPECT(by_carries(on, 1, 96, 449, 32737) == 0);
-  EXPECT(by_carries(on, 2, 96, 449, 2017) == 0);     // a thread would have less than that
-  EXPECT(by_carries(on, 2, 192, 449, 2017) == 6 * 8);
-  EXPECT(by_carries(on, 2, 96, 961, 2017) == 6 * 8);
-  EXPECT(by_carries(on, 1, 300, 705, 32000) == 18 * 12);  // rows in more than one chunk, blocks in ragged groups
+void carry_save_where_it_pays(const Machine& on) {
+  EXPECT(by_carry_save(on, 1, 96, 449, 2017) == 6 * 8);
+  EXPECT(by_carry_save(on, 1, 95, 449, 2017) == 0);
+  EXPECT(by_carry_save(on, 1, 96, 448, 2017) == 0);
+  EXPECT(by_carry_save(on, 1, 96, 449, 2016) == 0);
+  EXPECT(by_carry_save(on, 1, 96, 449, 32736) == 6 * 8);
+  EXPECT(by_carry_save(on, 1, 96, 449, 32737) == 0);
+  EXPECT(by_carry_save(on, 2, 96, 449, 2017) == 0);     // a thread would have less than that
+  EXPECT(by_carry_save(on, 2, 192, 449, 2017) == 6 * 8);
+  EXPECT(by_carry_save(on, 2, 96, 961, 2017) == 6 * 8);
+  EXPECT(by_carry_save(on, 1, 300, 705, 32000) == 18 * 12);  // rows in more than one chunk, blocks in ragged groups
   // even shares, or none
-  EXPECT(by_carries(on, 7, 1024, 1024, 2048) == 160);
-  EXPECT(by_carries(on, 12, 1024, 4096, 2048) == 352);
-  EXPECT(by_carries(on, 16, 200, 1024, 2048) == 0);
+  EXPECT(by_carry_save(on, 7, 1024, 1024, 2048) == 160);
+  EXPECT(by_carry_save(on, 12, 1024, 4096, 2048) == 352);
+  EXPECT(by_carry_save(on, 16, 200, 1024, 2048) == 0);
 }
 
 }  // namespace
 
 int main() {
-  std::string paths = qbench_supported_paths();
-  paths += ',';
-  for (size_t start = 0, end; (end = paths.find(',', start)) != std::string::npos; start = end + 1) {
-    if (qbench_select_path(paths.substr(start, end - start).c_str())) return 2;
+  std::string isas = qbench_supported_isas();
+  isas += ',';
+  for (size_t start = 0, end; (end = isas.find(',', start)) != std::string::npos; start = end + 1) {
+    if (qbench_select_isa(isas.substr(start, end - start).c_str())) return 2;
     const Machine on{selected_kernels(), serial, 2};
     int8(on, 130, 70, 8300);  // k in two passes, rows in two chunks
     int8(on, 5, 70, 300, true);
@@ -423,14 +434,14 @@ int main() {
     matmul(on, 5, 70, 2600, true);
     matmul(on, 6, 70, 2600);  // more than one table's depth
     EXPECT(!on.kernels.peak || on.kernels.peak(3) == 3 * on.kernels.peak(1));
-    if (on.kernels.carries) {
-      EXPECT(on.kernels.carries->peak(3) == 3 * on.kernels.carries->peak(1));
-      for (int64_t k : {1, 2, 31, 32, 33, 63, 64, 65, 511, 512, 513}) carries(on, 1 + below(64), k);
-      for (int64_t n : {1, 15, 16, 17, 33, 48, 49, 64}) carries(on, n, 1 + below(1200));
+    if (on.kernels.carry_save) {
+      EXPECT(on.kernels.carry_save->peak(3) == 3 * on.kernels.carry_save->peak(1));
+      for (int64_t k : {1, 2, 31, 32, 33, 63, 64, 65, 511, 512, 513}) carry_save(on, 1 + below(64), k);
+      for (int64_t n : {1, 15, 16, 17, 33, 48, 49, 64}) carry_save(on, n, 1 + below(1200));
       for (int64_t words : {1, 2, 3, 4, 7, 8, 15, 16, 31, 64, 500, 1022, 1023}) {
-        carries(on, 5, 32 * words - below(2), true);
+        carry_save(on, 5, 32 * words - below(2), true);
       }
-      carries_where_they_pay(on);
+      carry_save_where_it_pays(on);
       matmul(on, 205, 8 * 64 - 7, 64 * 32);
     }
     even_shares(on, 2, 200, 192);

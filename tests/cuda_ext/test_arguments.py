@@ -89,10 +89,10 @@ WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("pre conv", lambda: cuda_ext.xnor_conv2d(IMAGE, MATRIX, 40), ValueError, "w_bits: .*as filter, got matrix"),
     ("pre 3d", lambda: cuda_ext.prepack(B[None], 600), ValueError, "w_bits: expected 2 or 4 dimensions"),
     (
-        "pre path",
-        lambda: cuda_ext.xnor_matmul(A, replace(MATRIX, path="other"), 600),
+        "pre isa",
+        lambda: cuda_ext.xnor_matmul(A, replace(MATRIX, isa="other"), 600),
         ValueError,
-        "b_bits: expected weights prepacked for the path .*, got other",
+        "b_bits: expected weights prepacked for the ISA .*, got other",
     ),
     ("sign", lambda: cuda_ext.sign_threshold_pack(torch.ones(2, 5), TAU, UP), TypeError, "threshold: .*float32"),
     (

@@ -33,31 +33,31 @@ def test_backends_say_what_runs() -> None:
     found = cuda_ext.backends()
     assert set(found) == {"cpu", "cuda"}
     cpu = found["cpu"]
-    assert cpu.selected in cuda_ext.available_paths()
+    assert cpu.selected in cuda_ext.available_isas()
     if cpu.available:
         assert cpu.library is not None
         assert cpu.library.exists()
-        assert set(cpu.paths) <= set(cpu.built)
-        assert "scalar" in cpu.paths
+        assert set(cpu.isas) <= set(cpu.built)
+        assert "scalar" in cpu.isas
     else:
         assert cpu.reason
     assert found["cuda"].available == (torch.version.cuda is not None and torch.cuda.is_available())
 
 
-@pytest.mark.parametrize("name", cuda_ext.available_paths())
-def test_the_environment_forces_a_path(name: str) -> None:
+@pytest.mark.parametrize("name", cuda_ext.available_isas())
+def test_the_environment_forces_an_isa(name: str) -> None:
     result = run(QBENCH_KERNELS=name)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split("|")[1] == name
 
 
-def test_an_impossible_path_is_an_error_naming_the_possible_ones() -> None:
+def test_an_impossible_isa_is_an_error_naming_the_possible_ones() -> None:
     result = run(QBENCH_KERNELS="altivec")
     assert result.returncode != 0
     assert "QBENCH_KERNELS: expected" in result.stderr
     assert "reference" in result.stderr
     assert "'altivec'" in result.stderr
-    with pytest.raises(ValueError, match=r"name: expected .*'altivec'"), cuda_ext.use_path("altivec"):
+    with pytest.raises(ValueError, match=r"name: expected .*'altivec'"), cuda_ext.use_isa("altivec"):
         pass
 
 

@@ -12,6 +12,7 @@ import cuda_ext
 from cuda_ext import benchmark
 
 ROOT = Path(__file__).parents[2]
+SIZE = benchmark.MatmulSize(m=3, k=70, n=5)
 
 
 def test_interleaved_rounds_take_turns() -> None:
@@ -57,9 +58,24 @@ def test_quartiles() -> None:
     assert benchmark.quartiles([7.0]) == (7.0, 7.0, 7.0)
 
 
+def test_figures_of_contestants_against_one_of_them() -> None:
+    found = benchmark.summaries({"base": [4.0, 6.0, 8.0], "own": [1.0, 3.0, 2.0]}, "base")
+    assert found["base"] == benchmark.summarize([4.0, 6.0, 8.0], [4.0, 6.0, 8.0])
+    assert found["base"].ratio == 1.0
+    assert found["own"] == benchmark.Summary(2.0, (1.5, 2.5), 4.0, (3.0, 4.0))
+
+
+def test_sizes_of_products_have_names() -> None:
+    assert benchmark.MatmulSize(m=3, k=70, n=5).operations == 2 * 3 * 70 * 5
+    with pytest.raises(TypeError, match="positional"):
+        benchmark.MatmulSize(3, 70, 5)  # type: ignore[misc]
+    with pytest.raises(TypeError, match="cannot unpack"):
+        _, _, _ = benchmark.MatmulSize(m=3, k=70, n=5)  # type: ignore[misc]
+
+
 def test_rows_of_a_case() -> None:
-    contestants = {k: v for k, v in benchmark.matmul(3, 70, 5).items() if "bf16" not in k}
-    rows = {r.name: r for r in benchmark.compare("tiny", contestants, 2.0 * 3 * 70 * 5, 1, peak=100.0)}
+    contestants = {k: v for k, v in benchmark.matmul(SIZE).items() if "bf16" not in k}
+    rows = {r.name: r for r in benchmark.compare("tiny", contestants, SIZE.operations, 1, peak=100.0)}
     assert rows[benchmark.BASELINE].ratio == 1.0
     assert rows["xnor plain"].share_of_peak is not None
     assert rows["xnor plain"].gops == pytest.approx(2 * 3 * 70 * 5 / rows["xnor plain"].seconds / 1e9)

@@ -11,6 +11,8 @@ from types import ModuleType
 import pytest
 import torch
 
+from cuda_ext import benchmark
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "cuda_check.py"
 
 
@@ -31,6 +33,10 @@ def script() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_its_products_are_the_cpu_benchmarks(script: ModuleType) -> None:
+    assert set(script.PRODUCTS) <= set(benchmark.MATMULS)
 
 
 @pytest.mark.parametrize(("status", "said"), [(0, "passed"), (3, "FAILED with 3"), (77, "not run: see above")])

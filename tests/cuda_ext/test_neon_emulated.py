@@ -41,12 +41,12 @@ def emulate(program: Path, processor: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
-def test_every_path_is_exact_and_chosen_by_the_processor(tmp_path: Path) -> None:
+def test_every_isa_is_exact_and_chosen_by_the_processor(tmp_path: Path) -> None:
     program = compile_program(build.SOURCES, tmp_path / "program", "-Wall", "-Wextra", "-Werror", "-static")
-    for processor, paths in ((NEWEST, ["dotprod", "neon", "scalar"]), (OLDEST, ["neon", "scalar"])):
+    for processor, isas in ((NEWEST, ["dotprod", "neon", "scalar"]), (OLDEST, ["neon", "scalar"])):
         result = emulate(program, processor)
         assert result.returncode == 0, result.stdout + result.stderr
-        assert [line.split()[0] for line in result.stdout.splitlines()] == paths
+        assert [line.split()[0] for line in result.stdout.splitlines()] == isas
 
 
 def test_under_the_sanitizers(tmp_path: Path) -> None:
@@ -67,27 +67,27 @@ def test_the_extension_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 # The program has to notice every one: (file, right, wrong).
 MISTAKES = {
-    "a byte for more counts than it holds": ("path_neon.cpp", "kWordsPerByte = 31;", "kWordsPerByte = 32;"),
-    "the last word left out": ("path_neon.cpp", "w < end; w++", "w + 1 < end; w++"),
+    "a byte for more counts than it holds": ("isa_neon.cpp", "kWordsPerByte = 31;", "kWordsPerByte = 32;"),
+    "the last word left out": ("isa_neon.cpp", "w < end; w++", "w + 1 < end; w++"),
     "lanes in another order": (
-        "path_neon.cpp",
+        "isa_neon.cpp",
         "vuzp1q_u8(vreinterpretq_u8_u16(low), vreinterpretq_u8_u16(high))",
         "vuzp1q_u8(vreinterpretq_u8_u16(high), vreinterpretq_u8_u16(low))",
     ),
-    "infinity taken for NaN": ("path_neon.cpp", "vcleq_u16(v, infinity)", "vcltq_u16(v, infinity)"),
-    "greater in place of at least, int32": ("path_neon.cpp", "vcgeq_s32", "vcgtq_s32"),
-    "greater in place of at least, float32": ("path_neon.cpp", "vcgeq_f32", "vcgtq_f32"),
-    "a row's step in place of its half": ("path_neon.cpp", "i < w + kWordsPerStep", "i < w + kWordsPerStep / 2"),
-    "the first weight of a word left out": ("path_neon.cpp", "j >= 32 * w; j--", "j > 32 * w; j--"),
-    "what is in the result forgotten": ("path_neon.cpp", "first ? sums[j] : to + sums[j]", "sums[j]"),
+    "infinity taken for NaN": ("isa_neon.cpp", "vcleq_u16(v, infinity)", "vcltq_u16(v, infinity)"),
+    "greater in place of at least, int32": ("isa_neon.cpp", "vcgeq_s32", "vcgtq_s32"),
+    "greater in place of at least, float32": ("isa_neon.cpp", "vcgeq_f32", "vcgtq_f32"),
+    "a row's step in place of its half": ("isa_neon.cpp", "i < w + kWordsPerStep", "i < w + kWordsPerStep / 2"),
+    "the first weight of a word left out": ("isa_neon.cpp", "j >= 32 * w; j--", "j > 32 * w; j--"),
+    "what is in the result forgotten": ("isa_neon.cpp", "first ? sums[j] : to + sums[j]", "sums[j]"),
     "products of pairs added in 16 bits": (
-        "path_neon.cpp",
+        "isa_neon.cpp",
         "vpadalq_s16(acc[r][2 * c + 1], vmull_high_s8(x, b[c]))",
         "vaddw_s16(acc[r][2 * c + 1], vpadd_s16(vget_low_s16(vmull_high_s8(x, b[c])), "
         "vget_high_s16(vmull_high_s8(x, b[c]))))",
     ),
-    "columns of another register, int8": ("path_neon.cpp", "vmull_high_s8(x, b[c])", "vmull_high_s8(x, b[0])"),
-    "columns of another register, dot product": ("path_dotprod.cpp", "acc[r][c], x, b[c]", "acc[r][c], x, b[0]"),
+    "columns of another register, int8": ("isa_neon.cpp", "vmull_high_s8(x, b[c])", "vmull_high_s8(x, b[0])"),
+    "columns of another register, dot product": ("isa_dotprod.cpp", "acc[r][c], x, b[c]", "acc[r][c], x, b[0]"),
 }
 
 

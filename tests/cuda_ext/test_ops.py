@@ -16,16 +16,16 @@ from cuda_ext import ops, reference, runtime
 kernels = settings(deadline=None, derandomize=True, max_examples=25)
 
 
-@pytest.fixture(scope="module", params=cuda_ext.available_paths(), autouse=True)
-def path(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Runs the whole module on each path in turn; the last is the pure-torch references."""
+@pytest.fixture(scope="module", params=cuda_ext.available_isas(), autouse=True)
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs the whole module on each ISA in turn; the last is the pure-torch references."""
     if request.param != runtime.REFERENCE:
-        with cuda_ext.use_path(request.param):
+        with cuda_ext.use_isa(request.param):
             yield request.param
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ops, "_ops", reference)
-        patch.setattr(runtime, "cpu_path", runtime.REFERENCE)
+        patch.setattr(runtime, "cpu_isa", runtime.REFERENCE)
         yield request.param
 
 
@@ -89,7 +89,7 @@ def test_xnor_matmul(m: int, n: int, k: int, seed: int) -> None:
 @example(m=193, n=449, k=32737, threads=1, seed=0)
 @example(m=2051, n=2064, k=2017, threads=3, seed=0)  # a result that is stored past the caches
 def test_xnor_matmul_of_large_operands(m: int, n: int, k: int, threads: int, seed: int) -> None:
-    """Sizes from which a path may count carries, up to the last K that fits, with rows that fill no tile."""
+    """Sizes that an ISA may do by carry-save popcount, up to the last K that fits, with rows that fill no tile."""
     rng = np.random.default_rng(seed)
     a, b = random_signs(rng, m, k), random_signs(rng, n, k)
     b[0], b[1] = a[0], -a[0]  # no bit differs, every bit differs

@@ -54,7 +54,7 @@ PREPACKED_ARGUMENTS: dict[str, tuple[Any, ...]] = {
 
 def test_every_operation_has_arguments_here() -> None:
     assert set(ARGUMENTS) == set(SCHEMAS)
-    arranging = {"prepack_signs", "prepack_int8"}  # sized by the path: no fake kernel, never traced
+    arranging = {"prepack_signs", "prepack_int8"}  # sized by the ISA: no fake kernel, never traced
     assert set(PREPACKED_ARGUMENTS) | arranging == set(PREPACKED_SCHEMAS)
 
 

@@ -25,20 +25,20 @@ def test_kernels_under_the_sanitizers(tmp_path: Path) -> None:
     assert compiled.returncode == 0, compiled.stderr
     result = subprocess.run([program], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert [line.split()[0] for line in result.stdout.splitlines()] == list(cuda_ext.backends()["cpu"].paths)
+    assert [line.split()[0] for line in result.stdout.splitlines()] == list(cuda_ext.backends()["cpu"].isas)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="x86-64 processors")
 @pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="no qemu-x86_64 (Debian: qemu-user)")
-@pytest.mark.parametrize(("processor", "paths"), [("Haswell", "avx2,scalar"), ("Nehalem", "scalar")])
-def test_on_an_older_processor_no_newer_instruction_runs(tmp_path: Path, processor: str, paths: str) -> None:
-    """Naming the paths is what loading the library does everywhere; an instruction that is not there kills it."""
+@pytest.mark.parametrize(("processor", "isas"), [("Haswell", "avx2,scalar"), ("Nehalem", "scalar")])
+def test_on_an_older_processor_no_newer_instruction_runs(tmp_path: Path, processor: str, isas: str) -> None:
+    """Naming the ISAs is what loading the library does everywhere; an instruction that is not there kills it."""
     main = tmp_path / "main.cpp"
     main.write_text(
         '#include <cstdio>\n#include "cpu/dispatch.h"\n'
         "int main() {\n"
-        '  std::printf("%s %s %s\\n", qbench_built_paths(), qbench_supported_paths(), qbench_selected_path());\n'
-        '  return qbench_select_path("gfni") == -1 && qbench_run_carry_peak(1) == 0 ? 0 : 1;\n'
+        '  std::printf("%s %s %s\\n", qbench_built_isas(), qbench_supported_isas(), qbench_selected_isa());\n'
+        '  return qbench_select_isa("gfni") == -1 && qbench_run_carry_save_peak(1) == 0 ? 0 : 1;\n'
         "}\n"
     )
     sources = [str(s) for s in (build.SOURCES / "cpu").glob("*.cpp") if s.name != "register.cpp"]
@@ -46,4 +46,4 @@ def test_on_an_older_processor_no_newer_instruction_runs(tmp_path: Path, process
     subprocess.run([*command, "-o", str(tmp_path / "main")], check=True)
     result = subprocess.run(["qemu-x86_64", "-cpu", processor, str(tmp_path / "main")], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.split() == ["gfni,avx512,avx2,scalar", paths, paths.split(",")[0]]
+    assert result.stdout.split() == ["gfni,avx512,avx2,scalar", isas, isas.split(",")[0]]

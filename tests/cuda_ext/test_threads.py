@@ -13,10 +13,10 @@ import cuda_ext
 pytestmark = pytest.mark.skipif(not cuda_ext.backends()["cpu"].available, reason="no compiled kernels here")
 
 
-@pytest.fixture(params=cuda_ext.available_paths()[:-1], autouse=True)
-def path(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Each compiled path in turn, without the references, whose threads are torch's concern."""
-    with cuda_ext.use_path(request.param):
+@pytest.fixture(params=cuda_ext.available_isas()[:-1], autouse=True)
+def isa(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each compiled ISA in turn, without the references, whose threads are torch's concern."""
+    with cuda_ext.use_isa(request.param):
         yield
 
 

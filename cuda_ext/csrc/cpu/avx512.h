@@ -1,5 +1,5 @@
-// What the AVX-512 paths share. Each includes this file under its own target pragma; everything here has internal linkage,
-// so the linker cannot give one path's code to another (see rows.h).
+// What the AVX-512 ISAs share. Each includes this file under its own target pragma; everything here has internal
+// linkage, so the linker cannot give one ISA's code to another (see rows.h).
 #pragma once
 #include <immintrin.h>
 

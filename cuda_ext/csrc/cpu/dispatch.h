@@ -1,4 +1,4 @@
-// Which instruction path runs: the best that this processor has, or the one asked for.
+// Which instruction-set architecture (ISA) runs: the best that this processor has, or the one asked for.
 #pragma once
 #include "kernels.h"
 
@@ -10,14 +10,14 @@ const Kernels& selected_kernels();
 
 // Plain C, called from Python through ctypes: they are needed before and beside any tensor.
 extern "C" {
-// Comma-separated, best first; those this processor can run, and all those in this library.
-const char* qbench_supported_paths();
-const char* qbench_built_paths();
-const char* qbench_selected_path();
-// 0, or -1 for a path that this processor cannot run (the selection is then unchanged).
-int qbench_select_path(const char* name);
-// Runs the selected path's peak loop; the binary operations done, 0 where the path has none.
+// Names of ISAs, comma-separated, best first: those that this processor can run, and all those in this library.
+const char* qbench_supported_isas();
+const char* qbench_built_isas();
+const char* qbench_selected_isa();
+// 0, or -1 for an ISA that this processor cannot run (the selection is then unchanged).
+int qbench_select_isa(const char* name);
+// Runs the selected ISA's peak loop; returns the binary operations done, 0 where the ISA has no such loop.
 long long qbench_run_peak(long long steps);
-// The same of its products by carries.
-long long qbench_run_carry_peak(long long steps);
+// The same for its carry-save popcount.
+long long qbench_run_carry_save_peak(long long steps);
 }

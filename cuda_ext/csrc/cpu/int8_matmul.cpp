@@ -6,7 +6,7 @@ namespace {
 
 // Bytes of a block that one pass over k reads, of the rows it is used for, of the blocks that share those rows.
 constexpr int64_t kBlockBytes = int64_t(512) << 10, kChunkBytes = int64_t(1) << 20, kGroupBytes = int64_t(8) << 20;
-// A multiple of every path's rows in a tile.
+// A multiple of every ISA's rows in a tile.
 constexpr int64_t kInt8Rows = 12;
 
 // An int8 block: its dwords, then the 64 corrections.

@@ -1,8 +1,9 @@
-// One table of inner kernels per instruction path. A table's functions work on raw rows and blocks; the drivers cut
-// the tensors into them and owns the threads. Nothing here knows torch, so that the sanitizers can run it alone.
+// One table of inner kernels per instruction-set architecture (ISA). A table's functions work on raw rows and blocks;
+// the drivers cut the tensors into them and own the threads. Nothing here knows torch, so that the sanitizers can run
+// it alone.
 //
-// A *block* is 64 columns (rows of the transposed right operand): the path's own arrangement of their bits, of
-// `words`·64 dwords whatever the path, so that one size serves all.
+// A *block* is 64 columns (rows of the transposed right operand) in the ISA's own arrangement of their bits. Its size,
+// `words`·64 dwords, is the same for every ISA.
 #pragma once
 #include <cstdint>
 
@@ -14,7 +15,7 @@ constexpr int64_t kRealRows = 4;
 
 // A threshold per channel as one comparison: bit = ((x ^ flip) >= (threshold ^ flip) & keep) | set. For int32, flip is
 // 0 or ~0 (~x >= ~t is x <= t); for float32 it is 0 or the sign bit (-x >= -t). keep and set are bit masks of 32
-// channels: they carry the constant channels, and zeros past the last one. All arrays are padded to 64 channels.
+// channels: they hold the constant channels, and zeros past the last one. All arrays are padded to 64 channels.
 struct Comparison {
   const uint32_t* threshold;  // already flipped
   const uint32_t* flip;
@@ -22,21 +23,21 @@ struct Comparison {
   const uint32_t* set;
 };
 
-// Products by carries (path_gfni.cpp has the arithmetic): rows and columns are rewritten first, to 4 and 2 bits a sign, so
-// it takes some rows to gain. At most kCarryMaxWords words of k.
-constexpr int64_t kCarryRows = 16, kCarryMaxWords = 1023;
-// Dwords of a word of k in a tile of kCarryRows rows and in a block of columns; 16 more behind the last word.
-constexpr int64_t kCarryTileWord = 64, kCarryBlockWord = 128, kCarryTail = 16;
+// Carry-save popcount (isa_gfni.cpp has the arithmetic): rows and columns are rewritten first, to 4 and 2 bits a sign,
+// so it pays only from some number of rows on. At most kCarrySaveMaxWords words of k.
+constexpr int64_t kCarrySaveRows = 16, kCarrySaveMaxWords = 1023;
+// Dwords of a word of k in a tile of kCarrySaveRows rows and in a block of columns; 16 more behind the last word.
+constexpr int64_t kCarrySaveTileWord = 64, kCarrySaveBlockWord = 128, kCarrySaveTail = 16;
 
-struct Carries {
-  // A tile of kCarryRows rows, `lda` words apart.
-  void (*rows)(const uint32_t* a, int64_t lda, int64_t words, uint32_t* tile);
+struct CarrySave {
+  // A tile of kCarrySaveRows rows, `lda` words apart, rewritten.
+  void (*rewrite_rows)(const uint32_t* a, int64_t lda, int64_t words, uint32_t* tile);
   // What `arrange` wrote of 64 columns, rewritten.
-  void (*columns)(const uint32_t* block, int64_t words, uint32_t* carries);
+  void (*rewrite_columns)(const uint32_t* block, int64_t words, uint32_t* rewritten);
   // As `xnor` and `xnor_sign` of Kernels, for the rows of a tile.
-  void (*xnor)(const uint32_t* tile, const uint32_t* carries, int64_t words, const int32_t* const* base, int32_t* out,
+  void (*xnor)(const uint32_t* tile, const uint32_t* rewritten, int64_t words, const int32_t* const* base, int32_t* out,
                int64_t ldo, int64_t valid, bool stream);
-  void (*xnor_sign)(const uint32_t* tile, const uint32_t* carries, int64_t words, const int32_t* const* base,
+  void (*xnor_sign)(const uint32_t* tile, const uint32_t* rewritten, int64_t words, const int32_t* const* base,
                     const Comparison& c, uint32_t* out, int64_t ldo, int64_t valid);
   // As `peak` of Kernels.
   int64_t (*peak)(int64_t steps);
@@ -83,12 +84,12 @@ struct Kernels {
   void (*int8)(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t dwords, const int32_t* sums,
                int32_t* out, int64_t ldo, int64_t valid, bool first, bool stream);
 
-  // The path's own limit, for benchmarks: the instructions of the direct kernel on registers alone, without a load.
-  // Returns the binary operations done (one multiply-add counts two). Null where the path has no such loop.
+  // The ISA's own limit, for benchmarks: the instructions of the direct kernel on registers alone, without a load.
+  // Returns the binary operations done (one multiply-add counts two). Null where the ISA has no such loop.
   int64_t (*peak)(int64_t steps);
 
-  // Null where the path has none.
-  const Carries* carries = nullptr;
+  // Null where the ISA has no carry-save popcount.
+  const CarrySave* carry_save = nullptr;
 };
 
 const Kernels& scalar_kernels();

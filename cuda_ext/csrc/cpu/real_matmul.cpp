@@ -11,7 +11,7 @@ float to_number(S x) {
   return to_float(x);
 }
 
-// x: [m][k] of S; the path's tables are of T
+// x: [m][k] of S; the ISA's tables are of T
 template <class S, class T>
 void real_products(const Machine& on, const S* x, int64_t m, int64_t k, const Weights& w, T* out,
                    void (*table)(const T*, int64_t, T*),

@@ -104,10 +104,15 @@ Tensor sign_threshold_pack(const Tensor& x, const Tensor& threshold, const Tenso
 qbench::Weights matrix(const Tensor& w, int64_t k, std::optional<int64_t> n) {
   if (!n) {
     expect(w, "weights", ScalarType::Int, 2, qbench::row_words(k));
-    return {words(w), nullptr, w.size(0), 1, qbench::row_words(k), qbench::used_words(k)};
+    return {.plain = words(w),
+            .blocks = nullptr,
+            .n = w.size(0),
+            .taps = 1,
+            .stride = qbench::row_words(k),
+            .words = qbench::used_words(k)};
   }
   expect(w, "weights", ScalarType::Int, 1, qbench::prepacked_size(*n, 1, qbench::used_words(k)));
-  return {nullptr, words(w), *n, 1, 0, qbench::used_words(k)};
+  return {.plain = nullptr, .blocks = words(w), .n = *n, .taps = 1, .stride = 0, .words = qbench::used_words(k)};
 }
 
 struct Signs {
@@ -151,7 +156,8 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const std::vector<int64_t>& filt
   const int64_t in_words = qbench::row_words(channels), used = qbench::used_words(channels);
   const int64_t n = filter.at(0), taps = filter.at(1) * filter.at(2);
   expect(x, "x_bits", ScalarType::Int, 4, in_words);
-  qbench::Weights weights{nullptr, nullptr, n, taps, in_words, used};
+  qbench::Weights weights{
+      .plain = nullptr, .blocks = nullptr, .n = n, .taps = taps, .stride = in_words, .words = used};
   if (prepacked) {
     expect(w, "weights", ScalarType::Int, 1, qbench::prepacked_size(n, taps, used));
     weights.blocks = words(w);
@@ -159,9 +165,21 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const std::vector<int64_t>& filt
     expect(w, "w_bits", ScalarType::Int, 4, in_words);
     weights.plain = words(w);
   }
-  qbench::Window v{x.size(1),     x.size(2),      filter[1],      filter[2],       stride.at(0),    stride.at(1),
-                   padding.at(0), padding.at(1),  dilation.at(0), dilation.at(1),  0,               0,
-                   int32_t(pad_value)};
+  qbench::Window v{
+      .height = x.size(1),
+      .width = x.size(2),
+      .kernel_h = filter[1],
+      .kernel_w = filter[2],
+      .stride_h = stride.at(0),
+      .stride_w = stride.at(1),
+      .pad_h = padding.at(0),
+      .pad_w = padding.at(1),
+      .dilation_h = dilation.at(0),
+      .dilation_w = dilation.at(1),
+      .out_h = 0,  // below, once the arguments are known to be in range
+      .out_w = 0,
+      .pad_value = int32_t(pad_value),
+  };
   STD_TORCH_CHECK(v.stride_h > 0 && v.stride_w > 0 && v.dilation_h > 0 && v.dilation_w > 0 && v.pad_h >= 0 &&
                       v.pad_w >= 0 && n > 0 && taps > 0 && pad_value >= -1 && pad_value <= 1,
                   "convolution: stride, padding, dilation, kernel or pad value out of range");
@@ -265,7 +283,12 @@ Tensor prepack_signs(const Tensor& w, int64_t k) {
   STD_TORCH_CHECK(w.dim() == 2 || w.dim() == 4, "w_bits: expected 2 or 4 dimensions");
   expect(w, "w_bits", ScalarType::Int, -1, qbench::row_words(k));
   const int64_t taps = w.dim() == 4 ? w.size(1) * w.size(2) : 1;
-  const qbench::Weights plain{words(w), nullptr, w.size(0), taps, qbench::row_words(k), qbench::used_words(k)};
+  const qbench::Weights plain{.plain = words(w),
+                              .blocks = nullptr,
+                              .n = w.size(0),
+                              .taps = taps,
+                              .stride = qbench::row_words(k),
+                              .words = qbench::used_words(k)};
   Tensor out = make({qbench::prepacked_size(plain.n, taps, plain.words)}, ScalarType::Int);
   qbench::prepack(machine(), plain, mutable_words(out));
   return out;

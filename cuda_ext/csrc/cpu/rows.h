@@ -1,6 +1,6 @@
-// Row operations shared by every path, written over the path's 32-element primitives P. Each path includes this file
+// Row operations shared by every ISA, written over the ISA's 32-element primitives P. Each ISA includes this file
 // under its own target pragma and with P in an anonymous namespace: the instantiations have internal linkage, so the
-// linker cannot give one path's code to another.
+// linker cannot give one ISA's code to another.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -75,7 +75,7 @@ struct Rows {
     compare<float, P::at_least_f32>(x, channels, c, out);
   }
 
-  // xnor_sign out of the path's xnor and its comparison
+  // xnor_sign out of the ISA's xnor and its comparison
   template <void (*xnor)(const uint32_t*, int64_t, int64_t, const uint32_t*, int64_t, const int32_t* const*, int32_t*,
                          int64_t, int64_t, bool)>
   static void xnor_sign(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int64_t words,
@@ -147,7 +147,7 @@ struct Rows {
   }
 };
 
-// The int16 form of the int8 product, for the paths without VNNI: two consecutive k share a dword, no offset.
+// The int16 form of the int8 product, for the ISAs without VNNI: two consecutive k share a dword, no offset.
 template <class P>
 struct Int16Pairs {
   static uint32_t pair(const int8_t* x, int64_t i, int64_t k) {

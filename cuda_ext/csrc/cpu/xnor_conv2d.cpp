@@ -1,4 +1,5 @@
-// Convolutions of packed signs: the bits that a pixel sees are gathered and multiplied.
+// Convolutions of packed signs by im2col on bits, a few output pixels at a time: the bits under a pixel's window are
+// gathered into a row, and the rows are multiplied with the filters.
 #include "blocking.h"
 
 namespace qbench {
@@ -45,8 +46,8 @@ struct Pixel {
   }
 };
 
-// Copies the bits that `count` output pixels from `at` on see: for each, kernel_h·kernel_w runs of `words` words (W at
-// compile time, 0: not known).
+// im2col of `count` output pixels from `at` on: for each, kernel_h·kernel_w runs of `words` words (W at compile time, 0:
+// not known).
 template <int64_t W>
 void gather(const uint32_t* images, const Window& v, int64_t in_words, int64_t words, Pixel at, int64_t count,
             const uint32_t* outside, uint32_t* to) {
@@ -192,7 +193,7 @@ void xnor_conv2d(const Machine& on, const uint32_t* x, int64_t batch, int64_t ch
                                               std::min(columns, w.n - from * kColumns), kFlipInt, true);
       }
 
-      // The gathered bits of a pixel are kh·kw·words words, no image of floats.
+      // A row of this im2col is kh·kw·words words of bits, not kh·kw·channels floats.
       const int32_t* pixel_base[kPixels];
       for (int64_t first = start; first < stop; first += kPixels) {
         const int64_t count = std::min(kPixels, stop - first);

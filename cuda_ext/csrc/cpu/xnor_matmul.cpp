@@ -6,11 +6,11 @@ namespace {
 
 // Rows of the left operand that one task runs against a block of columns.
 constexpr int64_t kRowChunk = 256;
-// Products by carries gain from these sizes on, for each thread: below, rewriting the operands costs more than it saves
-// (docs/kernels.md). Bytes of the rewritten rows that are kept, in the last-level cache, and of the rewritten blocks that
-// share a pass over them, in the second.
-constexpr int64_t kCarryLeastRows = 96, kCarryLeastWords = 64, kCarryLeastBlocks = 8;
-constexpr int64_t kCarryRowBytes = int64_t(4) << 20, kCarryBlockBytes = int64_t(512) << 10;
+// The carry-save popcount pays from these sizes on, for each thread: below, rewriting the operands costs more than it
+// saves (docs/kernels.md). Then the bytes of rewritten rows that are kept, in the last-level cache, and of the
+// rewritten blocks that share a pass over them, in the second-level cache.
+constexpr int64_t kCarrySaveLeastRows = 96, kCarrySaveLeastWords = 64, kCarrySaveLeastBlocks = 8;
+constexpr int64_t kCarrySaveRowBytes = int64_t(4) << 20, kCarrySaveBlockBytes = int64_t(512) << 10;
 
 // What becomes of a product: int32 [m][n], or bits [m][row_words(n)] of a comparison.
 struct Result {
@@ -37,7 +37,7 @@ void multiply(const Kernels& kernels, const uint32_t* a, int64_t lda, int64_t ro
 }
 
 // The same for a tile of rewritten rows by a rewritten block.
-void multiply(const Carries& kernels, const uint32_t* tile, const uint32_t* columns, int64_t words,
+void multiply(const CarrySave& kernels, const uint32_t* tile, const uint32_t* columns, int64_t words,
               const int32_t* const* bases, const Result& out, int64_t row, int64_t block) {
   const int64_t valid = columns_in(out.n, block);
   if (out.compiled) {
@@ -50,16 +50,16 @@ void multiply(const Carries& kernels, const uint32_t* tile, const uint32_t* colu
 
 // A product's cut into one part for each thread, or fewer: the largest part is the smallest that there can be with
 // parts of at least the least size.
-struct CarryParts {
+struct CarrySaveParts {
   int64_t columns = 0, rows = 0;
   bool pay = false;
 
-  CarryParts(int64_t threads, int64_t m, int64_t words, int64_t column_blocks) {
-    if (words < kCarryLeastWords || words > kCarryMaxWords) return;
-    const int64_t tiles = m / kCarryRows;
+  CarrySaveParts(int64_t threads, int64_t m, int64_t words, int64_t column_blocks) {
+    if (words < kCarrySaveLeastWords || words > kCarrySaveMaxWords) return;
+    const int64_t tiles = m / kCarrySaveRows;
     int64_t least = 0;
-    for (int64_t c = 1; c <= std::min(threads, column_blocks / kCarryLeastBlocks); c++) {
-      const int64_t r = std::min(threads / c, m / kCarryLeastRows);
+    for (int64_t c = 1; c <= std::min(threads, column_blocks / kCarrySaveLeastBlocks); c++) {
+      const int64_t r = std::min(threads / c, m / kCarrySaveLeastRows);
       if (r == 0) continue;
       const int64_t largest = ceil_div(column_blocks, c) * ceil_div(tiles, r);
       if (least == 0 || largest < least) {
@@ -68,13 +68,13 @@ struct CarryParts {
         rows = r;
       }
     }
-    // what uneven parts cost must stay below what carries save
+    // what uneven parts cost must stay below what the carry-save popcount saves
     pay = least > 0 && 10 * least * threads <= 11 * column_blocks * tiles;
   }
 };
 
-// Memory that a thread keeps from call to call, so that no call pays for its pages: at most kCarryRowBytes and
-// kCarryBlockBytes, or one block where k is long.
+// Memory that a thread keeps from call to call, so that no call pays for its pages: at most kCarrySaveRowBytes and
+// kCarrySaveBlockBytes, or one block where k is long.
 uint32_t* kept_scratch(int64_t count) {
   thread_local std::unique_ptr<Scratch<uint32_t>> scratch;
   thread_local int64_t size = 0;
@@ -87,43 +87,45 @@ uint32_t* kept_scratch(int64_t count) {
   return scratch->get();
 }
 
-// Rows that fill no tile are counted directly.
-void carry_matmul(const Machine& on, const CarryParts& parts, const uint32_t* a, int64_t lda, int64_t m,
+// The product by carry-save popcount; rows that fill no tile are counted directly.
+void carry_save_matmul(const Machine& on, const CarrySaveParts& parts, const uint32_t* a, int64_t lda, int64_t m,
                   const Weights& b, const int32_t* const* bases, const Result& out) {
   const Kernels& kernels = on.kernels;
-  const int64_t words = b.row(), column_blocks = ceil_div(b.n, kColumns), tiles = m / kCarryRows;
-  const int64_t tile_size = words * kCarryTileWord + kCarryTail, block_size = words * kCarryBlockWord + kCarryTail;
-  const int64_t chunk = std::min(tiles, std::max<int64_t>(8, kCarryRowBytes / (4 * tile_size)));
-  const int64_t together = std::max<int64_t>(1, kCarryBlockBytes / (4 * block_size));
+  const int64_t words = b.row(), column_blocks = ceil_div(b.n, kColumns), tiles = m / kCarrySaveRows;
+  const int64_t tile_size = words * kCarrySaveTileWord + kCarrySaveTail;
+  const int64_t block_size = words * kCarrySaveBlockWord + kCarrySaveTail;
+  const int64_t chunk = std::min(tiles, std::max<int64_t>(8, kCarrySaveRowBytes / (4 * tile_size)));
+  const int64_t together = std::max<int64_t>(1, kCarrySaveBlockBytes / (4 * block_size));
   on.parallel(parts.columns * parts.rows, 1, [&](int64_t begin, int64_t end) {
     Blocks blocks(kernels, b);
-    uint32_t* rewritten = kept_scratch(chunk * tile_size + together * block_size);
-    uint32_t* carries = rewritten + chunk * tile_size;
+    uint32_t* rewritten_rows = kept_scratch(chunk * tile_size + together * block_size);
+    uint32_t* rewritten_blocks = rewritten_rows + chunk * tile_size;
     for (int64_t part = begin; part < end; part++) {
       const int64_t column = part % parts.columns, row = part / parts.columns;
       const int64_t first_block = column * column_blocks / parts.columns;
       const int64_t last_block = (column + 1) * column_blocks / parts.columns;
       const int64_t first_tile = row * tiles / parts.rows, last_tile = (row + 1) * tiles / parts.rows;
-      const int64_t rest = last_tile == tiles ? m - tiles * kCarryRows : 0;
+      const int64_t rest = last_tile == tiles ? m - tiles * kCarrySaveRows : 0;
       for (int64_t start = first_tile; start < last_tile; start += chunk) {
         const int64_t stop = std::min(last_tile, start + chunk);
         for (int64_t t = start; t < stop; t++) {
-          kernels.carries->rows(a + t * kCarryRows * lda, lda, words, rewritten + (t - start) * tile_size);
+          kernels.carry_save->rewrite_rows(a + t * kCarrySaveRows * lda, lda, words,
+                                           rewritten_rows + (t - start) * tile_size);
         }
         for (int64_t from = first_block; from < last_block; from += together) {
           const int64_t until = std::min(last_block, from + together);
           for (int64_t i = from; i < until; i++) {
             const uint32_t* block = blocks.get(i);
-            kernels.carries->columns(block, words, carries + (i - from) * block_size);
+            kernels.carry_save->rewrite_columns(block, words, rewritten_blocks + (i - from) * block_size);
             if (rest && stop == last_tile) {
-              const int64_t r = tiles * kCarryRows;
+              const int64_t r = tiles * kCarrySaveRows;
               multiply(kernels, a + r * lda, lda, rest, block, words, bases, out, r, i);
             }
           }
           for (int64_t t = start; t < stop; t++) {
             for (int64_t i = from; i < until; i++) {
-              multiply(*kernels.carries, rewritten + (t - start) * tile_size, carries + (i - from) * block_size, words,
-                       bases, out, t * kCarryRows, i);
+              multiply(*kernels.carry_save, rewritten_rows + (t - start) * tile_size,
+                       rewritten_blocks + (i - from) * block_size, words, bases, out, t * kCarrySaveRows, i);
             }
           }
         }
@@ -180,9 +182,9 @@ void xnor_matmul(const Machine& on, const uint32_t* a, int64_t lda, int64_t m, c
   std::fill_n(base, kColumns, int32_t(k));
   const int32_t* bases[kRowChunk];
   std::fill_n(bases, kRowChunk, base);
-  if (kernels.carries) {
-    const CarryParts parts(on.threads, m, words, ceil_div(b.n, kColumns));
-    if (parts.pay) return carry_matmul(on, parts, a, lda, m, b, bases, result);
+  if (kernels.carry_save) {
+    const CarrySaveParts parts(on.threads, m, words, ceil_div(b.n, kColumns));
+    if (parts.pay) return carry_save_matmul(on, parts, a, lda, m, b, bases, result);
   }
 
   // Tasks run through the row chunks of one block of columns before the next block, so that a block that has to be

@@ -110,8 +110,8 @@ struct Window {
   CUDA_EXT_BOTH int64_t taps() const { return kernel_h * kernel_w; }
 };
 
-// The rows of a convolution's implicit matrix: row m is output pixel m (batch, then y, then x), its steps are the
-// filter's taps in order, each as many steps as a pixel has. kPad is the value of a position outside the image.
+// The rows of a convolution's implicit im2col matrix: row m is output pixel m (batch, then y, then x), its steps are
+// the filter's taps in order, each as many steps as a pixel has. kPad is the value of a position outside the image.
 //   kPad = -1: zero bits, a constant; kPad = +1: one bit per channel; kPad = 0: the step is masked out of the sum, and
 // the dot product is shorter by `channels` for each such tap.
 template <int kPad>

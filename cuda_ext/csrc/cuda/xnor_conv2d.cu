@@ -1,7 +1,7 @@
 // xnor_conv2d, xnor_conv2d_scale and xnor_conv2d_sign on CUDA. Not run on a GPU yet.
 //
-// An implicit matrix product: a row is an output pixel, a column a filter, and the rows' bits are read where the image
-// has them (ImageRows); nothing is unfolded into memory.
+// A matrix product over an implicit im2col: a row is an output pixel, a column a filter, and the rows' bits are read
+// where the image has them (ImageRows); no im2col matrix is written to memory.
 #include "xnor_dispatch.h"
 
 namespace cuda_ext {
@@ -29,9 +29,21 @@ Window window_of(const Tensor& x_bits, const Tensor& w_bits, int64_t channels, c
   const int64_t room_h = x_bits.size(1) + 2 * padding[0] - dilation[0] * (kernel_h - 1) - 1;
   const int64_t room_w = x_bits.size(2) + 2 * padding[1] - dilation[1] * (kernel_w - 1) - 1;
   STD_TORCH_CHECK(room_h >= 0 && room_w >= 0, "x_bits: expected an image that the kernel fits into");
-  return {x_bits.size(0), x_bits.size(1), x_bits.size(2), room_h / stride[0] + 1, room_w / stride[1] + 1,
-          kernel_h,       kernel_w,       stride[0],      stride[1],              padding[0],
-          padding[1],     dilation[0],    dilation[1]};
+  return {
+      .batch = x_bits.size(0),
+      .height = x_bits.size(1),
+      .width = x_bits.size(2),
+      .out_height = room_h / stride[0] + 1,
+      .out_width = room_w / stride[1] + 1,
+      .kernel_h = kernel_h,
+      .kernel_w = kernel_w,
+      .stride_h = stride[0],
+      .stride_w = stride[1],
+      .pad_h = padding[0],
+      .pad_w = padding[1],
+      .dilation_h = dilation[0],
+      .dilation_w = dilation[1],
+  };
 }
 
 template <int kPad, class Sink>
@@ -39,7 +51,14 @@ void convolve_padded(const Context& context, const Tensor& x_bits, const Tensor&
                      const Window& window, const Sink& sink) {
   const Tensor x = aligned_16(x_bits), w = aligned_16(w_bits);
   const int pixel_steps = static_cast<int>(packed_steps(channels));
-  ImageRows<kPad> rows{read<uint32_t>(x), sink.rows, window, channels, pixel_steps, nullptr};
+  ImageRows<kPad> rows{
+      .bits = read<uint32_t>(x),
+      .rows = sink.rows,
+      .window = window,
+      .channels = channels,
+      .pixel_steps = pixel_steps,
+      .ones = nullptr,
+  };
   const int64_t filters = w.size(0), pixels = window.batch * window.height * window.width;
   const PackedRows columns{read<uint32_t>(w), filters, rows.steps(), static_cast<int32_t>(channels * window.taps())};
   const XnorKernel kernel = choose_xnor_kernel(context, mma_tile_kernel<128, 64, ImageRows<kPad>, Sink>, false);

@@ -83,10 +83,30 @@ void check_convolution(const Convolution& c, Launch launch) {
   Buffer<uint32_t> x(pixels * words(c.channels)), w(c.filters * taps * words(c.channels));
   fill_signs(x, pixels, c.channels);
   fill_signs(w, c.filters * taps, c.channels, 3);
-  const cuda_ext::Window window{c.batch,     c.height,    c.width,      out_h,        out_w,       c.kernel[0],   c.kernel[1],
-                                c.stride[0], c.stride[1], c.padding[0], c.padding[1], c.dilation[0], c.dilation[1]};
+  const cuda_ext::Window window{
+      .batch = c.batch,
+      .height = c.height,
+      .width = c.width,
+      .out_height = out_h,
+      .out_width = out_w,
+      .kernel_h = c.kernel[0],
+      .kernel_w = c.kernel[1],
+      .stride_h = c.stride[0],
+      .stride_w = c.stride[1],
+      .pad_h = c.padding[0],
+      .pad_w = c.padding[1],
+      .dilation_h = c.dilation[0],
+      .dilation_w = c.dilation[1],
+  };
   const int pixel_steps = static_cast<int>(words(c.channels) / 16);
-  const cuda_ext::ImageRows<kPad> a{x.data, rows, window, c.channels, pixel_steps, nullptr};
+  const cuda_ext::ImageRows<kPad> a{
+      .bits = x.data,
+      .rows = rows,
+      .window = window,
+      .channels = c.channels,
+      .pixel_steps = pixel_steps,
+      .ones = nullptr,
+  };
   const cuda_ext::PackedRows b{w.data, c.filters, static_cast<int>(taps) * pixel_steps,
                                static_cast<int32_t>(taps * c.channels)};
   const std::vector<int8_t> x_signs = signs_of(x, pixels, c.channels), w_signs = signs_of(w, c.filters * taps, c.channels);

@@ -1,5 +1,5 @@
 // NEON as every 64-bit Arm processor has it (Armv8.0), whose `cnt` counts the bits of bytes. Block form: [word][column]
-// dwords, the plain path's.
+// dwords, as in isa_scalar.cpp.
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
@@ -276,10 +276,28 @@ const Kernels& neon_kernels() {
   using R = Rows<Neon>;
   const Kernels& plain = scalar_kernels();  // moves words alone, in the same block form
   static const Kernels table_of_kernels = {
-      "neon",          R::pack_f32,     R::pack_f64,   R::pack_16,      R::pack_random,      R::unpack,
-      R::compare_i32,  R::compare_f32,  plain.arrange, xnor,            R::xnor_sign<xnor>,  xnor_row, plain.table_size,
-      plain.table_f32, plain.table_i32, real<Float>,   real<Int>,       4,                   int8_row,
-      int8_arrange,    int8,            peak,
+      .name = "neon",
+      .pack_f32 = R::pack_f32,
+      .pack_f64 = R::pack_f64,
+      .pack_16 = R::pack_16,
+      .pack_random = R::pack_random,
+      .unpack = R::unpack,
+      .compare_i32 = R::compare_i32,
+      .compare_f32 = R::compare_f32,
+      .arrange = plain.arrange,
+      .xnor = xnor,
+      .xnor_sign = R::xnor_sign<xnor>,
+      .xnor_row = xnor_row,
+      .table_size = plain.table_size,
+      .table_f32 = plain.table_f32,
+      .table_i32 = plain.table_i32,
+      .real_f32 = real<Float>,
+      .real_i32 = real<Int>,
+      .group = 4,
+      .int8_row = int8_row,
+      .int8_arrange = int8_arrange,
+      .int8 = int8,
+      .peak = peak,
   };
   return table_of_kernels;
 }

@@ -405,10 +405,28 @@ int64_t peak(int64_t steps) {
 const Kernels& avx512_kernels() {
   using R = Rows<Avx512>;
   static const Kernels table_of_kernels = {
-      "avx512",       R::pack_f32,    R::pack_f64, R::pack_16, R::pack_random, R::unpack,
-      R::compare_i32, R::compare_f32, arrange,     xnor,       xnor_sign,      xnor_row,    kTable,
-      table_f32,      table_i32,      real<Float>, real<Int>,  4,              int8_row,
-      int8_arrange,   int8,        peak,
+      .name = "avx512",
+      .pack_f32 = R::pack_f32,
+      .pack_f64 = R::pack_f64,
+      .pack_16 = R::pack_16,
+      .pack_random = R::pack_random,
+      .unpack = R::unpack,
+      .compare_i32 = R::compare_i32,
+      .compare_f32 = R::compare_f32,
+      .arrange = arrange,
+      .xnor = xnor,
+      .xnor_sign = xnor_sign,
+      .xnor_row = xnor_row,
+      .table_size = kTable,
+      .table_f32 = table_f32,
+      .table_i32 = table_i32,
+      .real_f32 = real<Float>,
+      .real_i32 = real<Int>,
+      .group = 4,
+      .int8_row = int8_row,
+      .int8_arrange = int8_arrange,
+      .int8 = int8,
+      .peak = peak,
   };
   return table_of_kernels;
 }

@@ -297,10 +297,28 @@ int64_t peak(int64_t steps) {
 const Kernels& avx2_kernels() {
   using R = Rows<Avx2>;
   static const Kernels table_of_kernels = {
-      "avx2",         R::pack_f32,    R::pack_f64, R::pack_16, R::pack_random, R::unpack,
-      R::compare_i32, R::compare_f32, arrange,     xnor,       R::xnor_sign<xnor>, xnor_row, kTable,
-      table<float>,   table<int32_t>, real<Float>, real<Int>,  2,              Int16Pairs<Avx2>::row,
-      Int16Pairs<Avx2>::arrange,      int8,        peak,
+      .name = "avx2",
+      .pack_f32 = R::pack_f32,
+      .pack_f64 = R::pack_f64,
+      .pack_16 = R::pack_16,
+      .pack_random = R::pack_random,
+      .unpack = R::unpack,
+      .compare_i32 = R::compare_i32,
+      .compare_f32 = R::compare_f32,
+      .arrange = arrange,
+      .xnor = xnor,
+      .xnor_sign = R::xnor_sign<xnor>,
+      .xnor_row = xnor_row,
+      .table_size = kTable,
+      .table_f32 = table<float>,
+      .table_i32 = table<int32_t>,
+      .real_f32 = real<Float>,
+      .real_i32 = real<Int>,
+      .group = 2,
+      .int8_row = Int16Pairs<Avx2>::row,
+      .int8_arrange = Int16Pairs<Avx2>::arrange,
+      .int8 = int8,
+      .peak = peak,
   };
   return table_of_kernels;
 }

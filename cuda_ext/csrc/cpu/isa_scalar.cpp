@@ -1,4 +1,4 @@
-// The path of any machine: plain C++ that the compiler may vectorize with the baseline instructions (SSE2, NEON).
+// The ISA of any machine: plain C++ that the compiler may vectorize with the baseline instructions (SSE2, NEON).
 // Block form: [word][column] dwords.
 #include "rows.h"
 
@@ -127,10 +127,28 @@ void int8(const uint32_t* a, int64_t lda, int64_t m, const uint32_t* block, int6
 const Kernels& scalar_kernels() {
   using R = Rows<Scalar>;
   static const Kernels table_of_kernels = {
-      "scalar",       R::pack_f32,    R::pack_f64,    R::pack_16, R::pack_random, R::unpack,
-      R::compare_i32, R::compare_f32, arrange,        xnor,       R::xnor_sign<xnor>, xnor_row, 32,
-      table<float>,   table<int32_t>, real<float>,    real<int32_t>,
-      2,              Int16Pairs<Scalar>::row,        Int16Pairs<Scalar>::arrange, int8, nullptr,
+      .name = "scalar",
+      .pack_f32 = R::pack_f32,
+      .pack_f64 = R::pack_f64,
+      .pack_16 = R::pack_16,
+      .pack_random = R::pack_random,
+      .unpack = R::unpack,
+      .compare_i32 = R::compare_i32,
+      .compare_f32 = R::compare_f32,
+      .arrange = arrange,
+      .xnor = xnor,
+      .xnor_sign = R::xnor_sign<xnor>,
+      .xnor_row = xnor_row,
+      .table_size = 32,
+      .table_f32 = table<float>,
+      .table_i32 = table<int32_t>,
+      .real_f32 = real<float>,
+      .real_i32 = real<int32_t>,
+      .group = 2,
+      .int8_row = Int16Pairs<Scalar>::row,
+      .int8_arrange = Int16Pairs<Scalar>::arrange,
+      .int8 = int8,
+      .peak = nullptr,
   };
   return table_of_kernels;
 }

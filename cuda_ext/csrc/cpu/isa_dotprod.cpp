@@ -1,5 +1,5 @@
 // NEON with the dot product of bytes (optional from Armv8.2 on, e.g. Cortex-A76, Neoverse N1): the int8 product by it,
-// the rest is path_neon.cpp's.
+// the rest is isa_neon.cpp's.
 #if defined(__aarch64__)
 #include <arm_neon.h>
 

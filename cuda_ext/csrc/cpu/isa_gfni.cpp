@@ -1,4 +1,5 @@
-// AVX-512 with GFNI and VBMI (Intel Ice Lake, AMD Zen 4 and later): all of `avx512`, and products by carries.
+// AVX-512 with GFNI and VBMI (Intel Ice Lake, AMD Zen 4 and later): all of `avx512`, and products by a carry-save
+// popcount.
 //
 // Let x_1 … x_K be the bits of a xor b, and S_j the parity of the first 2j of them. A full adder of S_j and the next
 // pair gives S_(j+1) and a carry, so that popcount = 2·Σ_j carry_j + S_last: half as many bits are left to count. The
@@ -26,12 +27,12 @@ namespace qbench {
 namespace {
 
 // Registers of eight rows in a tile. Two: their sums and what is under way stay in registers.
-constexpr int kEights = kCarryRows / 8;
+constexpr int kEights = kCarrySaveRows / 8;
 // Digits of the sums that registers hold: they take up the 16 carries of a word. The next ones are in memory.
 constexpr int kDigits = 4;
 constexpr int kMoreDigits = 10;
 // a popcount doubled (as it is subtracted) has 16 bits
-static_assert(kCarryMaxWords * 32 * 2 < 1 << 16 && kCarryMaxWords < 1 << kMoreDigits);
+static_assert(kCarrySaveMaxWords * 32 * 2 < 1 << 16 && kCarrySaveMaxWords < 1 << kMoreDigits);
 
 inline __m512i select(__m512i mask, __m512i where_set, __m512i where_clear) {
   return _mm512_ternarylogic_epi32(mask, where_set, where_clear, 0xca);
@@ -73,7 +74,7 @@ template <int L>
 }
 
 // digits[0] is 0, digits[1] the last parity and digits[2 + i] digit i of the number of carries: twice the popcount.
-[[gnu::noinline]] void count(const uint32_t* tile, const uint32_t* carries, int64_t words, __m512i (*digits)[16]) {
+[[gnu::noinline]] void count(const uint32_t* tile, const uint32_t* rewritten, int64_t words, __m512i (*digits)[16]) {
   __m512i sum[kDigits][kEights];
   QBENCH_UNROLL for (int i = 0; i < kDigits; i++) {
     QBENCH_UNROLL for (int g = 0; g < kEights; g++) sum[i][g] = _mm512_setzero_si512();
@@ -85,7 +86,7 @@ template <int L>
     for (int i = 0; i < kMoreDigits; i++) digits[g][kMore + i] = _mm512_setzero_si512();
   }
   const uint64_t* rows = reinterpret_cast<const uint64_t*>(tile);
-  const uint32_t* columns = carries;
+  const uint32_t* columns = rewritten;
   for (int64_t w = 0; w < words; w++) {
     __m512i carry[kEights];
     add_pairs<kDigits>(sum, rows, columns, carry);
@@ -99,8 +100,8 @@ template <int L>
     }
     QBENCH_UNROLL for (int g = 0; g < kEights; g++) waiting[digit][g] = carry[g];
   }
-  const uint32_t row_parity = tile[words * kCarryTileWord];
-  const __m512i column_parity = _mm512_loadu_si512(carries + words * kCarryBlockWord);
+  const uint32_t row_parity = tile[words * kCarrySaveTileWord];
+  const __m512i column_parity = _mm512_loadu_si512(rewritten + words * kCarrySaveBlockWord);
   // unrolled, as an index that is not a constant would keep the sums in memory
   QBENCH_UNROLL for (int g = 0; g < kEights; g++) {
     digits[g][0] = _mm512_setzero_si512();
@@ -159,10 +160,10 @@ void store_rows(__m512i (*digits)[16], const int32_t* const* base, const Sink& s
 }
 
 template <class Sink>
-void product(const uint32_t* tile, const uint32_t* carries, int64_t words, const int32_t* const* base,
+void product(const uint32_t* tile, const uint32_t* rewritten, int64_t words, const int32_t* const* base,
              int64_t valid, const Sink& sink) {
   __m512i digits[kEights][16];
-  count(tile, carries, words, digits);
+  count(tile, rewritten, words, digits);
   switch ((valid + 15) / 16) {
     case 1: return store_rows<1>(digits, base, sink);
     case 2: return store_rows<2>(digits, base, sink);
@@ -171,14 +172,14 @@ void product(const uint32_t* tile, const uint32_t* carries, int64_t words, const
   }
 }
 
-void xnor(const uint32_t* tile, const uint32_t* carries, int64_t words, const int32_t* const* base,
+void xnor(const uint32_t* tile, const uint32_t* rewritten, int64_t words, const int32_t* const* base,
           int32_t* out, int64_t ldo, int64_t valid, bool stream) {
-  product(tile, carries, words, base, valid, Integers{out, ldo, lanes((valid - 1) % 16 + 1), stream});
+  product(tile, rewritten, words, base, valid, Integers{out, ldo, lanes((valid - 1) % 16 + 1), stream});
 }
 
-void xnor_sign(const uint32_t* tile, const uint32_t* carries, int64_t words, const int32_t* const* base,
+void xnor_sign(const uint32_t* tile, const uint32_t* rewritten, int64_t words, const int32_t* const* base,
                const Comparison& c, uint32_t* out, int64_t ldo, int64_t valid) {
-  product(tile, carries, words, base, valid, Bits{c, out, ldo});
+  product(tile, rewritten, words, base, valid, Bits{c, out, ldo});
 }
 
 // The affine map whose bit i is the parity of the bits bits[i] of a byte.
@@ -223,7 +224,7 @@ template <bool kLeft>
 
 // What four bytes hold of 16 rows -> four matrices of each eight rows: of both bytes' first pairs, then of their second.
 void rewrite_rows(const uint32_t* a, int64_t lda, int64_t words, uint32_t* tile) {
-  static_assert(kCarryRows == 16);
+  static_assert(kCarrySaveRows == 16);
   alignas(64) uint8_t index[4][64], masks[64];
   for (int p = 0; p < 64; p++) {
     // output bit i of vgf2p8affineqb belongs to byte 7 - i of the matrix
@@ -236,22 +237,22 @@ void rewrite_rows(const uint32_t* a, int64_t lda, int64_t words, uint32_t* tile)
   for (int64_t start = 0; start < words; start += 16) {
     uint32_t transposed[16 * kColumns];
     const int64_t here = words - start < 16 ? words - start : 16;
-    transpose16(a + start, lda, kCarryRows, lanes(here), transposed);
+    transpose16(a + start, lda, kCarrySaveRows, lanes(here), transposed);
     for (int64_t w = 0; w < here; w++) {
       __m512i even, odd;
       factors<true>(_mm512_loadu_si512(transposed + w * kColumns), parity, even, odd);
       QBENCH_UNROLL for (int i = 0; i < 4; i++) {
         const __m512i both = _mm512_permutex2var_epi8(even, _mm512_load_si512(index[i]), odd);
-        _mm512_storeu_si512(tile + (start + w) * kCarryTileWord + 16 * i, _mm512_and_si512(both, mask));
+        _mm512_storeu_si512(tile + (start + w) * kCarrySaveTileWord + 16 * i, _mm512_and_si512(both, mask));
       }
     }
   }
-  tile[words * kCarryTileWord] = _mm512_movepi32_mask(parity);
+  tile[words * kCarrySaveTileWord] = _mm512_movepi32_mask(parity);
 }
 
 // A block's columns lie in the bytes of a register so that the bytes of four dwords, unpacked twice, come out in order:
 // byte 16i + 4j + t is column 16j + 4i + t.
-void rewrite_columns(const uint32_t* block, int64_t words, uint32_t* carries) {
+void rewrite_columns(const uint32_t* block, int64_t words, uint32_t* rewritten) {
   const __m512i by_byte = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
   __m512i parity[4];
   for (int j = 0; j < 4; j++) parity[j] = _mm512_setzero_si512();
@@ -265,7 +266,7 @@ void rewrite_columns(const uint32_t* block, int64_t words, uint32_t* carries) {
       QBENCH_UNROLL for (int j = 0; j < 4; j++) r[j] = _mm512_shuffle_epi8(half[h][j], by_byte);
       const __m512i t[4] = {_mm512_unpacklo_epi32(r[0], r[1]), _mm512_unpacklo_epi32(r[2], r[3]),
                             _mm512_unpackhi_epi32(r[0], r[1]), _mm512_unpackhi_epi32(r[2], r[3])};
-      uint32_t* to = carries + w * kCarryBlockWord + 16 * h;
+      uint32_t* to = rewritten + w * kCarrySaveBlockWord + 16 * h;
       _mm512_storeu_si512(to, _mm512_unpacklo_epi64(t[0], t[1]));
       _mm512_storeu_si512(to + 32, _mm512_unpackhi_epi64(t[0], t[1]));
       _mm512_storeu_si512(to + 64, _mm512_unpacklo_epi64(t[2], t[3]));
@@ -278,7 +279,7 @@ void rewrite_columns(const uint32_t* block, int64_t words, uint32_t* carries) {
     odd |= uint64_t(_mm512_movepi32_mask(parity[j])) << (16 * j);
     for (int p = 0; p < 16; p++) order[16 * (p / 4) + 4 * j + p % 4] = uint8_t(16 * j + p);
   }
-  _mm512_storeu_si512(carries + words * kCarryBlockWord,
+  _mm512_storeu_si512(rewritten + words * kCarrySaveBlockWord,
                       _mm512_permutexvar_epi8(_mm512_load_si512(order), _mm512_movm_epi8(odd)));
 }
 
@@ -300,7 +301,13 @@ int64_t peak(int64_t steps) {
 }
 #undef QBENCH_STEP
 
-constexpr Carries by_carries = {rewrite_rows, rewrite_columns, xnor, xnor_sign, peak};
+constexpr CarrySave carry_save_kernels = {
+    .rewrite_rows = rewrite_rows,
+    .rewrite_columns = rewrite_columns,
+    .xnor = xnor,
+    .xnor_sign = xnor_sign,
+    .peak = peak,
+};
 
 }  // namespace
 
@@ -310,7 +317,7 @@ const Kernels& gfni_kernels() {
   static const Kernels table_of_kernels = [] {
     Kernels kernels = avx512_kernels();
     kernels.name = "gfni";
-    kernels.carries = &by_carries;
+    kernels.carry_save = &carry_save_kernels;
     return kernels;
   }();
   return table_of_kernels;
