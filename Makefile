@@ -11,7 +11,7 @@ READY := $(VENV)/.installed
 help:
 	@echo "make sweep   set up .venv, then run sweeps/binary_vs_int8.yaml and print the comparison"
 	@echo "make test    set up .venv, then run the whole test suite, one worker per processor"
-	@echo "make lint    set up .venv, then ruff and mypy"
+	@echo "make lint    set up .venv, then ruff, mypy and the rule of the house (import-linter)"
 	@echo "make clean   remove .venv and caches (never runs/)"
 
 # The stamp depends on pyproject.toml alone: the install is editable, so only new dependencies need another.
@@ -33,6 +33,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -40,14 +40,14 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", default=DEFAULT, help="named sizes; default: " + " ".join(DEFAULT))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--path", choices=cuda_ext.available_paths()[:-1], help="force an instruction path")
+    parser.add_argument("--path", choices=cuda_ext.available_isas()[:-1], help="force an instruction path")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--only", help="only the contestants whose name holds this, beside the baseline")
     parser.add_argument("--json", type=Path, help="also write the rows here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
-    path = cuda_ext.use_path(arguments.path) if arguments.path else contextlib.nullcontext()
+    path = cuda_ext.use_isa(arguments.path) if arguments.path else contextlib.nullcontext()
     rows = []
     kept = benchmark.keep_freed_memory()
     with path:

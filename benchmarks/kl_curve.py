@@ -25,7 +25,7 @@ from qbench.trial.config import TrialConfig
 from qbench.trial.finished.module import float_module
 from qbench.trial.resolved import resolve
 from qbench.trial.run import run_trial
-from quantizers import RANGE_RULES, HistogramObserver, KLThreshold, Uniform, kl_threshold
+from quantizers import CALIBRATION_METHODS, HistogramObserver, KLThreshold, Uniform, kl_threshold
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, GAP = 820, 520, 70, 20, 40, 50
 PANEL = (HEIGHT - TOP - 2 * GAP) / 2
@@ -78,8 +78,8 @@ def draw(observer: HistogramObserver, found: KLThreshold, title: str) -> str:
         heights = [axis.at(value) if math.isfinite(value) else value for value in values.tolist()]
         figure.curve(zip(across(xs).tolist(), heights, strict=True), "#3a6ea5")
     for number, (rule, colour) in enumerate(COLOURS.items()):
-        quantizer = Uniform(rule=rule, observer=observer)
-        threshold = float(RANGE_RULES.get(rule)(observer, quantizer.format).high)
+        quantizer = Uniform(method=rule, observer=observer)
+        threshold = float(CALIBRATION_METHODS.get(rule)(observer, quantizer.format).high)
         x = float(across(torch.tensor(threshold)))
         figure.line(x, TOP, x, second + PANEL, colour, "4 3")
         figure.text(LEFT + 100 + number * 170, HEIGHT - 10, f"{rule}: {threshold:.3f}", colour=colour)

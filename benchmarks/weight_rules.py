@@ -59,7 +59,7 @@ def main() -> None:
         axis = {key: value for key, value in more.items() if key == "channel_axis"}
         cells = []
         for rule in RULES:
-            weights = {"name": "int8", "options": {"bits": bits, "rule": rule, **axis}}
+            weights = {"name": "int8", "options": {"bits": bits, "method": rule, **axis}}
             found = accuracies("int8-minmax", {"weights": weights, **steps}, options.seeds, options.runs)
             cells.append(cell(found))
         rows.append((str(bits), way, *cells))

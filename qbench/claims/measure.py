@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import cuda_ext
-from cuda_ext.benchmark import BASELINE, interleave, keep_freed_memory, matmul, peak_gops, quartiles
+from cuda_ext.benchmark import BASELINE, MATMULS, interleave, keep_freed_memory, matmul, peak_gops, quartiles
 from qbench.bench.cases import network_contestants
 from qbench.deploy.packed.convert import pack
 from qbench.deploy.packed.file import save
@@ -64,9 +64,9 @@ def product_rate() -> Values:
     peak = peak_gops()
     if peak is None:
         raise CannotMeasureError(
-            f"the path {cuda_ext.backends()['cpu'].selected} has no loop for its direct kernel's peak"
+            f"the ISA {cuda_ext.backends()['cpu'].selected} has no loop for its direct kernel's peak"
         )
-    by_carries = peak_gops(carries=True)
+    by_carries = peak_gops(carry_save=True)
     size = 1024
     a, b = torch.randn(size, size), torch.randn(size, size)
     times = interleave({BASELINE: lambda: a @ b}, 50)
@@ -82,7 +82,7 @@ def matmul_8192() -> Values:
     if device == "cuda":
         calls = _cuda_matmul(8192)
     else:
-        made = matmul(8192, 8192, 8192)
+        made = matmul(MATMULS["square-8192"])
         calls = {name: made[name].call for name in (BASELINE, "xnor, float in", "xnor prepacked")}
     found = _ratios(calls, 3)
     return {

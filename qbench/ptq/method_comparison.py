@@ -22,7 +22,7 @@ from qbench.schemes.quantizer_spec import QuantizerSpec
 from qbench.schemes.scheme import Scheme
 from qbench.training.accuracy import predict
 from qbench.training.module import QuantModule
-from quantizers import RANGE_RULES, DegenerateKLWarning, Uniform
+from quantizers import CALIBRATION_METHODS, DegenerateKLWarning, Uniform
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ def method_scheme(rule: str, bits: int = 8, weight_bits: int = 8) -> Scheme:
         ConfigError: no such rule, or bits outside 2..8.
     """
     try:
-        RANGE_RULES.get(rule)
+        CALIBRATION_METHODS.get(rule)
     except (ValueError, ImportError, AttributeError) as error:
         raise ConfigError(str(error), "--rule") from error
     found = get_scheme("int8-minmax").replace(
         name=f"int{bits}-{rule}",
-        weights={"name": "int8", "options": {"bits": weight_bits, "rule": "minmax", "channel_axis": 0}},
-        activations={"name": "int8", "options": {"bits": bits, "rule": rule}},
+        weights={"name": "int8", "options": {"bits": weight_bits, "method": "minmax", "channel_axis": 0}},
+        activations={"name": "int8", "options": {"bits": bits, "method": rule}},
     )
     for spec in (found.quantization.weights, found.quantization.activations):
         assert isinstance(spec, QuantizerSpec)
@@ -122,7 +122,7 @@ def compare_methods(
     Raises:
         ConfigError: more images than there are, an unknown rule.
     """
-    names = list(RANGE_RULES if rules is None else rules)
+    names = list(CALIBRATION_METHODS if rules is None else rules)
     schemes = {rule: method_scheme(rule, bits, weight_bits) for rule in names}
     template = copy.deepcopy(module).eval()
     template.quantize()

@@ -1,4 +1,4 @@
-"""Layer reports and compared range rules as text."""
+"""Layer reports and compared calibration methods as text."""
 
 from __future__ import annotations
 

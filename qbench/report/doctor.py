@@ -100,7 +100,7 @@ def _backend(name: str) -> dict[str, Any]:
     return {
         "available": backend.available,
         "selected": backend.selected,
-        "paths": list(backend.paths),
+        "paths": list(backend.isas),
         "built": list(backend.built),
         "library": None if backend.library is None else backend.library.name,
         "compiler": backend.compiler or _compiler(name),

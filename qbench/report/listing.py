@@ -46,7 +46,7 @@ def _backends() -> list[dict[str, Any]]:
     found = []
     for name, backend in cuda_ext.backends().items():
         facts = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(backend).items()}
-        text = f"uses {backend.selected}" + (f" of {', '.join(backend.paths)}" if backend.paths else "")
+        text = f"uses {backend.selected}" + (f" of {', '.join(backend.isas)}" if backend.isas else "")
         reason = f": {backend.reason}" if backend.reason else ""
         found.append({**facts, "name": name, "description": text + reason})
     return found

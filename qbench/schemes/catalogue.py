@@ -39,9 +39,9 @@ def _scheme(**fields: Any) -> Scheme:
 _SIGN_WEIGHTS = QuantizerSpec(name="sign", options={"estimator": "identity"})
 _SIGN_ACTIVATIONS = QuantizerSpec(name="sign")
 # INT8. Weights have a scale per output channel and keep their full range; activations have one per tensor.
-_INT8_WEIGHTS = QuantizerSpec(name="int8", options={"rule": "minmax", "channel_axis": 0})
+_INT8_WEIGHTS = QuantizerSpec(name="int8", options={"method": "minmax", "channel_axis": 0})
 # Pixels fill a known range evenly spaced: there is nothing to saturate.
-_INT8_PIXELS = QuantizerSpec(name="int8", options={"rule": "minmax"})
+_INT8_PIXELS = QuantizerSpec(name="int8", options={"method": "minmax"})
 _RULES = {
     "minmax": "the whole range",
     "mean-extremes": "the mean of the batches' extremes",
@@ -170,28 +170,28 @@ for _name, _text in _RULES.items():
         f"int8-{_name}",
         f"post-training INT8: per-channel weights, activations calibrated to {_text}",
         _INT8_WEIGHTS,
-        QuantizerSpec(name="int8", options={"rule": _rule}),
+        QuantizerSpec(name="int8", options={"method": _rule}),
     )
 for _name in ("minmax", "kl"):
     _post_training(
         f"uint8-{_name}",
         f"as int8-{_name}, with activations as unsigned codes with a zero point",
         _INT8_WEIGHTS,
-        QuantizerSpec(name="uint8", options={"rule": _name}),
+        QuantizerSpec(name="uint8", options={"method": _name}),
     )
     _post_training(
         f"int8-{_name}-pow2",
         f"as int8-{_name}, with every scale a power of two (2^-fractional length)",
-        QuantizerSpec(name="int8", options={"rule": "minmax", "channel_axis": 0, "power_of_two": True}),
-        QuantizerSpec(name="int8", options={"rule": _name, "power_of_two": True}),
+        QuantizerSpec(name="int8", options={"method": "minmax", "channel_axis": 0, "power_of_two": True}),
+        QuantizerSpec(name="int8", options={"method": _name, "power_of_two": True}),
     )
 # Four bits, where the rule for the weights decides. mean-extremes needs batches, and a weight has none.
 for _name in ("minmax", "percentile", "mse", "kl"):
     _post_training(
         f"int4-weights-{_name}",
         f"post-training: per-channel 4-bit weights ranged to {_RULES[_name]}, 8-bit activations (min-max)",
-        QuantizerSpec(name="int8", options={"bits": 4, "rule": _name, "channel_axis": 0}),
-        QuantizerSpec(name="int8", options={"rule": "minmax"}),
+        QuantizerSpec(name="int8", options={"bits": 4, "method": _name, "channel_axis": 0}),
+        QuantizerSpec(name="int8", options={"method": "minmax"}),
     )
 _add(
     _scheme(

@@ -42,7 +42,7 @@ class PackedNetwork:
         spec: what the network is.
         weight_bytes: of its tensors as a file holds them.
 
-    Not thread-safe against `cuda_ext.use_path`: arranged weights belong to the path they were made on.
+    Not thread-safe against `cuda_ext.use_isa`: arranged weights belong to the path they were made on.
     """
 
     def __init__(self, model: PackedModel, device: torch.device | str = "cpu") -> None:

@@ -75,7 +75,7 @@ def test_without_kernels_no_time_is_taken(name, monkeypatch):
 def test_the_rate_is_the_direct_kernels_and_that_by_carries_stands_beside_it(by_carries, monkeypatch):
     here = {"cpu": Backend("cpu", True, "some path")}
     monkeypatch.setattr(measure_module.cuda_ext, "backends", lambda: here)
-    monkeypatch.setattr(measure_module, "peak_gops", lambda carries=False: by_carries if carries else 6000.0)
+    monkeypatch.setattr(measure_module, "peak_gops", lambda carry_save=False: by_carries if carries else 6000.0)
     times = {measure_module.BASELINE: [0.04, 2 * 1024**3 / 1e11, 0.05]}  # the best: 100 GOPS
     monkeypatch.setattr(measure_module, "interleave", lambda calls, rounds: times)
     found = run_measurement("product-rate")
@@ -90,7 +90,7 @@ def test_the_rate_is_the_direct_kernels_and_that_by_carries_stands_beside_it(by_
 
 def test_no_rate_without_a_loop_for_it(monkeypatch):
     monkeypatch.setattr(measure_module.cuda_ext, "backends", lambda: {"cpu": Backend("cpu", True, "some path")})
-    monkeypatch.setattr(measure_module, "peak_gops", lambda carries=False: None)
+    monkeypatch.setattr(measure_module, "peak_gops", lambda carry_save=False: None)
     with pytest.raises(CannotMeasureError, match="the path some path has no loop for its direct kernel's peak"):
         run_measurement("product-rate")
 

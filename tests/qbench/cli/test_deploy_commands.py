@@ -48,7 +48,7 @@ def test_export_and_run(trained):
     assert (ran["agreement"], ran["batch"], ran["threads"], ran["images"]) == (None, 7, 2, 360)
     low, high = ran["quartiles"]
     assert 0 < low <= ran["images_per_second"] <= high
-    assert ran["backend"] in cuda_ext.available_paths()
+    assert ran["backend"] in cuda_ext.available_isas()
     assert ran["rounds"] >= 5
 
 

@@ -19,7 +19,7 @@ from quantizers import QuantizerState
 def network(bits: int = 3) -> nn.Module:
     torch.manual_seed(3)
     net = nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))
-    coarse = {"name": "int8", "options": {"bits": bits, "rule": "minmax"}}
+    coarse = {"name": "int8", "options": {"bits": bits, "method": "minmax"}}
     return apply_scheme(net, get_scheme("int8-minmax", weights=coarse)).eval()
 
 

@@ -22,7 +22,7 @@ from qbench.trial.finished.module import open_float_module
 from qbench.trial.record import TrialRecord
 from qbench.trial.resolved import resolve
 from qbench.trial.run import run_trial
-from quantizers import RANGE_RULES
+from quantizers import CALIBRATION_METHODS
 
 SMALL = {"model": "digits-mlp", "model_options": {"hidden": 24, "layers": 2}, "epochs": 2}
 
@@ -42,7 +42,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> TrialRecord:
 def test_every_rule_on_every_set(trained: TrialRecord) -> None:
     module, splits = open_float_module(trained), get_dataset("digits").load(0)
     results = compare_methods(module, splits, images=100, sets=3)
-    assert [found.rule for found in results] == list(RANGE_RULES)
+    assert [found.rule for found in results] == list(CALIBRATION_METHODS)
     by_rule = {found.rule: found for found in results}
     for found in results:
         assert len(found.validation) == len(found.test) == 3
@@ -84,7 +84,7 @@ def test_spread_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(("kll",), "unknown range rule 'kll'; did you mean 'kl'?"), (("kl", 9), "from 2 to 8")]
+    ("arguments", "message"), [(("kll",), "unknown calibration method 'kll'; did you mean 'kl'?"), (("kl", 9), "from 2 to 8")]
 )
 def test_bad_rules(arguments: tuple[str, int], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -129,16 +129,16 @@ def test_the_command_compares(run_folder: Path) -> None:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "6-bit activations, 8-bit weights, 50 images: means over 2 calibration sets" in result.output
-    assert all(f"\n{rule} " in result.output for rule in RANGE_RULES)
+    assert all(f"\n{rule} " in result.output for rule in CALIBRATION_METHODS)
     found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)
-    assert [each["rule"] for each in found] == list(RANGE_RULES)
+    assert [each["rule"] for each in found] == list(CALIBRATION_METHODS)
     assert all(len(each["test"]) == 2 and set(each["thresholds"]) == {"fc1", "out"} for each in found)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rule", "kll"], "--rule: unknown range rule 'kll'; did you mean 'kl'?"),
+        (["--rule", "kll"], "--rule: unknown calibration method 'kll'; did you mean 'kl'?"),
         (["--images", "5000"], "calibration_images: 5000 images of 1077 training images"),
     ],
 )

@@ -34,8 +34,8 @@ def network(chosen: Scheme) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
 
 COARSE = get_scheme(
     "int8-minmax",
-    weights={"name": "int8", "options": {"bits": 2, "rule": "minmax", "channel_axis": 0}},
-    activations={"name": "int8", "options": {"rule": "percentile", "rule_options": {"percentile": 90.0}}},
+    weights={"name": "int8", "options": {"bits": 2, "method": "minmax", "channel_axis": 0}},
+    activations={"name": "int8", "options": {"method": "percentile", "rule_options": {"percentile": 90.0}}},
 )
 
 

@@ -26,7 +26,7 @@ def test_it_tells_what_runs(monkeypatch):
     cpu, backend = found["kernels"]["cpu"], cuda_ext.backends()["cpu"]
     assert (cpu["selected"], tuple(cpu["paths"]), cpu["available"]) == (
         backend.selected,
-        backend.paths,
+        backend.isas,
         backend.available,
     )
     assert found["cuda"]["available"] == torch.cuda.is_available()

@@ -105,7 +105,7 @@ def test_int8_schemes_differ_in_the_activations_rule_alone() -> None:
     assert {key for key in kl if kl[key] != minmax[key]} == {"name", "description", "activations"}
     net = apply_scheme(get_model("digits-mlp").make({}), get_scheme("int8-kl"))
     layers = [layer for _, layer in quant_layers(net)]
-    assert [layer.input_quantizer.rule for layer in layers] == ["minmax", "kl", "kl", "kl"]
+    assert [layer.input_quantizer.method for layer in layers] == ["minmax", "kl", "kl", "kl"]
     assert all(isinstance(layer.weight_quantizer, Uniform) for layer in layers)
     assert all(layer.weight_quantizer.channel_axis == 0 for layer in layers)
 
@@ -122,7 +122,7 @@ def test_trained_int8_schemes_quantize_every_layer() -> None:
 
 
 def test_options_reach_power_of_two_and_unsigned_formats() -> None:
-    chosen = get_scheme("int8-kl", activations={"name": "uint8", "options": {"rule": "kl", "power_of_two": True}})
+    chosen = get_scheme("int8-kl", activations={"name": "uint8", "options": {"method": "kl", "power_of_two": True}})
     quantizer = apply_scheme(get_model("digits-mlp").make({}), chosen).fc2.input_quantizer
     assert quantizer.format == UINT8
     assert quantizer.power_of_two

@@ -107,7 +107,7 @@ def test_networks_trained_with_quantization_run_in_integers(scheme: str, tmp_pat
 
 
 def test_post_training_steps_change_the_figures_and_not_the_training(tmp_path: Path) -> None:
-    coarse = {"name": "int8", "options": {"bits": 2, "rule": "minmax"}}
+    coarse = {"name": "int8", "options": {"bits": 2, "method": "minmax"}}
     rows = [
         run_trial(resolve(config("int8-minmax", scheme_options={"weights": coarse, **more})), tmp_path).row
         for more in ({}, {"bias_correction": True}, {"clip_outliers": 1.5}, {"fold_batch_norm": False})

@@ -77,8 +77,8 @@ def test_onnxruntime_predicts_the_same(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"activations": {"name": "int8", "options": {"bits": 4, "rule": "percentile"}}},  # narrower than 8 bits
-        {"network_input": {"name": "int8", "options": {"rule": "percentile", "rule_options": {"percentile": 80.0}}}},
+        {"activations": {"name": "int8", "options": {"bits": 4, "method": "percentile"}}},  # narrower than 8 bits
+        {"network_input": {"name": "int8", "options": {"method": "percentile", "rule_options": {"percentile": 80.0}}}},
         {"weights": {"name": "uint8"}, "activations": {"name": "uint8", "options": {"bits": 5}}},
         {"activation_function": "hardtanh"},
     ],

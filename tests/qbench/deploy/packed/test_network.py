@@ -172,13 +172,13 @@ def test_thresholds_of_scaled_weights_decide_as_float32_does_for_every_sum(norm)
     assert 0 < signs.double().mean() < 1
 
 
-@pytest.mark.parametrize("path", cuda_ext.available_paths()[:-1])
+@pytest.mark.parametrize("path", cuda_ext.available_isas()[:-1])
 def test_every_instruction_path_gives_the_same_scores(path):
     network, shape = random_network(11)
     quantized(network, seed=11)
     _, images = eighths(shape)
     expected = evaluated(network, images)
-    with cuda_ext.use_path(path):
+    with cuda_ext.use_isa(path):
         assert torch.equal(PackedNetwork(pack(network, shape, DIGITS))(images), expected)
 
 
