@@ -14,7 +14,10 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from qbench.nn.trace import trace
+from quantizers import BINARY
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,10 @@ class FilterRepetition:
     """The repetition of one convolution layer's 2-D filters.
 
     Attributes:
-        filters: M_l, filters applied to each input map.
+        filters: M_l, how many are applied to each input map.
         input_maps: M_(l-1), of one group.
-        size: k·k, binary weights in a filter.
-        positions: places each filter is applied at.
+        size: k·k, the binary weights in a filter.
+        positions: the places each filter is applied at.
         distinct: Σ over input maps of the distinct filters, a filter and its inverse counted once.
         distinct_signed: the same, a filter and its inverse counted as two.
     """
@@ -64,6 +67,7 @@ class FilterRepetition:
 
 
 def _expected_distinct(values: int, draws: int) -> float:
+    """Return how many distinct values `draws` uniform draws out of `values` are expected to give."""
     return values * (1 - (1 - 1 / values) ** draws)
 
 
@@ -94,7 +98,7 @@ def filter_repetition(weight: Tensor, positions: int) -> FilterRepetition:
 
 
 def _distinct(codes: Tensor) -> int:
-    """Σ over columns of the distinct values in the column."""
+    """Return Σ over columns of the distinct values in the column."""
     ordered = codes.sort(dim=0).values
     return codes.shape[1] + int((ordered[1:] != ordered[:-1]).sum())
 
@@ -105,9 +109,11 @@ class NetworkRepetition:
 
     Attributes:
         layers: (name, repetition) of each.
-        unique_fraction: mean over layers.
-        random_fraction: the same, expected of random weights: the baseline that a trained net must be read against.
-        op_reduction: k×k XNOR-popcount operations without over with reuse, each layer weighted by its positions.
+        unique_fraction, unique_fraction_signed: means over layers.
+        random_fraction, random_fraction_signed: the same, expected of random weights: the baseline that a trained net
+            must be read against.
+        op_reduction: k×k XNOR-popcount operations without reuse, divided by those with reuse; each layer weighted by
+            its positions.
         random_op_reduction: the same, expected of random weights.
         op_reduction_with_additions: as op_reduction, where one application of a k×k filter is k·k operations and the
             additions that sum the reused results over the input maps (one per filter, map and position) remain.
@@ -123,25 +129,25 @@ class NetworkRepetition:
     op_reduction_with_additions: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON: the fields, and each layer's counts with its fractions, bound and baseline."""
+        """Return plain values, for JSON: the fields, and each layer's counts with its fractions, bound and baseline."""
         return {
             **{field.name: getattr(self, field.name) for field in fields(self) if field.name != "layers"},
             "layers": [
                 {
                     "name": name,
                     **asdict(layer),
-                    **{key: getattr(layer, key) for key in _LAYER_FIGURES},
+                    **{key: getattr(layer, key) for key in _LAYER_METRICS},
                 }
                 for name, layer in self.layers
             ],
         }
 
 
-_LAYER_FIGURES = ("unique_fraction", "unique_fraction_signed", "bound", "random_fraction", "random_fraction_signed")
+_LAYER_METRICS = ("unique_fraction", "unique_fraction_signed", "bound", "random_fraction", "random_fraction_signed")
 
 
 def network_repetition(layers: Iterable[tuple[str, FilterRepetition]]) -> NetworkRepetition | None:
-    """Combine layers; None where there is no binary convolution with filters larger than 1×1."""
+    """Combine the repetition of layers, by name; None without a binary convolution whose filters exceed 1×1."""
     named = tuple((name, layer) for name, layer in layers if layer.size > 1)
     if not named:
         return None
@@ -164,4 +170,17 @@ def network_repetition(layers: Iterable[tuple[str, FilterRepetition]]) -> Networ
         random_op_reduction=sum(applied) / sum(random),
         op_reduction_with_additions=sum(n * k for n, k in zip(applied, size, strict=True))
         / sum(d * k + n for d, k, n in zip(distinct, size, applied, strict=True)),
+    )
+
+
+def network_filters(network: nn.Module, input_shape: tuple[int, ...]) -> NetworkRepetition | None:
+    """Count the repeated filters of the binary convolutions that evaluation uses; None without any.
+
+    Args:
+        input_shape: of one example, without the batch.
+    """
+    return network_repetition(
+        (traced.name, filter_repetition(traced.layer.quantized_weight().codes, traced.layer_shape.positions))
+        for traced in trace(network, input_shape)
+        if traced.layer_shape.kind == "conv2d" and traced.layer.weight_format == BINARY
     )

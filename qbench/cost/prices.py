@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from qbench.nn.operations import Operations
 
 MEMORY_LEVELS = ("8 KB", "32 KB", "1 MB", "DRAM")
+"""The memory levels, from the smallest to the largest."""
 
 
 @dataclass(frozen=True)
@@ -18,18 +19,21 @@ class Bounds:
 
     @property
     def mid(self) -> float:
+        """The mean of the two."""
         return (self.low + self.high) / 2
 
     def __add__(self, other: Bounds) -> Bounds:
+        """Add low to low and high to high."""
         return Bounds(self.low + other.low, self.high + other.high)
 
     def __mul__(self, count: float) -> Bounds:
+        """Multiply both by `count`, which is not negative."""
         return Bounds(self.low * count, self.high * count)
 
 
 @dataclass(frozen=True)
 class EnergyTable:
-    """Prices in picojoules.
+    """Prices of operations and memory accesses, in picojoules.
 
     Attributes:
         name, source: what it is and where it was read.
@@ -45,7 +49,7 @@ class EnergyTable:
     capacity: dict[str, int | None]
 
     def smallest_level(self, size: int) -> str:
-        """The smallest memory level that holds `size` bytes."""
+        """Return the smallest memory level that holds `size` bytes."""
         for level in MEMORY_LEVELS:
             capacity = self.capacity[level]
             if capacity is None or size <= capacity:
@@ -53,21 +57,21 @@ class EnergyTable:
         raise AssertionError("the last level holds everything")
 
     def arithmetic(self, operations: Operations) -> Bounds:
-        """Energy of `operations`, pJ."""
+        """Return the energy of `operations`, pJ."""
         total = Bounds(0.0, 0.0)
         for kind, count in asdict(operations).items():
             total += self.operations[kind] * count
         return total
 
     def traffic(self, size: int, level: str) -> Bounds:
-        """Energy of moving `size` bytes to or from `level` in 64-bit accesses, pJ."""
+        """Return the energy of moving `size` bytes to or from `level` in 64-bit accesses, pJ."""
         return self.access[level] * -(-size // 8)
 
 
 # Horowitz has no price for a binary operation. An XNOR of 32 bits is 32 gates, far below the other terms; the popcount
 # of 32 bits is a tree of 31 full adders, about one 32-bit addition; its accumulation is another. Low: those two
 # additions. High: the 1 + 4 + 1 clocks of xnor, popcount and accumulate in BinaryNet section 4, at a 32-bit addition
-# each. This is the project's own estimate, not a figure of the table.
+# each. This is the project's own estimate, not a number of the table.
 _INT32_ADD = 0.1
 HOROWITZ_45NM = EnergyTable(
     name="Horowitz 45 nm",
@@ -88,3 +92,4 @@ HOROWITZ_45NM = EnergyTable(
     },
     capacity={"8 KB": 8 * 1024, "32 KB": 32 * 1024, "1 MB": 1024 * 1024, "DRAM": None},
 )
+"""The prices of a 45 nm process; the cost of 32 binary products is this project's estimate (see above)."""

@@ -1,1 +1,1 @@
-"""Layers, QuantOps and models: what computes."""
+"""Quantizable layers, the QuantOps that compute them, and models."""

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class Activation(nn.Module):
     """An activation slot: the place of a model's nonlinearity, whose function the scheme decides.
 
-    A binary activation *replaces* the ReLU (sign(relu(x)) is +1 everywhere): the slot is then the identity, and the
-    next layer's input quantizer is the nonlinearity.
+    With binary activations the slot is the identity, and the next layer's input quantizer is the nonlinearity: a ReLU
+    before it would make every sign +1.
 
     Args:
         function: "relu", "hardtanh" (clip to [-1, 1]) or "identity".
@@ -23,6 +23,7 @@ class Activation(nn.Module):
         self.function = function
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the function of `x`, any shape."""
         if self.function == "relu":
             return F.relu(x)
         if self.function == "hardtanh":
@@ -30,4 +31,5 @@ class Activation(nn.Module):
         return x
 
     def extra_repr(self) -> str:
+        """Return the function's name for `repr`."""
         return self.function

@@ -11,23 +11,21 @@ from torch.autograd.function import once_differentiable
 
 import cuda_ext
 from qbench.nn.layer_shape import ConvWindow
-from quantizers import Quantizer, Sign, StochasticSign
+from qbench.nn.quant_op import xnor
 
-# Multiply-adds of a product below which it is left to torch: packing pays from about half of it on an AVX-512 core (see
-# benchmarks/training_step.py --products), and a small product matters little. Not measured on a GPU.
 MINIMUM_MACS = 2**21
+"""The multiply-adds of a product below which it is left to torch.
 
-
-def gives_signs(quantizer: Quantizer | None) -> bool:
-    """Whether its forward gives -1 and +1 alone. The exact class tells: a subclass may give other values."""
-    return type(quantizer) in (Sign, StochasticSign)
+Packing pays from about half of them on an AVX-512 core (see `benchmarks/training_step.py --products`), and a small
+product matters little. Not measured on a GPU.
+"""
 
 
 def packs(x: Tensor, weight: Tensor, outputs: int) -> bool:
-    """Whether a product of ±1 `x` and `weight` is faster packed: compiled kernels for the device, and enough to do.
+    """Return whether a product of ±1 `x` and `weight` is faster packed: compiled kernels, and enough to do.
 
     Args:
-        outputs: values of the product a weight takes part in: rows, or rows times positions.
+        outputs: how many values of the product each weight takes part in: rows, or rows times positions.
     """
     backend = cuda_ext.backends().get(x.device.type)
     compiled = backend is not None and backend.selected != "reference"
@@ -37,12 +35,12 @@ def packs(x: Tensor, weight: Tensor, outputs: int) -> bool:
 
 
 class _Linear(torch.autograd.Function):
+    """`F.linear` of signs."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        k = weight.shape[1]
-        product = cuda_ext.xnor_matmul(cuda_ext.pack_signs(x.reshape(-1, k)), cuda_ext.pack_signs(weight), k)
-        return product.to(torch.float32).reshape(*x.shape[:-1], weight.shape[0])
+        return xnor.linear_sums(x, xnor.pack_weight(weight)).to(torch.float32)
 
     @staticmethod
     @once_differentiable
@@ -56,19 +54,14 @@ class _Linear(torch.autograd.Function):
 
 
 class _Conv2d(torch.autograd.Function):
+    """`F.conv2d` of signs, in one group."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, window: ConvWindow) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.window = window
-        product = cuda_ext.xnor_conv2d(
-            cuda_ext.pack_signs(x.permute(0, 2, 3, 1)),
-            cuda_ext.pack_signs(weight.permute(0, 2, 3, 1)),
-            x.shape[1],
-            stride=window.stride,
-            padding=window.padding,
-            dilation=window.dilation,
-        )
-        return product.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        sums = xnor.conv2d_sums(x, xnor.pack_weight(weight), window)
+        return sums.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
 
     @staticmethod
     @once_differentiable
@@ -83,10 +76,11 @@ class _Conv2d(torch.autograd.Function):
 
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:
-    """`x · weightᵀ` of values -1 and +1, as `F.linear` gives it, bit for bit: integer sums below 2^24.
+    """Return `x · weightᵀ` of values -1 and +1, bit for bit as `F.linear` gives it: integer sums below 2^24.
 
-    Backward is F.linear's, once.
-    x: float32 [..., K]; weight: float32 [N, K]. Result: float32 [..., N]. Values other than ±1 are taken by their sign.
+    Values other than ±1 are taken by their sign. The backward is F.linear's, and cannot be differentiated again.
+
+    x: float32 [..., K]; weight: float32 [N, K]. Result: float32 [..., N].
     """
     if not packs(x, weight, x.numel() // weight.shape[1]):
         return F.linear(x, weight)
@@ -94,14 +88,14 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def conv2d(x: Tensor, weight: Tensor, window: ConvWindow) -> Tensor:
-    """The cross-correlation of values -1 and +1 with zero padding, as `F.conv2d` gives it.
+    """Return the cross-correlation of values -1 and +1 with zero padding, as `F.conv2d` gives it.
 
-    Backward is F.conv2d's, once.
-    x: float32 [B, C, H, W]; weight: float32 [N, C, kh, kw]. Result: float32 [B, N, Ho, Wo]. Values other than ±1 are
-    taken by their sign.
+    Values other than ±1 are taken by their sign. The backward is F.conv2d's, and cannot be differentiated again.
+
+    x: float32 [B, C, H, W]; weight: float32 [N, C, kh, kw]. Result: float32 [B, N, Ho, Wo].
 
     Raises:
-        ValueError: a pad value other than 0, which F.conv2d has not.
+        ValueError: a pad value other than 0: F.conv2d knows only zero padding.
     """
     if window.pad_value != 0:
         raise ValueError(f"pad_value must be 0 in training, got {window.pad_value}")

@@ -14,17 +14,17 @@ from qbench.nn.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 ShiftNorm = ShiftBatchNorm1d | ShiftBatchNorm2d
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, ShiftBatchNorm1d, ShiftBatchNorm2d)
-"""The types whose evaluation is `x·factor + shift` as `norm_factor` says; a subclass may compute otherwise."""
+"""The exact types whose evaluation is `x·factor + shift` with the numbers of `norm_factor`; a subclass may differ."""
 
 
 class DirectedMaxPool2d(nn.MaxPool2d):
     """Max-pool of the channels with direction +1, min-pool of those with -1: `d · maxpool(d · x)`.
 
-    What is left of `BatchNorm(maxpool(x))` after folding: a negative gamma turns the order of values round, and the
-    largest sum becomes the smallest result.
+    It takes the place of the max-pool in `BatchNorm(maxpool(x))` when the BatchNorm is folded: a negative gamma turns
+    the order of values round, so that the largest sum becomes the smallest result.
 
     Args:
-        pool: whose window it takes over.
+        pool: gives the window.
         direction: float [C], +1 or -1.
     """
 
@@ -35,12 +35,13 @@ class DirectedMaxPool2d(nn.MaxPool2d):
         self.register_buffer("direction", direction.reshape(-1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the pooled `x [B, C, H, W]`, float [B, C, Ho, Wo]."""
         return self.direction * super().forward(self.direction * x)
 
 
 @torch.no_grad()
 def norm_factor(norm: Norm) -> tuple[Tensor, Tensor]:
-    """The two numbers per channel of `BatchNorm(x) = x·factor + shift` in evaluation; float64 [C].
+    """Return (factor, shift) of `BatchNorm(x) = x·factor + shift` in evaluation; float64 [C] each.
 
     `factor = gamma / sqrt(var + eps)`, of a shift-based BatchNorm its power of two; `shift = beta - mean · factor`.
     """
@@ -63,10 +64,10 @@ def fold_batch_norms(network: nn.Module) -> list[str]:
     With `BatchNorm(x) = x·f + s`: `w' = f·w` and `b' = f·b + s`, computed in float64. A max-pool between the two
     stays; where some f are negative it becomes a `DirectedMaxPool2d`. The BatchNorm becomes an nn.Identity.
 
-    Folded is what is certain to run in that order: neighbours in an nn.Sequential, used once in the network, with
-    running statistics. Any other BatchNorm stays as it is, which is right as well.
+    A BatchNorm is folded only where the two are certain to run in that order: neighbours in an nn.Sequential, used once
+    in the network, with running statistics. Any other BatchNorm stays as it is, which computes the same.
 
-    Result: the folded layers' names.
+    Returns the names of the layers that took a BatchNorm in.
 
     Source: Jacob et al. (CVPR 2018) section 3.2; Krishnamoorthi (2018) section 3.2.2.
     """
@@ -101,7 +102,7 @@ def fold_batch_norms(network: nn.Module) -> list[str]:
 
 
 def _fold(layer: Any, norm: Norm) -> Tensor:
-    """Fold `norm` into `layer`; the factors."""
+    """Fold `norm` into `layer`, in place; return the factors."""
     factor, shift = norm_factor(norm)
     weight, bias = layer.weight, layer.bias
     shape = [-1] + [1] * (weight.dim() - 1)

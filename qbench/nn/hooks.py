@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
 Watch = Callable[[str, Tensor], None]
 """Told a module's name and a tensor."""
+
+Before = Callable[[nn.Module, tuple[Any, ...]], None]
+"""Told a module and its positional arguments, before its forward."""
+
+After = Callable[[nn.Module, tuple[Any, ...], Any], None]
+"""Told a module, its positional arguments and its output, after its forward."""
+
+
+@contextmanager
+def hooked(modules: Iterable[nn.Module], *, before: Before | None = None, after: After | None = None) -> Iterator[None]:
+    """Call `before` and `after` around the forward of each module, while the context lasts."""
+    handles = []
+    try:
+        for module in modules:
+            if before is not None:
+                handles.append(module.register_forward_pre_hook(before))
+            if after is not None:
+                handles.append(module.register_forward_hook(after))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager
@@ -24,20 +46,19 @@ def watching(
         outputs: called after it.
     """
 
-    def before(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        return lambda _, given: None if inputs is None else inputs(name, given[0])
+    def before(name: str, watch: Watch) -> Before:
+        return lambda _, given: watch(name, given[0])
 
-    def after(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-        return lambda _, __, output: None if outputs is None else outputs(name, output)
+    def after(name: str, watch: Watch) -> After:
+        return lambda _, __, output: watch(name, output)
 
-    handles = []
-    for name, module in modules.items():
-        if inputs is not None:
-            handles.append(module.register_forward_pre_hook(before(name)))
-        if outputs is not None:
-            handles.append(module.register_forward_hook(after(name)))
-    try:
+    with ExitStack() as hooks:
+        for name, module in modules.items():
+            hooks.enter_context(
+                hooked(
+                    [module],
+                    before=None if inputs is None else before(name, inputs),
+                    after=None if outputs is None else after(name, outputs),
+                )
+            )
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -7,29 +7,30 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
+import cuda_ext
 from qbench.nn.layer_shape import ConvWindow
 
 
 def im2col(x: Tensor, kernel: Sequence[int], window: ConvWindow, pad_code: float = 0) -> tuple[Tensor, tuple[int, int]]:
-    """The patches of `x [B, C, H, W]` as rows [B·Ho·Wo, C·kh·kw] of x's dtype, in PyTorch's order, and (Ho, Wo).
+    """Return the patches of an image as rows, and the output size (Ho, Wo).
 
-    `pad_code` stands outside the image.
+    x: [B, C, H, W] of any dtype. Result: [B·Ho·Wo, C·kh·kw] of x's dtype, each row in the order of PyTorch's filters.
+
+    Args:
+        kernel: (vertical, horizontal) size of the filter.
+        window: how it moves; groups and pad_value are not used.
+        pad_code: what stands outside the image, in the units of x.
     """
     size = window.output_size(x.shape[2:], kernel)
     pixels = pad_image(x, window.padding, pad_code).permute(0, 2, 3, 1)
     rows = x.new_empty(x.shape[0], *size, x.shape[1], *kernel)
     # Filled tap by tap: several times faster than unfold's strided copy.
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            top, left = i * window.dilation[0], j * window.dilation[1]
-            rows[..., i, j] = pixels[
-                :,
-                top : top + (size[0] - 1) * window.stride[0] + 1 : window.stride[0],
-                left : left + (size[1] - 1) * window.stride[1] + 1 : window.stride[1],
-            ]
+    for i, j, tap in cuda_ext.taps(pixels, kernel, window.stride, window.dilation, size):
+        rows[..., i, j] = tap
     return rows.view(-1, x.shape[1] * kernel[0] * kernel[1]), size
 
 
 def pad_image(x: Tensor, padding: tuple[int, int], value: float) -> Tensor:
+    """Return `x [B, C, H, W]` with `padding` (vertical, horizontal) pixels of `value` on each side."""
     vertical, horizontal = padding
     return F.pad(x, (horizontal, horizontal, vertical, vertical), value=value)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+import cuda_ext
+
 
 @dataclass(frozen=True)
 class ConvWindow:
@@ -13,7 +15,7 @@ class ConvWindow:
 
     Attributes:
         stride, padding, dilation: (vertical, horizontal).
-        groups: of the channels.
+        groups: how many groups of channels are convolved separately.
         pad_value: the real value outside the image.
 
     >>> ConvWindow(stride=(2, 1), padding=(1, 1)).output_size((9, 8), (3, 3))
@@ -27,10 +29,8 @@ class ConvWindow:
     pad_value: int = 0
 
     def output_size(self, size: Sequence[int], kernel: Sequence[int]) -> tuple[int, int]:
-        """`⌊(n + 2p - d·(k - 1) - 1)/s⌋ + 1` for an image and a filter of (vertical, horizontal) size."""
-        axes = zip(size, kernel, self.stride, self.padding, self.dilation, strict=True)
-        high, wide = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes)
-        return high, wide
+        """Return (Ho, Wo) for an image and a filter of (vertical, horizontal) size; see `conv_output_size`."""
+        return cuda_ext.conv_output_size(size, kernel, self.stride, self.padding, self.dilation)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class LayerShape:
         groups: of a convolution; 1 for a linear layer.
         input_shape, output_shape: of one example, without the batch.
 
-    >>> Geometry("conv2d", 3, 128, (3, 3), (1, 1), (1, 1), (1, 1), 1, (3, 32, 32), (128, 32, 32)).macs
+    >>> LayerShape("conv2d", 3, 128, (3, 3), (1, 1), (1, 1), (1, 1), 1, (3, 32, 32), (128, 32, 32)).macs
     3538944
     """
 
@@ -61,30 +61,30 @@ class LayerShape:
 
     @property
     def dot_length(self) -> int:
-        """K: the products in one output value."""
+        """K, the number of products in one output value."""
         return self.in_channels // self.groups * prod(self.kernel_size)
 
     @property
     def weights(self) -> int:
-        """Weights, without biases."""
+        """The number of weights, without biases."""
         return self.out_channels * self.dot_length
 
     @property
     def outputs(self) -> int:
-        """Output values."""
+        """The number of output values."""
         return prod(self.output_shape)
 
     @property
     def inputs(self) -> int:
-        """Input values."""
+        """The number of input values."""
         return prod(self.input_shape)
 
     @property
     def positions(self) -> int:
-        """Places a filter is applied at: output values per output channel."""
+        """The number of places a filter is applied at: output values per output channel."""
         return self.outputs // self.out_channels
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates: outputs · K. Products with padding count, as is usual."""
+        """The number of multiply-accumulates, outputs · K. Products with padding count, as is usual."""
         return self.outputs * self.dot_length

@@ -24,6 +24,7 @@ class Operations:
     xnor_popcount_word: int = 0
 
     def __add__(self, other: Operations) -> Operations:
+        """Add kind by kind."""
         return Operations(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     @property

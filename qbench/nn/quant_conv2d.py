@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from qbench.nn import binary_product
 from qbench.nn.layer_shape import ConvWindow, LayerShape
 from qbench.nn.quant_layer import QuantLayer
-from qbench.nn.quant_op.base import Packed, QuantOp
+from qbench.nn.quant_op.base import QuantOp
+from qbench.nn.quant_op.packed import Packed
 from quantizers import Quantized
 
 
@@ -36,12 +37,10 @@ class QuantConv2d(QuantLayer, nn.Conv2d):
         return self._conv_forward(x, weight, self.bias)
 
     def _sign_product(self, x: Tensor, weight: Tensor) -> Tensor:
-        y = binary_product.conv2d(x, weight, self.window)
-        return y if self.bias is None else y + self.bias.reshape(-1, 1, 1)
+        return binary_product.conv2d(x, weight, self.window)
 
     def _packed_product(self, op: QuantOp, x: Quantized, packed: Packed) -> Tensor:
-        y = op.conv2d(x, packed, self.window)
-        return y if self.bias is None else y + self.bias.reshape(-1, 1, 1)
+        return op.conv2d(x, packed, self.window)
 
     @property
     def window(self) -> ConvWindow:
@@ -51,15 +50,17 @@ class QuantConv2d(QuantLayer, nn.Conv2d):
         return ConvWindow((s_y, s_x), (p_y, p_x), (d_y, d_x), self.groups)
 
     def layer_shape(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> LayerShape:
+        """Return the layer's shape for one example of these shapes, without the batch."""
+        window = self.window
         return LayerShape(
             "conv2d",
             self.in_channels,
             self.out_channels,
-            (self.kernel_size[0], self.kernel_size[1]),
-            self.window.stride,
-            self.window.padding,
-            self.window.dilation,
-            self.groups,
-            input_shape,
-            output_shape,
+            kernel_size=(self.kernel_size[0], self.kernel_size[1]),
+            stride=window.stride,
+            padding=window.padding,
+            dilation=window.dilation,
+            groups=window.groups,
+            input_shape=input_shape,
+            output_shape=output_shape,
         )

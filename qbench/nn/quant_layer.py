@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qbench.nn.binary_product import gives_signs
 from qbench.nn.layer_shape import LayerShape
-from qbench.nn.quant_op.base import Packed, QuantOp
+from qbench.nn.quant_op.base import QuantOp
+from qbench.nn.quant_op.packed import Packed
 from qbench.nn.quant_op.select import select_op
 from quantizers import FLOAT32, NumberFormat, Quantized, Quantizer
 
@@ -29,8 +29,8 @@ class QuantLayer(nn.Module):
         weight_quantizer, input_quantizer: None for float.
         dropout: probability that training drops an input.
         latent_evaluation: evaluation uses the latent weight, unquantized.
-        name, position, layer_count: its name and place among the network's quantizable layers; whoever applies a
-            scheme sets them.
+        name, position, layer_count: its name and place among the network's quantizable layers; set where a scheme is
+            applied.
     """
 
     weight: Tensor
@@ -67,17 +67,31 @@ class QuantLayer(nn.Module):
         return FLOAT32 if self.input_quantizer is None else self.input_quantizer.format
 
     def quantized_weight(self) -> Quantized:
-        """The weights that evaluation uses, as codes."""
+        """Return the weights that evaluation uses, as codes."""
         if self.weight_quantizer is None or self.latent_evaluation:
             return as_float(self.weight.detach())
         return self.weight_quantizer.quantize(self.weight.detach())
 
+    @torch.no_grad()
+    def calibrate_weight(self, weight: Tensor | None = None) -> None:
+        """Let a weight quantizer that is not ready observe the layer's weight, and freeze it.
+
+        Does nothing without a weight quantizer, or where it is ready.
+
+        Args:
+            weight: what is observed in place of the layer's own weight: the same without its outliers, say.
+        """
+        quantizer = self.weight_quantizer
+        if quantizer is not None and not quantizer.is_ready:
+            quantizer.observe(self.weight.detach() if weight is None else weight)
+            quantizer.freeze()
+
     def layer_shape(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> LayerShape:
-        """The layer's shape for one example of these shapes, without the batch."""
+        """Return the layer's shape for one example of these shapes, without the batch."""
         raise NotImplementedError
 
     def pack(self, layer_shape: LayerShape) -> QuantOp:
-        """Switch evaluation to packed execution, by the QuantOp that `select_op` chooses; returns that op.
+        """Switch evaluation to packed execution, by the QuantOp that `select_op` chooses; return that op.
 
         The weights are packed as they are now: after another training step, pack again. `train()` unpacks.
         """
@@ -90,15 +104,17 @@ class QuantLayer(nn.Module):
         self._packed = None
 
     def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation; training unpacks."""
         if mode:
             self.unpack()
         return super().train(mode)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the layer's product; see the class."""
         if self._packed is not None and not self.training:
             op, packed = self._packed
             quantized = as_float(x) if self.input_quantizer is None else self.input_quantizer.quantize(x)
-            return self._packed_product(op, quantized, packed)
+            return self._with_bias(self._packed_product(op, quantized, packed))
         if self.input_quantizer is not None:
             x = self.input_quantizer(x)
         if self.dropout and self.training:
@@ -107,41 +123,53 @@ class QuantLayer(nn.Module):
         if self.weight_quantizer is not None and (self.training or not self.latent_evaluation):
             weight = self.weight_quantizer(weight)
         if self.training and not self.dropout and self._multiplies_signs():
-            return self._sign_product(x, weight)
+            return self._with_bias(self._sign_product(x, weight))
         return self._product(x, weight)
 
     def _multiplies_signs(self) -> bool:
-        return gives_signs(self.weight_quantizer) and gives_signs(self.input_quantizer)
+        """Whether training multiplies -1 and +1 alone."""
+        quantizers = (self.weight_quantizer, self.input_quantizer)
+        return all(quantizer is not None and quantizer.is_binary for quantizer in quantizers)
+
+    def _with_bias(self, y: Tensor) -> Tensor:
+        """Return `y [B, N, ...]` plus the bias, if there is one."""
+        return y if self.bias is None else y + self.bias.reshape(-1, *[1] * (self.weight.dim() - 2))
 
     def _product(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Return torch's product of real values, the bias added."""
         raise NotImplementedError
 
     def _sign_product(self, x: Tensor, weight: Tensor) -> Tensor:
-        """`_product` of values -1 and +1. Training alone takes it: evaluation is what packed execution is held to."""
+        """Return the product of values -1 and +1, without the bias.
+
+        Used in training alone: evaluation must stay the float product, with which packed execution is compared.
+        """
         raise NotImplementedError
 
     def _packed_product(self, op: QuantOp, x: Quantized, packed: Packed) -> Tensor:
+        """Return the product by `op`, without the bias."""
         raise NotImplementedError
 
     @torch.no_grad()
     def clip_latent_(self) -> None:
-        """The weight quantizer's latent rule, to be applied after each optimizer step."""
+        """Apply the weight quantizer's bound to the latent weight, in place; done after each optimizer step."""
         if self.weight_quantizer is not None:
             self.weight_quantizer.clip_latent_(self.weight)
 
 
 def as_float(x: Tensor) -> Quantized:
+    """Return real values `x` as they are, as a `Quantized` of format FLOAT32."""
     return Quantized(x, x.new_ones(()), None, FLOAT32)
 
 
 def quant_layers(model: nn.Module) -> list[tuple[str, QuantLayer]]:
-    """The quantizable layers of a model with their names, in the order they are declared."""
+    """Return the quantizable layers of a model with their names, in the order they are declared."""
     return [(name, module) for name, module in model.named_modules() if isinstance(module, QuantLayer)]
 
 
 @contextmanager
 def quantizing_only(model: nn.Module, *names: str) -> Iterator[None]:
-    """The model with the layers called `names` quantized and all others in float32, weights and inputs."""
+    """Keep every layer but those called `names` in float32, weights and inputs, while the context lasts."""
     taken = []
     for name, layer in quant_layers(model):
         if name not in names:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from qbench.nn import binary_product
 from qbench.nn.layer_shape import LayerShape
 from qbench.nn.quant_layer import QuantLayer
-from qbench.nn.quant_op.base import Packed, QuantOp
+from qbench.nn.quant_op.base import QuantOp
+from qbench.nn.quant_op.packed import Packed
 from quantizers import Quantized
 
 
@@ -28,15 +29,22 @@ class QuantLinear(QuantLayer, nn.Linear):
         return F.linear(x, weight, self.bias)
 
     def _sign_product(self, x: Tensor, weight: Tensor) -> Tensor:
-        y = binary_product.linear(x, weight)
-        return y if self.bias is None else y + self.bias
+        return binary_product.linear(x, weight)
 
     def _packed_product(self, op: QuantOp, x: Quantized, packed: Packed) -> Tensor:
-        y = op.linear(x, packed)
-        return y if self.bias is None else y + self.bias
+        return op.linear(x, packed)
 
     def layer_shape(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> LayerShape:
-        one, none = (1, 1), (0, 0)
+        """Return the layer's shape for one example of these shapes, without the batch."""
         return LayerShape(
-            "linear", self.in_features, self.out_features, one, one, none, one, 1, input_shape, output_shape
+            "linear",
+            self.in_features,
+            self.out_features,
+            kernel_size=(1, 1),
+            stride=(1, 1),
+            padding=(0, 0),
+            dilation=(1, 1),
+            groups=1,
+            input_shape=input_shape,
+            output_shape=output_shape,
         )

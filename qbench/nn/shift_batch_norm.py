@@ -13,7 +13,7 @@ from quantizers import ap2, ap2_normal
 
 
 class _ShiftNormalize(torch.autograd.Function):
-    """Normalization by a batch's own statistics; gives the output, the mean and 1/σ before its AP2."""
+    """Normalization by a batch's own statistics; returns the output, the mean, and 1/σ before its AP2."""
 
     @staticmethod
     def forward(
@@ -52,7 +52,12 @@ class _ShiftNormalize(torch.autograd.Function):
 
 
 class _ShiftBatchNorm(_BatchNorm):
-    """The shift-based arithmetic of 1d and 2d; `running_var` is None, `running_inverse_std` takes its place."""
+    """The arithmetic that `ShiftBatchNorm1d` and `2d` share.
+
+    Attributes:
+        running_var: None.
+        running_inverse_std: the running average of 1/σ, float32 [C], in the place of a variance.
+    """
 
     running_inverse_std: Tensor | None
 
@@ -67,14 +72,17 @@ class _ShiftBatchNorm(_BatchNorm):
         dtype: Any = None,
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device=device, dtype=dtype)
-        # None, so that code which reads a variance, as plain BatchNorm's folding does, fails instead of going wrong.
+        # None: code that reads a variance, as the folding of a plain BatchNorm does, then fails instead of going wrong.
         self.register_buffer("running_var", None)
         inverse = torch.ones_like(self.running_mean) if self.running_mean is not None else None
         self.register_buffer("running_inverse_std", inverse)
 
     @classmethod
     def from_batch_norm(cls, norm: _BatchNorm) -> Self:
-        """The shift-based norm in place of a plain one: its γ and β (shared) and statistics, not its ε and momentum."""
+        """Return a shift-based norm in place of a plain one: its γ and β (shared) and its statistics.
+
+        ε and momentum are this class's defaults, not the plain norm's.
+        """
         new = cls(norm.num_features, affine=norm.affine, track_running_stats=norm.track_running_stats)
         new.weight, new.bias = norm.weight, norm.bias
         if norm.running_mean is not None and new.running_mean is not None:
@@ -85,7 +93,7 @@ class _ShiftBatchNorm(_BatchNorm):
         return new.train(norm.training)
 
     def reset_running_stats(self) -> None:
-        """Mean 0 and 1/σ 1, as before any batch."""
+        """Set the mean to 0 and 1/σ to 1, as before any batch."""
         if "running_inverse_std" not in self._buffers:  # torch's constructor, whose buffers are fresh
             super().reset_running_stats()
         elif self.running_mean is not None and self.running_inverse_std is not None:
@@ -95,6 +103,7 @@ class _ShiftBatchNorm(_BatchNorm):
             self.num_batches_tracked.zero_()
 
     def forward(self, input: Tensor) -> Tensor:
+        """Return the normalized input, same shape and dtype; see `ShiftBatchNorm1d`."""
         self._check_input_dim(input)
         x = input.to(torch.float32) if input.dtype in (torch.float16, torch.bfloat16) else input
         columns = [1, -1] + [1] * (x.dim() - 2)
@@ -113,6 +122,7 @@ class _ShiftBatchNorm(_BatchNorm):
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, inverse: Tensor) -> None:
+        """Take a batch's mean and 1/σ into the running averages."""
         assert self.running_mean is not None
         assert self.running_inverse_std is not None
         assert self.num_batches_tracked is not None
@@ -122,10 +132,10 @@ class _ShiftBatchNorm(_BatchNorm):
         self.running_inverse_std.lerp_(inverse.to(self.running_inverse_std.dtype), share)
 
     def factor(self) -> Tensor:
-        """`AP2(running 1/σ)·AP2(γ)` [C], zero or ± a power of two: in evaluation `y = (x - running_mean)·factor + β`.
+        """Return `AP2(running 1/σ)·AP2(γ)` [C], zero or ± a power of two.
 
-        With a sign after it that is a threshold: `y >= 0` is `x >= running_mean - β/factor` for factor > 0, `<=` for
-        factor < 0, and β's sign for factor = 0.
+        In evaluation `y = (x - running_mean)·factor + β`. Before a sign that is a threshold: `y >= 0` is
+        `x >= running_mean - β/factor` for factor > 0, `<=` for factor < 0, and β's sign for factor = 0.
 
         Raises:
             ValueError: no running statistics are kept.
@@ -144,16 +154,16 @@ class ShiftBatchNorm1d(_ShiftBatchNorm, nn.BatchNorm1d):
         var = mean(C(x)·AP2(C(x)))
         y   = C(x)·AP2(1/sqrt(var + ε))·AP2(γ) + β
 
-    Backward is plain BatchNorm's with the same AP2 factors taken for the true ones, as the authors' Torch7 code has
-    it; with `A = AP2(C(x))`, `s = AP2(1/sqrt(var + ε))` and g the gradient of y:
+    Backward is plain BatchNorm's, with the AP2 factors in place of the true ones, as in the authors' Torch7 code. With
+    `A = AP2(C(x))`, `s = AP2(1/sqrt(var + ε))` and g the gradient of y:
 
         dx = AP2(γ)·s·(g - mean(g) - A·s²·mean(A·g)),  dγ = Σ g·AP2(x̂) = Σ g·A·s,  dβ = Σ g
 
-    γ itself is real-valued and is updated so: a latent parameter behind its AP2, with the identity as the estimator.
+    γ itself is real-valued and is updated as such: a latent parameter behind its AP2, with the identity as estimator.
 
-    Running averages of the mean and of 1/σ, before its AP2, with torch's momentum; evaluation takes the AP2 of the
-    average (see `factor`). They start at 0 and 1 (the authors' at 0 and 0). Defaults are the authors': momentum 1/8,
-    ε = 1e-5.
+    Running averages are kept of the mean and of 1/σ before its AP2, with torch's momentum; evaluation takes the AP2 of
+    the average (see `factor`). They start at 0 and 1 (the authors' at 0 and 0). Defaults are the authors': momentum
+    1/8, ε = 1e-5.
 
     How far from plain BatchNorm: an AP2 is within a factor √2 of its number, so `var + ε` is within √2, `1/sqrt` within
     2^¼, its AP2 within 2^¾, and with AP2(γ) for the same statistics

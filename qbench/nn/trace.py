@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
 from qbench.nn.folding import ShiftNorm
+from qbench.nn.hooks import hooked
 from qbench.nn.layer_shape import LayerShape
-from qbench.nn.operations import Operations
 from qbench.nn.quant_layer import QuantLayer
-
-_RESHAPES = (torch.flatten, torch.reshape, Tensor.flatten, Tensor.reshape, Tensor.view, torch.squeeze, Tensor.squeeze)
-
-
-@dataclass(frozen=True)
-class TracedNorm:
-    """A BatchNorm as one forward pass met it: how many values it normalizes, and whether by shifts."""
-
-    values: int
-    shifts: bool = False
-
-    @property
-    def numbers(self) -> int:
-        """float32 numbers per channel at inference: scale and shift; of a shift-based one the mean as well."""
-        return 3 if self.shifts else 2
-
-    @property
-    def operations(self) -> Operations:
-        """Scale and shift. A shift-based one subtracts the mean, adds to the exponent, and adds the shift."""
-        if self.shifts:
-            return Operations(fp32_add=2 * self.values, int32_add=self.values)
-        return Operations(fp32_mul=self.values, fp32_add=self.values)
+from qbench.nn.tensor_uses import TensorUses
+from qbench.nn.traced_norm import TracedNorm
 
 
 @dataclass(frozen=True)
@@ -49,8 +26,9 @@ class TracedLayer:
         name, layer, layer_shape: of the layer.
         norms: each BatchNorm between it and the next layer; the first layer has those before it as well.
         output_elements: values handed to the next layer (after pooling), or the network's scores.
-        direct: its result reaches the next layer through modules and reshapes alone, and nothing else reads it on the
-            way. Only then the next layer's format is all that has to be kept of it; past a shortcut go real values.
+        direct: whether its result reaches the next layer through modules and reshapes alone, and nothing else reads it
+            on the way. Only then is it enough to keep it in the next layer's input format; a shortcut needs the real
+            values.
     """
 
     name: str
@@ -61,104 +39,63 @@ class TracedLayer:
     direct: bool = True
 
 
-@dataclass
-class _Use:
-    """A tensor taken by a leaf module or, in a forward of one's own, by a function (module None)."""
+class _Tracer:
+    """Collects layers and norms from hooks, while a forward pass runs."""
 
-    module: nn.Module | None
-    output: Tensor | None = None
+    def __init__(self, network: nn.Module) -> None:
+        self._names = {module: name for name, module in network.named_modules()}
+        self._uses = TensorUses()
+        self._found: list[dict[str, Any]] = []
+        self._outputs: list[Tensor] = []
+        self._leading: tuple[TracedNorm, ...] = ()
 
+    def run(self, network: nn.Module, example: Tensor) -> list[TracedLayer]:
+        """Return the layers that `network(example)` runs, in order."""
+        watched = [module for module in self._names if isinstance(module, QuantLayer) or not list(module.children())]
+        with hooked(watched, before=self._uses.enter, after=self._after), self._uses:
+            network(example)
+        return [
+            TracedLayer(**layer, direct=self._uses.is_direct(output, QuantLayer))
+            for layer, output in zip(self._found, self._outputs, strict=True)
+        ]
 
-@dataclass
-class _Uses(TorchFunctionMode):
-    """Who takes each tensor, while a forward pass runs under it and leaf modules report to it."""
+    def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        self._uses.leave(module, inputs, output)
+        if isinstance(module, QuantLayer):
+            self._add_layer(module, inputs[0], output)
+        elif isinstance(module, _BatchNorm):
+            self._add_norm(TracedNorm(prod(output.shape[1:]), isinstance(module, ShiftNorm)))
+        if self._found:
+            self._found[-1]["output_elements"] = prod(output.shape[1:])
 
-    depth: int = 0
-    of: dict[int, list[_Use]] = field(default_factory=dict)
-    kept: list[Tensor] = field(default_factory=list)  # an id is of one tensor as long as the tensor lives
+    def _add_layer(self, layer: QuantLayer, x: Tensor, output: Tensor) -> None:
+        layer_shape = layer.layer_shape(tuple(x.shape[1:]), tuple(output.shape[1:]))
+        if self._found:
+            self._found[-1]["output_elements"] = layer_shape.inputs
+        self._found.append(
+            {"name": self._names[layer], "layer": layer, "layer_shape": layer_shape, "norms": self._leading}
+        )
+        self._outputs.append(output)
+        self._leading = ()
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        output = func(*args, **(kwargs or {}))
-        if not self.depth and isinstance(output, Tensor):
-            for taken in tree_leaves((args, kwargs)):
-                if isinstance(taken, Tensor):
-                    self.add(taken, _Use(None, output if func in _RESHAPES else None))
-        return output
-
-    def enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self.depth += 1
-
-    def leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        self.depth -= 1
-        if not self.depth:
-            for taken in tree_leaves(inputs):
-                if isinstance(taken, Tensor):
-                    self.add(taken, _Use(module, output if isinstance(output, Tensor) else None))
-
-    def add(self, taken: Tensor, use: _Use) -> None:
-        if use.output is not taken:  # what returns its input, as the identity does, is no use of it
-            self.of.setdefault(id(taken), []).append(use)
-            self.kept += [taken] if use.output is None else [taken, use.output]
-
-    def is_direct(self, output: Tensor) -> bool:
-        """Whether `output` goes to a quantizable layer, or to the end, and nowhere else."""
-        while uses := self.of.get(id(output)):
-            if len(uses) > 1 or uses[0].output is None:
-                return False
-            if isinstance(uses[0].module, QuantLayer):
-                return True
-            output = uses[0].output
-        return True
+    def _add_norm(self, norm: TracedNorm) -> None:
+        if self._found:
+            self._found[-1]["norms"] += (norm,)
+        else:
+            self._leading += (norm,)
 
 
 @torch.no_grad()
 def trace(network: nn.Module, input_shape: tuple[int, ...]) -> list[TracedLayer]:
-    """The quantizable layers in the order of execution, found by one forward pass of one zero example.
+    """Return the quantizable layers in the order of execution, found by one forward pass of one zero example.
 
-    Normalization after a layer is taken to be the layer's own; a branching network's additions are not traced.
+    Normalization after a layer is taken to be the layer's own; a branching network's additions are not traced. The
+    network is left in the mode it was in.
     """
-    found: list[dict[str, Any]] = []
-    outputs: list[Tensor] = []
-    leading: tuple[TracedNorm, ...] = ()
-    names = {module: name for name, module in network.named_modules()}
-    uses = _Uses()
-
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal leading
-        shape = tuple(output.shape[1:])
-        if isinstance(module, QuantLayer):
-            layer_shape = module.layer_shape(tuple(inputs[0].shape[1:]), shape)
-            if found:
-                found[-1]["output_elements"] = layer_shape.inputs
-            found.append({"name": names[module], "layer": module, "layer_shape": layer_shape, "norms": leading})
-            outputs.append(output)
-            leading = ()
-        elif isinstance(module, _BatchNorm):
-            norm = TracedNorm(prod(shape), isinstance(module, ShiftNorm))
-            if found:
-                found[-1]["norms"] += (norm,)
-            else:
-                leading += (norm,)
-        if found:
-            found[-1]["output_elements"] = prod(shape)
-
-    handles = []
-    for module in network.modules():
-        if isinstance(module, QuantLayer) or not list(module.children()):
-            handles.append(module.register_forward_pre_hook(uses.enter))
-            handles += [module.register_forward_hook(each) for each in (uses.leave, hook)]
     training = network.training
     reference = next(network.parameters())
+    example = torch.zeros(1, *input_shape, device=reference.device, dtype=reference.dtype)
     try:
-        with uses:
-            network.eval()(torch.zeros(1, *input_shape, device=reference.device, dtype=reference.dtype))
+        return _Tracer(network).run(network.eval(), example)
     finally:
         network.train(training)
-        for handle in handles:
-            handle.remove()
-    return [TracedLayer(**layer, direct=uses.is_direct(output)) for layer, output in zip(found, outputs, strict=True)]

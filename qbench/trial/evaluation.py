@@ -68,7 +68,7 @@ def evaluate(trial: ResolvedTrial, module: QuantModule, splits: Splits, trained:
             trial.model.input_shape,
             float_network=float_network,
             optimizer_moments=trial.scheme.recipe.optimizer_moments,
-        ).figures(trial.config.batch_size),
+        ).metrics(trial.config.batch_size),
     }
     identity = {
         "trial_id": trial.trial_id,

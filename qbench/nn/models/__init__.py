@@ -1,1 +1,1 @@
-"""The networks by name: float, with activation slots; a scheme decides the rest."""
+"""Networks by name, in float32 with activation slots; a scheme decides the rest."""

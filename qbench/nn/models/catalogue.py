@@ -10,13 +10,14 @@ from qbench.nn.models.resnet import cifar10_resnet, digits_resnet
 from quantizers import Registry
 
 MODELS: Registry[Model] = Registry("model", group="qbench.models")
+"""The models by name; a plug-in adds its own under the entry-point group `qbench.models`."""
 
 
 def get_model(name: str) -> Model:
-    """The model called `name`, or at a dotted path.
+    """Return the model called `name`, or at a dotted path.
 
     Raises:
-        ConfigError: no such model, with the nearest one.
+        ConfigError: no such model; the message names the nearest one.
     """
     return lookup(MODELS, name, Model, "model")
 

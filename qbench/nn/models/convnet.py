@@ -13,7 +13,16 @@ from qbench.nn.quant_linear import QuantLinear
 
 
 def convnet(channels: int, size: int, widths: tuple[int, ...], dense: tuple[int, ...], classes: int) -> nn.Module:
-    """Pairs of 3×3 convolutions, each pair followed by a 2×2 max-pool, then dense layers."""
+    """Return pairs of 3×3 convolutions, each pair followed by a 2×2 max-pool, then dense layers.
+
+    Args:
+        channels, size: of the images, which are square.
+        widths: maps of each pair.
+        dense: units of each hidden dense layer.
+
+    Raises:
+        ValueError: a width below 1.
+    """
     if min(widths + dense) < 1:
         raise ValueError(f"width must be at least 1, got {min(widths + dense)}")
     parts: OrderedDict[str, nn.Module] = OrderedDict()
@@ -41,12 +50,15 @@ def convnet(channels: int, size: int, widths: tuple[int, ...], dense: tuple[int,
 
 
 def digits_convnet(width: int = 48) -> nn.Module:
+    """Return the net for 8×8 images: two pairs and one hidden dense layer."""
     return convnet(1, 8, (width, 2 * width), (4 * width,), 10)
 
 
 def cifar10_convnet(width: int = 128) -> nn.Module:
+    """Return BinaryConnect's and BinaryNet's CIFAR-10 net."""
     return convnet(3, 32, (width, 2 * width, 4 * width), (1024, 1024), 10)
 
 
 def svhn_convnet(width: int = 64) -> nn.Module:
+    """Return BinaryNet's SVHN net: the CIFAR-10 net with half the maps."""
     return convnet(3, 32, (width, 2 * width, 4 * width), (1024, 1024), 10)

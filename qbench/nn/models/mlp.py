@@ -12,6 +12,7 @@ from qbench.nn.quant_linear import QuantLinear
 
 
 def mlp(inputs: int, hidden: int, layers: int, classes: int, input_dropout: float, dropout: float) -> nn.Module:
+    """Return `layers` hidden layers of `hidden` units and the output layer, each behind dropout."""
     if hidden < 1 or layers < 1:
         raise ValueError(f"hidden and layers must be at least 1, got {hidden} and {layers}")
     parts: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
@@ -27,8 +28,10 @@ def mlp(inputs: int, hidden: int, layers: int, classes: int, input_dropout: floa
 
 
 def digits_mlp(hidden: int = 256, layers: int = 3) -> nn.Module:
+    """Return an MLP for 8×8 images, without dropout."""
     return mlp(64, hidden, layers, 10, 0.0, 0.0)
 
 
 def mnist_mlp(hidden: int = 4096, layers: int = 3, input_dropout: float = 0.2, dropout: float = 0.5) -> nn.Module:
+    """Return BinaryNet's MNIST net, with dropout before every layer."""
     return mlp(784, hidden, layers, 10, input_dropout, dropout)

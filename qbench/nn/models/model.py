@@ -16,6 +16,7 @@ from torch import nn
 from qbench.errors import ConfigError, nearest
 
 BATCH_NORM_EPS = 1e-4
+"""ε of every BatchNorm in these networks."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,10 @@ class Model:
     """A network that can be built by name.
 
     Attributes:
-        build: makes it, from options that all have defaults.
+        build: makes the network, from options that all have defaults.
         input_shape: of one example, without the batch.
-        classes: scores it gives.
-        description: for people.
+        classes: how many scores it gives.
+        description: one line for people.
     """
 
     build: Callable[..., nn.Module]
@@ -40,10 +41,10 @@ class Model:
         return {name: parameter.default for name, parameter in inspect.signature(self.build).parameters.items()}
 
     def make(self, options: Mapping[str, Any]) -> nn.Module:
-        """The network, freshly initialized from torch's global generator.
+        """Return the network, freshly initialized from torch's global generator.
 
         Raises:
-            ConfigError: an option that the builder does not take, or of the wrong type or value.
+            ConfigError: an option that the builder does not take, or one of the wrong type or value.
         """
         known = self.options
         for key, value in options.items():

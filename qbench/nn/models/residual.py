@@ -11,13 +11,13 @@ from qbench.nn.quant_conv2d import QuantConv2d
 
 
 class ResidualBlock(nn.Module):
-    """`y = act(BatchNorm(conv(x)) + shortcut(x))`: one 3×3 convolution a shortcut.
+    """A residual block, `y = act(BatchNorm(conv(x)) + shortcut(x))`, with one 3×3 convolution beside the shortcut.
 
     With binary activations the activation slot is the identity and the convolution's input quantizer takes signs:
-    `y = BatchNorm(W_b ⊛ sign(x)) + shortcut(x)`. The real x goes past the sign, and the convolution stays a product of
-    signs: packed execution gives the same sums.
+    `y = BatchNorm(W_b ⊛ sign(x)) + shortcut(x)`. The shortcut carries the real x past the sign, while the convolution
+    stays a product of signs: packed execution gives the same sums.
 
-    The shortcut has no parameters: x; with stride 2 its 2×2 means; with twice the channels, two copies of them.
+    The shortcut has no parameters: it is x; with stride 2, its 2×2 means; with twice the channels, two copies of that.
 
     x: float [B, inputs, H, W]. Result: float [B, outputs, ⌈H/stride⌉, ⌈W/stride⌉].
 
@@ -45,6 +45,7 @@ class ResidualBlock(nn.Module):
         self.act = Activation()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the block's result; see the class."""
         shortcut = F.avg_pool2d(x, 2, ceil_mode=True) if self.stride == 2 else x
         if self.copies > 1:
             shortcut = torch.cat([shortcut] * self.copies, dim=1)

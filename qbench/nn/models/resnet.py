@@ -14,7 +14,11 @@ from qbench.nn.quant_linear import QuantLinear
 
 
 def resnet(channels: int, width: int, stages: int, blocks: int, classes: int) -> nn.Module:
-    """A convolution, then stages of residual blocks, each but the first at half the size and twice the maps."""
+    """Return a convolution, then stages of residual blocks, each but the first at half the size and twice the maps.
+
+    Raises:
+        ValueError: no maps, or no blocks.
+    """
     if width < 1 or blocks < 1:
         raise ValueError(f"width and blocks must be at least 1, got {width} and {blocks}")
     parts: OrderedDict[str, nn.Module] = OrderedDict()
@@ -35,8 +39,10 @@ def resnet(channels: int, width: int, stages: int, blocks: int, classes: int) ->
 
 
 def digits_resnet(width: int = 32, blocks: int = 2) -> nn.Module:
+    """Return a residual net for 8×8 images, of two stages."""
     return resnet(1, width, 2, blocks, 10)
 
 
 def cifar10_resnet(width: int = 64, blocks: int = 4) -> nn.Module:
+    """Return a residual net for CIFAR-10, of three stages."""
     return resnet(3, width, 3, blocks, 10)

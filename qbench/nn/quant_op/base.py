@@ -1,65 +1,73 @@
-"""The arithmetic of one layer in one pair of number formats: the contract of every QuantOp."""
+"""The contract of every QuantOp: the arithmetic of one layer in one pair of number formats."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from qbench.nn.layer_shape import ConvWindow, LayerShape
 from qbench.nn.operations import Operations
+from qbench.nn.quant_op.epilogue import Epilogue
+from qbench.nn.quant_op.op_cost import OpCost
+from qbench.nn.quant_op.packed import Packed
 from quantizers import NumberFormat, Quantized
 
 
-@dataclass(frozen=True)
-class Packed:
-    """A weight in the form its QuantOp computes with.
+class QuantOp(ABC):
+    """The arithmetic of one layer for one pair of number formats.
+
+    - Choice: `supports` says which formats and shapes the op serves, and why not the others.
+    - Execution: `pack` brings a weight into the op's form once; `linear` and `conv2d` multiply a `Quantized` input by
+      it. They give real values, `scale_x · scale_w · accumulator` in float32; the bias is the layer's business. An
+      integer accumulator is exact, so that it is the same on every backend.
+    - Cost: `cost` counts one inference: `operations` for the products, `epilogue_cost` for what follows them.
 
     Attributes:
-        data: the codes: packed words, int8, or float32 values.
-        scale: of the weight: one element or one per output channel, shape [] or [N].
-        shape: of the weight as torch stores it, [N, K] or [N, C, kh, kw].
-        zero_point: of int8 `data`, int32 [] or [N]; None for 0.
-        row_sums: of the codes, int32: [N] of whole rows, or [N, kh, kw] of each tap's channels; None where no op needs
-            them.
-    """
-
-    data: Tensor
-    scale: Tensor
-    shape: torch.Size
-    zero_point: Tensor | None = None
-    row_sums: Tensor | None = None
-
-
-class QuantOp(ABC):
-    """One layer's arithmetic for one pair of formats.
-
-    `linear` and `conv2d` take a `Quantized` input and return real values, float32:
-    scale_x · scale_w · (integer or real accumulator). A bias is the layer's business.
+        name: as it stands in tables and results.
+        packs: False for the op that only replays float arithmetic: nothing then runs packed.
     """
 
     name: str
     packs: bool = True
-    """False for the op that only replays float arithmetic: nothing then runs packed."""
 
     @abstractmethod
     def supports(self, weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape) -> tuple[bool, str]:
-        """Whether the op serves these formats and this layer_shape, and why not."""
+        """Return whether the op serves these formats and this layer shape, and if not, why."""
 
     @abstractmethod
     def pack(self, weight: Quantized) -> Packed:
-        """The weight, [N, K] or [N, C, kh, kw], in the op's own form."""
+        """Return the weight, [N, K] or [N, C, kh, kw], in the op's own form."""
 
     @abstractmethod
     def linear(self, x: Quantized, packed: Packed) -> Tensor:
-        """`x [..., K] · weightᵀ` -> float32 [..., N]."""
+        """Return `x [..., K] · weightᵀ`, float32 [..., N]."""
 
     @abstractmethod
     def conv2d(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
-        """Cross-correlation of `x [B, C, H, W]` -> float32 [B, N, Ho, Wo]."""
+        """Return the cross-correlation of `x [B, C, H, W]` with the weight, float32 [B, N, Ho, Wo].
+
+        Raises:
+            ValueError: groups that the op does not serve.
+        """
 
     @abstractmethod
-    def cost(self, layer_shape: LayerShape) -> Operations:
-        """Operations of one inference of one example."""
+    def operations(self, layer_shape: LayerShape) -> Operations:
+        """Count the operations of the products and their sums, for one inference of one example."""
+
+    @abstractmethod
+    def weight_scale_cost(self, layer_shape: LayerShape, epilogue: Epilogue) -> OpCost:
+        """Count the multiplication of the sums by the weights' scale, and the scale's bytes."""
+
+    def epilogue_cost(self, layer_shape: LayerShape, epilogue: Epilogue) -> OpCost:
+        """Count what follows the sums: here in float32, the weights' scale, the bias, and every BatchNorm."""
+        return (
+            self.weight_scale_cost(layer_shape, epilogue)
+            + epilogue.bias_cost(layer_shape)
+            + epilogue.norms_cost(layer_shape, epilogue.norms)
+        )
+
+    def cost(self, layer_shape: LayerShape, epilogue: Epilogue) -> OpCost:
+        """Count one inference of one example: the products and their epilogue."""
+        products = OpCost(self.operations(layer_shape), scale_bytes=epilogue.input_scale_bytes)
+        return products + self.epilogue_cost(layer_shape, epilogue)

@@ -7,27 +7,28 @@ from torch import Tensor
 import cuda_ext
 from qbench.nn.layer_shape import LayerShape
 from qbench.nn.operations import Operations
-from qbench.nn.quant_op.base import Packed
-from qbench.nn.quant_op.ungrouped import UngroupedOp
-from quantizers import BINARY, Quantized
+from qbench.nn.quant_op.packed import Packed
+from qbench.nn.quant_op.sign_weight_op import SignWeightOp
+from quantizers import Quantized
 
 
-class BinaryWeightOp(UngroupedOp):
+class BinaryWeightOp(SignWeightOp):
     """±1 weights and real activations: additions and subtractions only (BinaryConnect, NIPS 2015)."""
 
     name = "binary-weight"
-    weight_format = BINARY
     activation_kind = "float"
 
     def pack(self, weight: Quantized) -> Packed:
+        """Return the signs as bits, a row of K for each output channel."""
         rows = weight.codes.flatten(1)
         return Packed(cuda_ext.pack_signs(rows.float()), weight.scale, weight.codes.shape)
 
     def linear(self, x: Quantized, packed: Packed) -> Tensor:
+        """Return `x [..., K] · weightᵀ`, float32 [..., N], summed in the backend's order."""
         k = x.codes.shape[-1]
         result = cuda_ext.binary_weight_matmul(x.codes.reshape(-1, k), packed.data, k)
         return (result * packed.scale.reshape(-1)).reshape(*x.codes.shape[:-1], packed.shape[0])
 
-    def cost(self, layer_shape: LayerShape) -> Operations:
-        """One addition (or subtraction) a MAC."""
+    def operations(self, layer_shape: LayerShape) -> Operations:
+        """Count one addition (or subtraction) a MAC."""
         return Operations(fp32_add=layer_shape.macs)

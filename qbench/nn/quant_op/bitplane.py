@@ -12,42 +12,49 @@ import cuda_ext
 from qbench.nn.im2col import im2col
 from qbench.nn.layer_shape import ConvWindow, LayerShape
 from qbench.nn.operations import Operations
-from qbench.nn.quant_op.base import Packed
-from qbench.nn.quant_op.ungrouped import UngroupedOp
-from quantizers import BINARY, PIXEL8, NumberFormat, Quantized
+from qbench.nn.quant_op.packed import Packed
+from qbench.nn.quant_op.sign_weight_op import SignWeightOp
+from quantizers import PIXEL8, NumberFormat, Quantized
 
 
-class BitplaneOp(UngroupedOp):
+class BitplaneOp(SignWeightOp):
     """8-bit unsigned inputs and ±1 weights: each bit of the input is one binary plane (BinaryNet's first layer).
 
     With `x = S·(q - Z)`, Z a multiple of ½, the sums are `Σ (m·q - m·Z)·w = m·Σ q·w - m·Z·Σ w` in integers, m = 1 or 2.
-    A padded real 0 adds to neither, though it may be no code (`2q/255 - 1`: Z = 127.5): outside the image q is 0, and
-    the second sum is over the taps inside, one constant per channel and, at the borders, per position.
+
+    A padded value is a real 0, for which there may be no code (`2q/255 - 1`: Z = 127.5). It must add to neither sum: so
+    q is 0 outside the image, and the second sum is over the taps inside, one constant per channel and, at the borders,
+    per position.
 
     Source: BinaryNet (arXiv 1602.02830) section 3.4.
     """
 
     name = "bitplane"
-    weight_format = BINARY
     activation_kind = "pixel"
     max_k = (2**31 - 1) // 510  # |2·q - 2·Z| is at most 510
 
     def supports(self, weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape) -> tuple[bool, str]:
+        """Return whether weights are binary and inputs unsigned, without groups, and no sum too long for int32."""
         if activation.kind == "integer" and activation.minimum == 0:  # its zero point is a code: Z is whole
             activation = PIXEL8
         return super().supports(weight, activation, layer_shape)
 
     def pack(self, weight: Quantized) -> Packed:
+        """Return the signs as bits, a row of K for each output channel, and each tap's sum over the channels."""
         codes = weight.codes
         taps = codes.sum(1, dtype=torch.int32)
         return Packed(cuda_ext.pack_signs(codes.flatten(1).float()), weight.scale, codes.shape, row_sums=taps)
 
     def constant(self, packed: Packed, offset: int, size: Sequence[int], window: ConvWindow) -> Tensor:
-        """`-offset·Σ w` over the taps inside an image of `size` (H, W); int32 [Ho, Wo, N], of a linear weight [N]."""
+        """Return `-offset·Σ w` over the taps inside an image of `size` (H, W); int32 [Ho, Wo, N].
+
+        Of a linear weight, whose `size` is empty: int32 [N].
+        """
         return -offset * self._inside(packed, size, window)
 
     @staticmethod
     def _inside(packed: Packed, size: Sequence[int], window: ConvWindow) -> Tensor:
+        """Return `Σ w` over the taps inside the image, int32 [Ho, Wo, N] or [N]."""
         taps = packed.row_sums
         assert taps is not None
         if taps.dim() == 1:
@@ -59,11 +66,19 @@ class BitplaneOp(UngroupedOp):
 
     @staticmethod
     def accumulate(rows: Tensor, weight: Tensor | cuda_ext.Prepacked, multiplier: int, constant: Tensor) -> Tensor:
-        """`multiplier·Σ q·w + constant`, exact: uint8 rows [B·Ho·Wo, K] -> int32 [B, Ho, Wo, N] (linear: [B, N])."""
+        """Return `multiplier·Σ q·w + constant`, exact: uint8 rows [B·Ho·Wo, K] to int32 [B, Ho, Wo, N].
+
+        Of a linear layer: rows [B, K] to int32 [B, N].
+        """
         products = cuda_ext.bitplane_matmul(rows, weight, rows.shape[-1]).view(-1, *constant.shape)
         return torch.add(constant, products, alpha=multiplier, out=products)
 
     def linear(self, x: Quantized, packed: Packed) -> Tensor:
+        """Return `x [..., K] · weightᵀ`, float32 [..., N].
+
+        Raises:
+            ValueError: a zero point that is no multiple of 1/2.
+        """
         multiplier, offset = self._integers(x)
         rows = x.codes.reshape(-1, x.codes.shape[-1])
         sums = self.accumulate(rows, packed.data, multiplier, self.constant(packed, offset, (), ConvWindow()))
@@ -71,6 +86,11 @@ class BitplaneOp(UngroupedOp):
         return (sums * scale).float().reshape(*x.codes.shape[:-1], packed.shape[0])
 
     def conv2d(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
+        """Return the cross-correlation of `x [B, C, H, W]` with the weight, float32 [B, N, Ho, Wo].
+
+        Raises:
+            ValueError: more than one group, or a zero point that is no multiple of 1/2.
+        """
         self._check(window)
         multiplier, offset = self._integers(x)
         size = x.codes.shape[2:]
@@ -83,16 +103,17 @@ class BitplaneOp(UngroupedOp):
         return (values * packed.scale.reshape(-1).double()).float().permute(0, 3, 1, 2).contiguous()
 
     def _integers(self, x: Quantized) -> tuple[int, int]:
-        """(m, m·Z): the least that are whole."""
+        """Return (m, m·Z), where m is the smallest factor, 1 or 2, that makes m·Z whole."""
         zero_point = 0.0 if x.zero_point is None else float(x.zero_point)
         multiplier = 1 if zero_point.is_integer() else 2
         if not (multiplier * zero_point).is_integer():
             raise ValueError(f"{self.name}: the zero point must be a multiple of 1/2, got {zero_point}")
         return multiplier, int(multiplier * zero_point)
 
-    def cost(self, layer_shape: LayerShape) -> Operations:
-        """8·⌈K/32⌉ XNOR-popcount words an output value, a plane's weight being a shift of its count.
+    def operations(self, layer_shape: LayerShape) -> Operations:
+        """Count 8·⌈K/32⌉ XNOR-popcount words an output value, one for each of the 8 planes.
 
-        As XnorOp counts no K - 2·popcount, this counts no constant: with planes of ±1, `2q - 255 = Σ 2^p·(±1)`.
+        The factor 2^p of a plane is a shift of its count and costs nothing. Nor does the constant, as XnorOp does not
+        count its `K - 2·popcount` either: with planes of ±1, `2q - 255 = Σ 2^p·(±1)`.
         """
         return Operations(xnor_popcount_word=8 * layer_shape.outputs * -(-layer_shape.dot_length // 32))

@@ -8,8 +8,11 @@ from torch import Tensor
 from qbench.nn.im2col import pad_image
 from qbench.nn.layer_shape import ConvWindow, LayerShape
 from qbench.nn.operations import Operations
-from qbench.nn.quant_op.base import Packed, QuantOp
-from quantizers import NumberFormat, Quantized
+from qbench.nn.quant_op.base import QuantOp
+from qbench.nn.quant_op.epilogue import Epilogue
+from qbench.nn.quant_op.op_cost import OpCost
+from qbench.nn.quant_op.packed import Packed
+from quantizers import BINARY, NumberFormat, Quantized
 
 
 class FloatOp(QuantOp):
@@ -19,21 +22,33 @@ class FloatOp(QuantOp):
     packs = False
 
     def supports(self, weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape) -> tuple[bool, str]:
+        """Return that the op serves everything."""
         return True, ""
 
     def pack(self, weight: Quantized) -> Packed:
+        """Return the weight's real values; its scale is in them."""
         values = weight.dequantize()
         return Packed(values, values.new_ones(()), values.shape)
 
     def linear(self, x: Quantized, packed: Packed) -> Tensor:
+        """Return `x [..., K] · weightᵀ` as torch computes it, float32 [..., N]."""
         return F.linear(x.dequantize(), packed.data)
 
     def conv2d(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
+        """Return the cross-correlation of `x [B, C, H, W]` as torch computes it, float32 [B, N, Ho, Wo]."""
         values, padding = x.dequantize(), window.padding
         if window.pad_value:
             values, padding = pad_image(values, padding, window.pad_value), (0, 0)
         return F.conv2d(values, packed.data, None, window.stride, padding, window.dilation, window.groups)
 
-    def cost(self, layer_shape: LayerShape) -> Operations:
-        """One multiplication and one addition a MAC."""
+    def operations(self, layer_shape: LayerShape) -> Operations:
+        """Count one multiplication and one addition a MAC."""
         return Operations(fp32_mul=layer_shape.macs, fp32_add=layer_shape.macs)
+
+    def weight_scale_cost(self, layer_shape: LayerShape, epilogue: Epilogue) -> OpCost:
+        """Count one multiplication an output value, unless a BatchNorm takes the scale in; for ±1, a threshold."""
+        if epilogue.weight_format == BINARY:
+            return epilogue.sign_scale_cost(layer_shape)
+        multiplies = epilogue.weight_scale_bytes and not epilogue.norms
+        multiplications = Operations(fp32_mul=layer_shape.outputs) if multiplies else Operations()
+        return OpCost(multiplications, scale_bytes=epilogue.weight_scale_bytes)

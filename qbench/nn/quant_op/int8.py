@@ -6,18 +6,16 @@ import torch
 from torch import Tensor
 
 import cuda_ext
-from qbench.nn.im2col import im2col
 from qbench.nn.layer_shape import ConvWindow, LayerShape
 from qbench.nn.operations import Operations
-from qbench.nn.quant_op.base import Packed
-from qbench.nn.quant_op.ungrouped import UngroupedOp
+from qbench.nn.quant_op.epilogue import Epilogue
+from qbench.nn.quant_op.op_cost import OpCost
+from qbench.nn.quant_op.packed import Packed
+from qbench.nn.quant_op.packed_op import PackedOp
 from quantizers import NumberFormat, Quantized
 
-# The largest K whose int8 products' sum is exact in int32 on every backend.
-_INT8_MAX_K = (2**31 - 1) // (128 * 128)
 
-
-class Int8Op(UngroupedOp):
+class Int8Op(PackedOp):
     """int8 × int8 -> int32, then scaled: integers of 2 to 8 bits, signed or unsigned, with zero points.
 
     An unsigned code is read as `code - 128`, and its zero point likewise, which changes no value. Zero points are
@@ -25,32 +23,33 @@ class Int8Op(UngroupedOp):
 
         Σ (x - Z_x)(w - Z_w) = Σ x·w - Z_x·Σ w - Z_w·Σ x + K·Z_x·Z_w
 
+    Attributes:
+        max_k: the longest sum of int8 products that is exact in int32 on every backend.
+
     Source: Jacob et al. (CVPR 2018) section 2.3, eq. 7.
     """
 
     name = "int8"
-    max_k = _INT8_MAX_K
+    max_k = (2**31 - 1) // (128 * 128)
 
     def supports(self, weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape) -> tuple[bool, str]:
+        """Return whether both are integers of at most 8 bits, without groups, and no sum too long for int32."""
         for role, format in (("activations", activation), ("weights", weight)):
             if format.kind != "integer" or format.bits > 8:
                 return False, f"needs integer {role} of at most 8 bits, got {format}"
-        # Of unsigned formats, a code and its zero point differ by up to 255.
+        # A code and its zero point differ by up to 255 in an unsigned format.
         largest = [max(f.maximum, -f.minimum) if f.minimum < 0 else f.maximum for f in (weight, activation)]
         longest = min(self.max_k, int((2**31 - 1) // (largest[0] * largest[1])))
-        if layer_shape.groups != 1:
-            return False, f"needs groups = 1, got {layer_shape.groups}"
-        if layer_shape.dot_length > longest:
-            return False, f"needs K at most {longest}, got {layer_shape.dot_length}"
-        return True, ""
+        return self._fits(layer_shape, longest)
 
     def pack(self, weight: Quantized) -> Packed:
+        """Return the codes as int8, a row of K for each output channel, and the rows' sums."""
         codes, zero_point = as_int8(weight)
         rows = codes.flatten(1).contiguous()
         return Packed(rows, weight.scale, codes.shape, zero_point, rows.sum(1, dtype=torch.int32))
 
     def accumulate(self, x: Quantized, packed: Packed) -> Tensor:
-        """`Σ (x - Z_x)(w - Z_w)` over the last dimension of `x [..., K]`; int32 [..., N], exact."""
+        """Return `Σ (x - Z_x)(w - Z_w)` over the last dimension of `x [..., K]`; int32 [..., N], exact."""
         codes, zero_point = as_int8(x)
         k = codes.shape[-1]
         rows = codes.reshape(-1, k).contiguous()
@@ -64,34 +63,51 @@ class Int8Op(UngroupedOp):
         return result.reshape(*codes.shape[:-1], packed.shape[0])
 
     def accumulate_conv2d(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
-        """The sums of a convolution of `x [B, C, H, W]`; int32 [B, N, Ho, Wo], exact."""
-        self._check(window)
-        pad_code = 0 if x.zero_point is None else int(x.zero_point)
-        if window.pad_value:
-            pad_code += round(window.pad_value / float(x.scale))
-        rows, size = im2col(x.codes, packed.shape[2:], window, pad_code)
-        result = self.accumulate(Quantized(rows, x.scale, x.zero_point, x.format), packed)
-        return result.reshape(x.codes.shape[0], *size, packed.shape[0]).permute(0, 3, 1, 2).contiguous()
+        """Return the sums of a convolution of `x [B, C, H, W]`; int32 [B, N, Ho, Wo], exact.
+
+        Raises:
+            ValueError: more than one group.
+        """
+        return self._by_rows(x, packed, window, self.accumulate)
 
     def linear(self, x: Quantized, packed: Packed) -> Tensor:
+        """Return `x [..., K] · weightᵀ`, float32 [..., N]: the exact sums, scaled in float64."""
         scaled = self.accumulate(x, packed).double() * packed.scale.reshape(-1).double() * x.scale.double()
         return scaled.float()
 
-    def conv2d(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
-        sums = self.accumulate_conv2d(x, packed, window)
-        return (sums.double() * packed.scale.reshape(-1, 1, 1).double() * x.scale.double()).float()
+    def pad_code(self, x: Quantized, window: ConvWindow) -> int:
+        """Return the code of `window.pad_value`: of a real 0, the zero point."""
+        zero_code = 0 if x.zero_point is None else int(x.zero_point)
+        return zero_code + round(window.pad_value / float(x.scale)) if window.pad_value else zero_code
 
-    def cost(self, layer_shape: LayerShape) -> Operations:
-        """One 8-bit multiplication and one 32-bit accumulation a MAC."""
+    def operations(self, layer_shape: LayerShape) -> Operations:
+        """Count one 8-bit multiplication and one 32-bit accumulation a MAC."""
         return Operations(int8_mul=layer_shape.macs, int32_add=layer_shape.macs)
+
+    def weight_scale_cost(self, layer_shape: LayerShape, epilogue: Epilogue) -> OpCost:
+        """Count one fixed-point multiplication an output value: requantization, which takes in every scale."""
+        return OpCost(Operations(int32_mul=layer_shape.outputs), scale_bytes=epilogue.weight_scale_bytes)
+
+    def epilogue_cost(self, layer_shape: LayerShape, epilogue: Epilogue) -> OpCost:
+        """Count what follows the sums, in integers: the multiplication, and an int32 bias added to each sum.
+
+        The first BatchNorm is in these two: its factor in the multiplier, its shift in the bias (4 bytes an output
+        channel). Further ones are counted as they are.
+        """
+        cost = self.weight_scale_cost(layer_shape, epilogue)
+        if epilogue.bias or epilogue.norms:
+            cost += OpCost(Operations(int32_add=layer_shape.outputs), other_bytes=4 * layer_shape.out_channels)
+        return cost + epilogue.norms_cost(layer_shape, epilogue.norms[1:])
 
 
 def as_int8(x: Quantized) -> tuple[Tensor, Tensor | None]:
-    """Codes and zero point (int32 [] or [N]; None for 0) of an integer format as int8: unsigned ones less 128."""
+    """Return the codes of an integer format as int8, and their zero point (int32 [] or [N]; None for 0).
+
+    Of unsigned codes 128 is taken away, and of their zero point as well, which changes no value.
+    """
     zero_point = None if x.zero_point is None else x.zero_point.reshape(-1).squeeze().int()
     if x.codes.dtype == torch.int8:
         return x.codes, zero_point
-    shifted = (x.codes.to(torch.int16) - 128).to(torch.int8)
-    return shifted, (
-        torch.zeros((), dtype=torch.int32, device=shifted.device) if zero_point is None else zero_point
-    ) - 128
+    if zero_point is None:
+        zero_point = torch.zeros((), dtype=torch.int32, device=x.codes.device)
+    return (x.codes.to(torch.int16) - 128).to(torch.int8), zero_point - 128

@@ -16,7 +16,7 @@ OPS: tuple[QuantOp, ...] = (XnorOp(), BitplaneOp(), BinaryWeightOp(), Int8Op(), 
 
 
 def select_op(weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape) -> QuantOp:
-    """The first of OPS that serves these formats and this layer_shape."""
+    """Return the first of OPS that serves these formats and this layer shape."""
     for op in OPS:
         if op.supports(weight, activation, layer_shape)[0]:
             return op
@@ -24,6 +24,6 @@ def select_op(weight: NumberFormat, activation: NumberFormat, layer_shape: Layer
 
 
 def refusals(weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape) -> dict[str, str]:
-    """Why each op that does not serve does not, by op name."""
+    """Return the reasons of the ops that do not serve these formats and this layer shape, by op name."""
     verdicts = ((op.name, op.supports(weight, activation, layer_shape)) for op in OPS)
     return {name: reason for name, (served, reason) in verdicts if not served}

@@ -7,47 +7,72 @@ from torch import Tensor
 import cuda_ext
 from qbench.nn.layer_shape import ConvWindow, LayerShape
 from qbench.nn.operations import Operations
-from qbench.nn.quant_op.base import Packed
-from qbench.nn.quant_op.ungrouped import UngroupedOp
-from quantizers import BINARY, Quantized
+from qbench.nn.quant_op.packed import Packed
+from qbench.nn.quant_op.sign_weight_op import SignWeightOp
+from quantizers import Quantized
 
 
-class XnorOp(UngroupedOp):
+class XnorOp(SignWeightOp):
     """±1 weights and ±1 activations: `a·b = K - 2·popcount(a xor b)` (BinaryNet, arXiv 1602.02830)."""
 
     name = "xnor"
-    weight_format = BINARY
     activation_kind = "binary"
 
     def pack(self, weight: Quantized) -> Packed:
-        codes = weight.codes.float()
-        last = codes if codes.dim() == 2 else codes.permute(0, 2, 3, 1)
-        return Packed(cuda_ext.pack_signs(last), weight.scale, weight.codes.shape)
+        """Return the signs as bits; a convolution's with the channels last."""
+        return Packed(pack_weight(weight.codes.float()), weight.scale, weight.codes.shape)
 
     def linear(self, x: Quantized, packed: Packed) -> Tensor:
-        k = x.codes.shape[-1]
-        bits = cuda_ext.pack_signs(x.codes.reshape(-1, k).float())
-        result = cuda_ext.xnor_matmul(bits, packed.data, k).float()
-        return self._scaled(result, x, packed).reshape(*x.codes.shape[:-1], packed.shape[0])
+        """Return `x [..., K] · weightᵀ`, float32 [..., N]."""
+        return _scaled(linear_sums(x.codes.float(), packed.data), x, packed)
 
     def conv2d(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
+        """Return the cross-correlation of `x [B, C, H, W]` with the weight, float32 [B, N, Ho, Wo].
+
+        Raises:
+            ValueError: more than one group.
+        """
         self._check(window)
-        bits = cuda_ext.pack_signs(x.codes.permute(0, 2, 3, 1).float())
-        result = cuda_ext.xnor_conv2d(
-            bits,
-            packed.data,
-            packed.shape[1],
-            stride=window.stride,
-            padding=window.padding,
-            dilation=window.dilation,
-            pad_value=window.pad_value,
-        ).float()
-        return self._scaled(result, x, packed).permute(0, 3, 1, 2).contiguous()
+        sums = conv2d_sums(x.codes.float(), packed.data, window)
+        return _scaled(sums, x, packed).permute(0, 3, 1, 2).contiguous()
 
-    @staticmethod
-    def _scaled(result: Tensor, x: Quantized, packed: Packed) -> Tensor:
-        return result * packed.scale.reshape(-1) * x.scale
-
-    def cost(self, layer_shape: LayerShape) -> Operations:
-        """⌈K/32⌉ XNOR-popcount words an output value."""
+    def operations(self, layer_shape: LayerShape) -> Operations:
+        """Count ⌈K/32⌉ XNOR-popcount words an output value."""
         return Operations(xnor_popcount_word=layer_shape.outputs * -(-layer_shape.dot_length // 32))
+
+
+def _scaled(sums: Tensor, x: Quantized, packed: Packed) -> Tensor:
+    """Return `scale_x · scale_w · sums [..., N]`, float32."""
+    return sums.float() * packed.scale.reshape(-1) * x.scale
+
+
+def pack_weight(weight: Tensor) -> Tensor:
+    """Return the signs of a weight as packed words: of [N, K], or of [N, C, kh, kw] with the channels last."""
+    return cuda_ext.pack_signs(weight if weight.dim() == 2 else weight.permute(0, 2, 3, 1))
+
+
+def linear_sums(x: Tensor, words: Tensor) -> Tensor:
+    """Return the product of the signs of `x [..., K]` and of a weight [N, K], exact; int32 [..., N].
+
+    words: the weight as `pack_weight` gives it.
+    """
+    k = x.shape[-1]
+    sums = cuda_ext.xnor_matmul(cuda_ext.pack_signs(x.reshape(-1, k)), words, k)
+    return sums.reshape(*x.shape[:-1], words.shape[0])
+
+
+def conv2d_sums(x: Tensor, words: Tensor, window: ConvWindow) -> Tensor:
+    """Return the cross-correlation of the signs of `x [B, C, H, W]` and of a weight [N, C, kh, kw], exact.
+
+    words: the weight as `pack_weight` gives it; window: one group.
+    Result: int32 [B, Ho, Wo, N], channels last.
+    """
+    return cuda_ext.xnor_conv2d(
+        cuda_ext.pack_signs(x.permute(0, 2, 3, 1)),
+        words,
+        x.shape[1],
+        stride=window.stride,
+        padding=window.padding,
+        dilation=window.dilation,
+        pad_value=window.pad_value,
+    )

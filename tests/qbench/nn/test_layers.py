@@ -7,12 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from qbench.nn import binary_product
 from qbench.nn.activation import Activation
 from qbench.nn.from_float import from_float
 from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_layer import quant_layers
 from qbench.nn.quant_linear import QuantLinear
-from quantizers import BINARY, FLOAT32, Sign, StochasticSign
+from quantizers import BINARY, FLOAT32, LSQ, Quantizer, Sign, StochasticSign, Uniform
 
 
 def test_without_quantizers_they_are_torchs_layers() -> None:
@@ -161,3 +162,87 @@ def test_activation_slot(function: str, expected: list[float]) -> None:
 def test_quant_layers_in_order_of_declaration() -> None:
     model = nn.Sequential(QuantConv2d(1, 1, 1), nn.Sequential(QuantLinear(1, 1)), nn.ReLU(), QuantLinear(1, 1))
     assert [name for name, _ in quant_layers(model)] == ["0", "1.0", "3"]
+
+
+class HalfSign(Sign):
+    """Gives ±1/2: another forward than Sign's, so that its claim to give ±1 does not hold."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) / 2
+
+
+class LoudSign(Sign):
+    """Sign under another name."""
+
+    def extra_repr(self) -> str:
+        return "loud"
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "binary"),
+    [(Sign(), True), (StochasticSign(seed=1), True), (LoudSign(), True), (HalfSign(), False), (Uniform(8), False)],
+)
+@pytest.mark.parametrize("role", ["weight_quantizer", "input_quantizer"])
+@pytest.mark.parametrize("kind", [QuantLinear, QuantConv2d])
+def test_only_binary_quantizers_train_on_packed_bits(
+    quantizer: Quantizer, binary: bool, role: str, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, x = (
+        (QuantLinear(4, 2), torch.randn(3, 4))
+        if kind is QuantLinear
+        else (QuantConv2d(4, 2, 1), torch.ones(1, 4, 2, 2))
+    )
+    layer.weight_quantizer = layer.input_quantizer = Sign()
+    setattr(layer, role, quantizer)
+    if not quantizer.is_ready:
+        quantizer.observe(layer.weight.detach() if role == "weight_quantizer" else x)
+        quantizer.freeze()
+    taken = []
+    for name in ("linear", "conv2d"):
+        plain = getattr(binary_product, name)
+        monkeypatch.setattr(binary_product, name, lambda *args, plain=plain: taken.append(args) or plain(*args))
+    expected = layer._product(layer.input_quantizer(x), layer.weight_quantizer(layer.weight))
+    assert quantizer.is_binary == binary
+    if not isinstance(quantizer, StochasticSign):
+        assert torch.equal(layer(x), expected)
+    else:
+        layer(x)
+    assert bool(taken) == binary
+
+
+def test_a_weight_quantizer_that_waits_is_calibrated_on_the_layers_weight() -> None:
+    layer = QuantLinear(4, 1, bias=False)
+    layer.weight.data = torch.tensor([[-2.54, 0.5, 1.0, 0.0]])
+    layer.weight_quantizer = Uniform(8)
+    layer.calibrate_weight()
+    assert layer.weight_quantizer.is_ready
+    assert layer.weight_quantizer.scale.item() == pytest.approx(0.02)
+    # Ready: further calls change nothing.
+    layer.weight.data.mul_(10)
+    layer.calibrate_weight()
+    layer.calibrate_weight(torch.ones(1, 4))
+    assert layer.weight_quantizer.scale.item() == pytest.approx(0.02)
+
+
+def test_a_weight_quantizer_can_be_calibrated_on_other_values() -> None:
+    layer = QuantLinear(4, 1, bias=False)
+    layer.weight.data = torch.tensor([[-2.54, 0.5, 1.0, 0.0]])
+    layer.weight_quantizer = LSQ(8)
+    layer.calibrate_weight(layer.weight.detach().clamp(-1, 1))
+    assert layer.weight_quantizer.is_ready
+    own = LSQ(8)
+    own.observe(torch.tensor([[-1.0, 0.5, 1.0, 0.0]]))
+    own.freeze()
+    assert torch.equal(layer.weight_quantizer.step, own.step)
+    assert layer.weight.flatten().tolist() == [pytest.approx(value) for value in (-2.54, 0.5, 1.0, 0.0)]
+
+
+def test_quantizers_that_need_no_statistics_are_not_calibrated() -> None:
+    class Unobservant(Sign):
+        def observe(self, x: torch.Tensor) -> None:
+            raise AssertionError("it is ready")
+
+    layer = QuantLinear(4, 1)
+    layer.calibrate_weight()  # without a quantizer
+    layer.weight_quantizer = Unobservant()
+    layer.calibrate_weight()

@@ -13,10 +13,13 @@ from qbench.nn.operations import Operations
 from qbench.nn.quant_op.base import QuantOp
 from qbench.nn.quant_op.binary_weight import BinaryWeightOp
 from qbench.nn.quant_op.bitplane import BitplaneOp
+from qbench.nn.quant_op.epilogue import Epilogue
 from qbench.nn.quant_op.float_op import FloatOp
 from qbench.nn.quant_op.int8 import Int8Op
+from qbench.nn.quant_op.op_cost import OpCost
 from qbench.nn.quant_op.select import OPS, refusals, select_op
 from qbench.nn.quant_op.xnor import XnorOp
+from qbench.nn.traced_norm import TracedNorm
 from quantizers import (
     BINARY,
     FLOAT32,
@@ -290,8 +293,100 @@ def test_groups_are_refused(op: QuantOp) -> None:
 
 def test_operations_by_hand() -> None:
     # 7 outputs of K = 40: two words each.
-    assert XnorOp().cost(LINEAR) == Operations(xnor_popcount_word=14)
-    assert BitplaneOp().cost(LINEAR) == Operations(xnor_popcount_word=8 * 14)
-    assert BinaryWeightOp().cost(LINEAR) == Operations(fp32_add=280)
-    assert Int8Op().cost(LINEAR) == Operations(int8_mul=280, int32_add=280)
-    assert FloatOp().cost(LINEAR) == Operations(fp32_mul=280, fp32_add=280)
+    assert XnorOp().operations(LINEAR) == Operations(xnor_popcount_word=14)
+    assert BitplaneOp().operations(LINEAR) == Operations(xnor_popcount_word=8 * 14)
+    assert BinaryWeightOp().operations(LINEAR) == Operations(fp32_add=280)
+    assert Int8Op().operations(LINEAR) == Operations(int8_mul=280, int32_add=280)
+    assert FloatOp().operations(LINEAR) == Operations(fp32_mul=280, fp32_add=280)
+
+
+SIGN_OPS = [XnorOp(), BitplaneOp(), BinaryWeightOp()]
+NORM = TracedNorm(7)  # of LINEAR's 7 outputs
+
+
+def epilogue_cost(op: QuantOp, epilogue: Epilogue) -> OpCost:
+    """What `epilogue` adds to the op's products and sums."""
+    whole, products = op.cost(LINEAR, epilogue), OpCost(op.operations(LINEAR))
+    added = op.epilogue_cost(LINEAR, epilogue)
+    assert whole == products + added + OpCost(scale_bytes=epilogue.input_scale_bytes)
+    return added
+
+
+@pytest.mark.parametrize("op", [*SIGN_OPS, FloatOp()])
+@pytest.mark.parametrize("weight", [BINARY, INT8])
+def test_a_bare_epilogue_costs_nothing(op: QuantOp, weight: NumberFormat) -> None:
+    assert epilogue_cost(op, Epilogue(weight)) == OpCost()
+    # A sign without a BatchNorm before it is the next layer's own.
+    assert epilogue_cost(op, Epilogue(weight, binary_output=True)) == OpCost()
+
+
+@pytest.mark.parametrize("op", [*SIGN_OPS, FloatOp()])
+def test_bias_and_norms_in_float_by_hand(op: QuantOp) -> None:
+    # 7 additions and 7 numbers; then scale and shift: 7 of each, 14 numbers.
+    assert epilogue_cost(op, Epilogue(BINARY, bias=True)) == OpCost(Operations(fp32_add=7), 0, 28)
+    assert epilogue_cost(op, Epilogue(BINARY, bias=True, norms=(NORM,))) == OpCost(
+        Operations(fp32_mul=7, fp32_add=14), 0, 28 + 56
+    )
+    # Shift-based: two additions, one to the exponent, and three numbers each.
+    shifts = TracedNorm(7, shifts=True)
+    assert epilogue_cost(op, Epilogue(BINARY, norms=(shifts,))) == OpCost(
+        Operations(fp32_add=14, int32_add=7), 0, 3 * 28
+    )
+
+
+@pytest.mark.parametrize("op", [*SIGN_OPS, FloatOp()])
+def test_thresholds_by_hand(op: QuantOp) -> None:
+    # 7 comparisons; 7 thresholds of 4 bytes and 7 directions in one byte. The scale of ±1 weights is in them.
+    threshold = OpCost(Operations(int32_add=7), 0, 28 + 1)
+    assert epilogue_cost(op, Epilogue(BINARY, norms=(NORM,), binary_output=True)) == threshold
+    assert epilogue_cost(op, Epilogue(BINARY, 28, norms=(NORM,), binary_output=True)) == threshold
+    # After a pool there are fewer values; of two norms the last is the threshold; a bias stays an addition.
+    both = Epilogue(BINARY, bias=True, norms=(TracedNorm(5), TracedNorm(3)), binary_output=True)
+    assert epilogue_cost(op, both) == OpCost(Operations(fp32_mul=5, fp32_add=7 + 5, int32_add=3), 0, 28 + 56 + 29)
+
+
+@pytest.mark.parametrize("op", [*SIGN_OPS, FloatOp()])
+def test_the_scale_of_binary_weights_by_hand(op: QuantOp) -> None:
+    # 7 scales, 7 multiplications: without a threshold nothing takes them in.
+    assert epilogue_cost(op, Epilogue(BINARY, 28)) == OpCost(Operations(fp32_mul=7), 28)
+    assert epilogue_cost(op, Epilogue(BINARY, 28, norms=(NORM,))) == OpCost(Operations(fp32_mul=14, fp32_add=7), 28, 56)
+
+
+def test_the_scale_of_other_weights_in_float_by_hand() -> None:
+    # A BatchNorm takes it in; it is stored all the same, before a threshold too.
+    assert epilogue_cost(FloatOp(), Epilogue(INT8, 28)) == OpCost(Operations(fp32_mul=7), 28)
+    assert epilogue_cost(FloatOp(), Epilogue(INT8, 28, norms=(NORM,))) == OpCost(
+        Operations(fp32_mul=7, fp32_add=7), 28, 56
+    )
+    assert epilogue_cost(FloatOp(), Epilogue(INT8, 28, norms=(NORM,), binary_output=True)) == OpCost(
+        Operations(int32_add=7), 28, 29
+    )
+
+
+def test_the_epilogue_in_integers_by_hand() -> None:
+    op = Int8Op()
+    # 7 fixed-point multiplications, though the scale were 1; with a bias 7 additions of int32, 4 bytes each.
+    assert epilogue_cost(op, Epilogue(INT8)) == OpCost(Operations(int32_mul=7))
+    assert epilogue_cost(op, Epilogue(INT8, 28)) == OpCost(Operations(int32_mul=7), 28)
+    biased = OpCost(Operations(int32_mul=7, int32_add=7), 28, 28)
+    assert epilogue_cost(op, Epilogue(INT8, 28, bias=True)) == biased
+    # A BatchNorm is in multiplier and bias, whichever of the two there is; a second one is not.
+    for norms in ((NORM,), (TracedNorm(7, shifts=True),)):
+        for bias in (False, True):
+            for signs in (False, True):
+                assert epilogue_cost(op, Epilogue(INT8, 28, bias=bias, norms=norms, binary_output=signs)) == biased
+    assert epilogue_cost(op, Epilogue(INT8, 28, norms=(NORM, NORM))) == biased + OpCost(
+        Operations(fp32_mul=7, fp32_add=7), 0, 56
+    )
+    assert epilogue_cost(op, Epilogue(INT8, 28, norms=(NORM, NORM), binary_output=True)) == biased + OpCost(
+        Operations(int32_add=7), 0, 29
+    )
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_the_inputs_scale_is_stored(op: QuantOp) -> None:
+    assert op.cost(LINEAR, Epilogue(BINARY, input_scale_bytes=5)).scale_bytes == 5
+
+
+def test_a_layer_without_quantizers_costs_its_products() -> None:
+    assert FloatOp().cost(LINEAR, Epilogue()) == OpCost(Operations(fp32_mul=280, fp32_add=280))

@@ -11,7 +11,8 @@ from torch import nn
 
 from qbench.nn.quant_linear import QuantLinear
 from qbench.nn.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
-from qbench.nn.trace import TracedNorm, trace
+from qbench.nn.trace import trace
+from qbench.nn.traced_norm import TracedNorm
 from quantizers import ap2
 
 SHAPES = [(2, 5), (16, 5), (7, 5, 3), (4, 5, 6, 6)]

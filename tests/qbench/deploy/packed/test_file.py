@@ -9,7 +9,7 @@ import torch
 from random_networks import evaluated, quantized, random_network
 from safetensors.torch import load_file, save_file
 
-from qbench.cost.estimate import network_cost
+from qbench.cost.network_cost import network_cost
 from qbench.deploy.packed.convert import pack
 from qbench.deploy.packed.file import BadFileError, load, read, save
 from qbench.deploy.packed.network import PackedNetwork

@@ -20,8 +20,9 @@ from qbench.trial.run import run_trial
 @pytest.mark.parametrize(("outputs", "stride", "size"), [(3, 1, 7), (3, 2, 8), (6, 2, 8), (6, 1, 4), (6, 2, 7)])
 def test_a_binary_block_is_the_formula(outputs: int, stride: int, size: int) -> None:
     generator = torch.Generator().manual_seed(1)
-    block = apply_scheme(ResidualBlock(3, outputs, stride), get_scheme("binarynet"))
-    block.conv.input_quantizer = get_scheme("binarynet").quantization.activations.build()  # the first layer of a network has none
+    scheme = get_scheme("binarynet")
+    block = apply_scheme(ResidualBlock(3, outputs, stride), scheme)
+    block.conv.input_quantizer = scheme.quantization.activations.build()  # the first layer of a network has none
     block.bn.running_mean.uniform_(-3, 3, generator=generator)
     block.bn.running_var.uniform_(0.5, 2, generator=generator)
     block.eval()

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from qbench.cost.counts import NetworkCost
 from qbench.cost.estimate import estimate, estimate_network
+from qbench.cost.network_cost import NetworkCost
 from qbench.cost.prices import HOROWITZ_45NM, Bounds
 from qbench.nn.activation import Activation
 from qbench.nn.operations import Operations
@@ -104,7 +104,7 @@ def test_int8_by_hand() -> None:
 
 def test_folding_changes_no_cost() -> None:
     folded, apart = (estimate("digits-convnet", get_scheme("int8-kl", fold_batch_norm=on)) for on in (True, False))
-    assert folded.figures(64) == apart.figures(64)
+    assert folded.metrics(64) == apart.metrics(64)
     assert folded.reference == estimate("digits-convnet", "fp32").cost
 
 
@@ -156,10 +156,10 @@ def test_shift_based_norms_by_hand() -> None:
 def test_training_memory_holds_a_batch_of_activations() -> None:
     found = estimate_network(apply_scheme(small_net(), get_scheme("binarynet")), (2, 6, 6))
     parameters, kept = 4 * (90 + 10 + 60 + 6), 4 * (72 + 80 + 20 + 3)
-    figures = found.figures(batch_size=10)
-    assert figures["cost/training_bytes"] == 4 * parameters + 10 * kept
-    assert figures["cost/optimizer_bytes"] == 2 * parameters
-    assert figures["cost/training_activation_bytes"] == 10 * kept
+    metrics = found.metrics(batch_size=10)
+    assert metrics["cost/training_bytes"] == 4 * parameters + 10 * kept
+    assert metrics["cost/optimizer_bytes"] == 2 * parameters
+    assert metrics["cost/training_activation_bytes"] == 10 * kept
 
 
 def test_energy_by_hand() -> None:
@@ -275,3 +275,21 @@ def test_tracing_leaves_the_network_as_it_was() -> None:
     for key, value in before.items():
         assert torch.equal(network.state_dict()[key], value), key
     assert not any(module._forward_hooks for module in network.modules())
+
+
+class TwoInputs(nn.Module):
+    """A module whose second input is another layer's result, which the layer after that one reads as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 4, bias=False), nn.Linear(4, 4, bias=False)
+        self.both = nn.Bilinear(4, 4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(x)
+        return self.both(self.second(hidden), hidden)
+
+
+def test_a_second_input_of_a_module_is_a_use_too() -> None:
+    first, second = estimate_network(apply_scheme(TwoInputs(), get_scheme("binarynet")), (8,)).cost.layers
+    assert (first.output_bytes, second.input_bytes) == (4 * 4, 4 * 4)

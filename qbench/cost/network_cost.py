@@ -1,7 +1,7 @@
-"""What one inference costs: counts of operations and bytes, kept apart from their prices.
+"""What a whole network costs: counts of operations and bytes, kept apart from their prices.
 
-Counts follow from a network's layer_shape and formats. Prices are a named, cited table. An energy is a price times a
-count: always an *estimate*, of arithmetic and memory traffic alone (no control, no clock, no leakage).
+Counts follow from the layers' shapes and formats. Prices are a named, cited table. An energy is a price times a count:
+always an *estimate*, of arithmetic and memory traffic alone (no control, no clock, no leakage).
 """
 
 from __future__ import annotations
@@ -9,75 +9,22 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
 from qbench.cost.energy import Energy
+from qbench.cost.layer_cost import LayerCost, layer_cost
 from qbench.cost.prices import HOROWITZ_45NM, Bounds, EnergyTable
+from qbench.cost.training_memory import TrainingMemory
 from qbench.nn.operations import Operations
-
-
-@dataclass(frozen=True)
-class LayerCost:
-    """One layer's counts, for one inference of one example.
-
-    Attributes:
-        name: of the layer in its network.
-        op: of the QuantOp that computes it.
-        weight_format, input_format: names of the number formats.
-        weights: how many.
-        macs: multiply-accumulates of the layer, whatever the formats.
-        operations: of the QuantOp and the normalization after it, on operands packed without gaps.
-        weight_bytes: codes at their packed width, each output channel's row padded to whole bytes.
-        scale_bytes: scales and zero points, of the weights and of the input.
-        other_bytes: bias, and the normalization folded to scale and shift (8 bytes a channel), or to a threshold
-            (4 bytes a channel and one bit for its direction) where the next layer's input is binary. An int8 layer
-            has neither: its normalization is in the scales and the int32 bias (4 bytes a channel).
-        input_bytes, output_bytes: activations at the width they are stored with: the output has the next layer's
-            input format; the last one is float32.
-    """
-
-    name: str
-    op: str
-    weight_format: str
-    input_format: str
-    weights: int
-    macs: int
-    operations: Operations
-    weight_bytes: int
-    scale_bytes: int
-    other_bytes: int
-    input_bytes: int
-    output_bytes: int
-
-    @property
-    def stored_bytes(self) -> int:
-        """Everything the layer needs at inference."""
-        return self.weight_bytes + self.scale_bytes + self.other_bytes
-
-
-@dataclass(frozen=True)
-class TrainingMemory:
-    """Bytes that training holds in float32 tensors.
-
-    Attributes:
-        parameters: trainable parameters, latent weights included.
-        gradients: one per parameter.
-        optimizer: its moments: two per parameter of Adam and AdaMax, none of SGD.
-        activations: each layer's input and output, kept for the backward pass, for one example of a batch; a lower
-            bound.
-    """
-
-    parameters: int
-    gradients: int
-    optimizer: int
-    activations: int
-
-    def total(self, batch_size: int) -> int:
-        """All of it, for batches of `batch_size` examples."""
-        return self.parameters + self.gradients + self.optimizer + batch_size * self.activations
+from qbench.nn.quant_layer import QuantLayer
+from qbench.nn.trace import trace
+from quantizers import Quantizer
 
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """A network's counts under one scheme.
+    """A network's counts under one scheme, for one inference of one example.
 
     Attributes:
         layers: those that are quantized, or could be, with the BatchNorms between them.
@@ -91,11 +38,12 @@ class NetworkCost:
     uncounted_bytes: int = 0
 
     def total(self, field: str) -> int:
-        """Sum of one of LayerCost's integer fields over the layers."""
+        """Return the sum of one of LayerCost's integer fields over the layers."""
         return sum(getattr(layer, field) for layer in self.layers)
 
     @property
     def operations(self) -> Operations:
+        """Operations of all layers."""
         return sum((layer.operations for layer in self.layers), Operations())
 
     @property
@@ -109,7 +57,7 @@ class NetworkCost:
         return max(layer.input_bytes + layer.output_bytes for layer in self.layers)
 
     def energy(self, weight_level: str, activation_level: str, table: EnergyTable = HOROWITZ_45NM) -> Energy:
-        """Energy of one inference at batch 1.
+        """Estimate the energy of one inference at batch 1.
 
         Every weight (and scale, bias, threshold) is read once from `weight_level`; every layer reads its input from
         and writes its output to `activation_level` once. To compare schemes, give all of them the same levels:
@@ -132,7 +80,7 @@ class NetworkCost:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             "layers": [asdict(layer) | {"stored_bytes": layer.stored_bytes} for layer in self.layers],
             "training": asdict(self.training),
@@ -144,3 +92,23 @@ class NetworkCost:
             "peak_activation_bytes": self.peak_activation_bytes,
             "operations": asdict(self.operations),
         }
+
+
+def network_cost(network: nn.Module, input_shape: tuple[int, ...]) -> NetworkCost:
+    """Count what a network costs.
+
+    Args:
+        network: its layers have their quantizers (see `apply_scheme`); those of the weights are calibrated.
+        input_shape: of one example, without the batch.
+    """
+    layers = trace(network, input_shape)
+    chain = zip(layers, [None, *layers[:-1]], [*layers[1:], None], strict=True)
+    parameters = 4 * sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    kept = 4 * sum(traced.layer_shape.inputs + traced.layer_shape.outputs for traced in layers)
+    counted = [module for module in network.modules() if isinstance(module, QuantLayer | _BatchNorm | Quantizer)]
+    known = {parameter for module in counted for parameter in module.parameters()}
+    return NetworkCost(
+        layers=tuple(layer_cost(*place) for place in chain),
+        training=TrainingMemory(parameters, parameters, 2 * parameters, kept),
+        uncounted_bytes=4 * sum(parameter.numel() for parameter in network.parameters() if parameter not in known),
+    )

@@ -1,0 +1,28 @@
+"""A weight in the form its QuantOp computes with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A weight in the form its QuantOp computes with.
+
+    Attributes:
+        data: the codes: packed words, int8, or float32 values.
+        scale: of the weight: one element or one per output channel, shape [] or [N].
+        shape: of the weight as torch stores it, [N, K] or [N, C, kh, kw].
+        zero_point: of int8 `data`, int32 [] or [N]; None for 0.
+        row_sums: of the codes, int32: [N] of whole rows, or [N, kh, kw] of each tap's channels; None where no op needs
+            them.
+    """
+
+    data: Tensor
+    scale: Tensor
+    shape: torch.Size
+    zero_point: Tensor | None = None
+    row_sums: Tensor | None = None
