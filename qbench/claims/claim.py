@@ -18,7 +18,7 @@ class Computed:
 
 @dataclass(frozen=True)
 class ByMeasurement:
-    """Evidence by measurement: the name of one in `qbench.claims.measure.MEASUREMENTS`."""
+    """Evidence by measurement: the name of one in `qbench.claims.measurements.MEASUREMENTS`."""
 
     name: str
 

@@ -109,7 +109,7 @@ def on_gpu(inner: Judge) -> Judge:
 
 
 def beats() -> Judge:
-    """Confirmed where the first has the lower error by both paired tests (see `qbench.claims.paired`).
+    """Confirmed where the first has the lower error by both paired tests (see `qbench.claims.significance`).
 
     Over seeds: t-test, p < 0.05. Over images: the first is better in at least one seed by McNemar's
     exact test with p·seeds < 0.05 (Bonferroni), and the second in none.

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from torch import nn
 
 from qbench.claims.claim import Selected
-from qbench.claims.paired import paired_test
+from qbench.claims.significance import paired_test
 from qbench.claims.record import PLACE
 from qbench.claims.stored import StoredSweep, StoredTrial, UnfinishedTrial, missing
 from qbench.nn.models.catalogue import get_model

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from qbench.claims.claim import ByMeasurement, ByTraining, Cited, Claim, Computed
 from qbench.claims.judge import Values
-from qbench.claims.measure import CannotMeasureError, run_measurement
+from qbench.claims.measurements import CannotMeasureError, run_measurement
 from qbench.claims.record import origin_now
 from qbench.claims.stored import StoredMeasurement, StoredResults
 from qbench.report.claims import ClaimRow

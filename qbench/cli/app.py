@@ -421,7 +421,8 @@ def doctor(as_json: Json = False) -> None:
       qbench doctor --json
     """
     with exit_codes():
-        from qbench.report.doctor import doctor_lines, examine
+        from qbench.report.doctor import doctor_lines
+        from qbench.report.machine_facts import examine
 
         found = examine()
         if as_json:

@@ -3,7 +3,7 @@
 import pytest
 from stored_examples import LABELS, stored_sweep, stored_trial
 
-from qbench.claims.paired import mcnemar
+from qbench.claims.significance import mcnemar
 from qbench.claims.selection import Setting, find_group, select_error, select_figure, select_pair
 from qbench.trial.config import TrialConfig
 from qbench.trial.resolved import resolve

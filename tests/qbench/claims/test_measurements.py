@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from cuda_ext.runtime import Backend
-from qbench.claims import measure as measure_module
-from qbench.claims.measure import CannotMeasureError, run_measurement
+from qbench.claims import measurements as measure_module
+from qbench.claims.measurements import CannotMeasureError, run_measurement
 from qbench.claims.registry import CLAIMS
 
 
