@@ -87,7 +87,7 @@ def bench_chart(results: Sequence[CaseResult], head: str) -> alt.FacetChart:
 
 
 def _contestants(ticks: list[float]) -> alt.LayerChart:
-    """Return the layers of one case: the line of 1×, bars, whiskers, and the figures at the right."""
+    """Return the layers of one case: the line of 1×, bars, whiskers, and the numbers at the right."""
     import altair as alt
 
     axis = alt.Axis(
@@ -108,8 +108,8 @@ def _contestants(ticks: list[float]) -> alt.LayerChart:
     bars = lines.mark_bar(height=_BAR).encode(x=across, x2=alt.datum(1), color=colour)
     whiskers = lines.mark_rule(color=INK).encode(x="low:Q", x2="high:Q")
     ends = [lines.mark_tick(color=INK, thickness=1, size=6).encode(x=end) for end in ("low:Q", "high:Q")]
-    figures = lines.mark_text(align="left", color=INK, fontSize=12).encode(text="text:N", x=alt.value(_WIDTH + 12))
-    return alt.LayerChart(layer=[one, bars, whiskers, *ends, figures]).properties(width=_WIDTH, height=alt.Step(_STEP))
+    numbers = lines.mark_text(align="left", color=INK, fontSize=12).encode(text="text:N", x=alt.value(_WIDTH + 12))
+    return alt.LayerChart(layer=[one, bars, whiskers, *ends, numbers]).properties(width=_WIDTH, height=alt.Step(_STEP))
 
 
 def _heading(result: CaseResult) -> str:

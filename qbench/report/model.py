@@ -9,8 +9,8 @@ from statistics import fmean
 from typing import Any, Literal
 
 from qbench.errors import UserError
-from qbench.report.pareto import pareto_front
 from qbench.report.confidence_interval import ConfidenceInterval, accuracy_interval
+from qbench.report.pareto import pareto_front
 from qbench.trial.record import TrialRecord
 
 # Keys of a row that are neither the trial's configuration nor metrics.
@@ -58,7 +58,7 @@ class Group:
         return len(self.seeds)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON, where `metrics` are called `figures`: the name in summary.json since its start."""
+        """Return plain values for JSON, where the metrics keep their older name, `figures`."""
         return {"figures" if key == "metrics" else key: value for key, value in asdict(self).items()}
 
 
@@ -213,13 +213,13 @@ def _sharing(members: Mapping[str, list[TrialRecord]]) -> dict[str, tuple[str, .
 def _budgets(groups: Sequence[Group], varying: Sequence[str]) -> tuple[str, ...]:
     """Return `ReportModel.budgets`; `varying` are the keys that the sweep varies."""
     watched = {metric: text for metric, text, key in _BUDGET if key not in varying}
-    usual: dict[str, float] = {}
+    usual: dict[str, float | None] = {}
     for metric in watched:
         counts = Counter(value for group in groups if (value := group.metrics.get(metric)) is not None)
-        usual.update({metric: value for value, _ in counts.most_common(1)})
+        usual[metric] = counts.most_common(1)[0][0] if counts else None
     notes = []
     for group in groups:
-        others = [metric for metric in watched if group.metrics.get(metric) not in (None, usual.get(metric))]
+        others = [metric for metric in watched if group.metrics.get(metric) not in (None, usual[metric])]
         if others:
             own = " and ".join(watched[metric].format(group.metrics[metric]) for metric in others)
             most = " and ".join(watched[metric].format(usual[metric]) for metric in others)

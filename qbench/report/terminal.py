@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from qbench.report.model import Group, ReportModel
 from qbench.report.confidence_interval import DRAWS
+from qbench.report.model import Group, ReportModel
 from qbench.trial.metrics import show
 
 # By the interval's method: the mark in its cell.

@@ -86,7 +86,8 @@ def test_another_budget_is_noted():
     odd = {"training/epochs": 60, "training/learning_rate_start": 1e-2}
     records = [record("a", 0), record("b", 0), record("c", 0, metrics=odd)]
     assert make_report(records, 3).budgets == (
-        "c: 60 epochs and an initial learning rate of 0.01 (most others: 30 epochs and an initial learning rate of 0.003)",
+        "c: 60 epochs and an initial learning rate of 0.01 "
+        "(most others: 30 epochs and an initial learning rate of 0.003)",
     )
     assert make_report(records[:2], 2).budgets == ()
 
