@@ -13,15 +13,15 @@ Verdict = Literal[
     "cited only", "not run",
 ]  # fmt: skip
 VERDICTS: dict[Verdict, str] = {
-    "confirmed": "the figure here meets the claim's rule",
-    "not confirmed": "the figure here, obtained as the claim asks, does not meet the rule",
-    "differs": "the figure here lies outside the stated tolerance, to either side",
+    "confirmed": "the value here meets the claim's rule",
+    "not confirmed": "the value here, obtained as the claim asks, does not meet the rule",
+    "differs": "the value here lies outside the stated tolerance, to either side",
     "short run": "trained for fewer epochs than the paper: shown, never judged",
     "other settings": "obtained otherwise than the claim asks, or its settings are not published: shown, not judged",
     "incomplete": "a planned seed failed or has not run, or there is only one: shown, not judged",
-    "other machine": "a figure of a GPU, measured on a CPU: shown, not judged",
+    "other machine": "a GPU's value, measured on a CPU: shown, not judged",
     "misread": "the statement says something else than its source",
-    "cited only": "a figure of others, quoted: this project does not train or measure it",
+    "cited only": "a value of others, quoted: this project does not train or measure it",
     "not run": "nothing here yet",
 }
 SIGNIFICANCE = 0.05

@@ -40,7 +40,9 @@ def test_seeds_are_one_group_and_metrics_their_means():
     assert "kernel/ops" not in first.metrics
     assert second.metrics.get("kernel/agreement") is None
     assert (report.planned, report.done, report.failed) == (3, 3, 0)
-    json.dumps(report.as_dict(), allow_nan=False)
+    groups = json.loads(json.dumps(report.as_dict(), allow_nan=False))["groups"]
+    assert [group["figures"] for group in groups] == [first.metrics, second.metrics]  # the name in the file
+    assert "metrics" not in groups[0]
 
 
 def test_what_varies_besides_the_seed_separates_groups():
