@@ -1,4 +1,4 @@
-"""The KL rule on a real layer as a picture: what it read, the divergence of every candidate, what it chose.
+"""The KL calibration method on a real layer as a chart: what it read, every candidate's divergence, what it chose.
 
     python benchmarks/kl_curve.py --layer conv2 --to docs/kl_curve.svg
 
@@ -12,6 +12,7 @@ import argparse
 import math
 from pathlib import Path
 
+import altair as alt
 import torch
 from torch import Tensor
 
@@ -19,73 +20,77 @@ from qbench.nn.quant_layer import quant_layers
 from qbench.ptq import calibration
 from qbench.ptq.calibration import calibration_images
 from qbench.ptq.method_comparison import method_scheme
-from qbench.report.svg import INK, Figure, LogAxis
+from qbench.report.chart import BLUE, INK, chart_svg
 from qbench.schemes.apply import apply_scheme
 from qbench.trial.config import TrialConfig
-from qbench.trial.finished.module import float_module
+from qbench.trial.finished.module import open_float_module
+from qbench.trial.record import TrialRecord
 from qbench.trial.resolved import resolve
 from qbench.trial.run import run_trial
 from quantizers import CALIBRATION_METHODS, HistogramObserver, KLThreshold, Uniform, kl_threshold
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, GAP = 820, 520, 70, 20, 40, 50
-PANEL = (HEIGHT - TOP - 2 * GAP) / 2
+WIDTH, HEIGHT = 730, 190  # pixels, of one panel
 COLOURS = {"minmax": "#888888", "percentile": "#2a7f3f", "mse": "#b35c00", "kl": "#b3261e"}
 
 
 def observer_of(config: TrialConfig, runs: Path, layer: str, images: int) -> HistogramObserver:
     """What one layer's input looked like on the calibration images."""
-    run_trial(config, runs)
-    module, splits = float_module(config, runs), resolve(config).source.load(config.split_seed)
+    trial = resolve(config)
+    done = run_trial(trial, runs)
+    record = TrialRecord(trial.trial_id, "done", done.row, done.predictions, done.labels, folder=runs)
+    module, splits = open_float_module(record), trial.dataset.load(config.split_seed)
     module.quantize()
     network = apply_scheme(module.model, method_scheme("minmax"))
     calibration.observe(network, calibration_images(splits, images, config.split_seed).images)
-    quantizer = dict(quant_layers(network))[layer].input_quantizer
-    assert isinstance(quantizer, Uniform)
-    assert isinstance(quantizer.observer, HistogramObserver)
-    return quantizer.observer
+    observer = dict(quant_layers(network))[layer].input_quantizer.observer
+    assert isinstance(observer, HistogramObserver)
+    return observer
 
 
-def panel(figure: Figure, values: Tensor, top: float, label: str) -> LogAxis:
-    """The frame and the upright axis of one panel, from a power of ten below `values` to one above."""
-    axis = LogAxis.around(values.tolist(), top + PANEL, top)
-    figure.rectangle(LEFT, top, WIDTH - LEFT - RIGHT, PANEL, "none", INK)
-    for tick in axis.ticks():
-        figure.text(LEFT - 8, axis.at(tick) + 4, f"{tick:.0e}", "end")
-    figure.upward_text(16, top + PANEL / 2, label)
-    return axis
+def panel(places: Tensor, values: Tensor, chosen: dict[str, float], label: str) -> alt.LayerChart:
+    """A curve through the finite `values` over a logarithmic axis, with a line at each method's chosen threshold.
+
+    Zeros stand at the lower end of the axis, which ends at powers of ten.
+    """
+    positive = values[(values > 0) & values.isfinite()]
+    low, high = math.floor(math.log10(positive.min())), math.ceil(math.log10(positive.max()))
+    powers = [10.0**power for power in range(low, high + 1)]
+    points = [
+        {"x": x, "y": max(y, powers[0])}
+        for x, y in zip(places.tolist(), values.tolist(), strict=True)
+        if math.isfinite(y)
+    ]
+    lines = [{"x": threshold, "method": f"{method}: {threshold:.3f}"} for method, threshold in chosen.items()]
+    across = alt.X("x:Q", title="|x|", axis=alt.Axis(grid=False)).scale(domain=[0, max(chosen.values())], nice=False)
+    up = alt.Y("y:Q", title=label, axis=alt.Axis(values=powers, format=".0e"))
+    up = up.scale(type="log", domain=[powers[0], powers[-1]])
+    colours = alt.Color("method:N", title=None, legend=alt.Legend(orient="bottom", symbolType="stroke"))
+    colours = colours.scale(domain=[line["method"] for line in lines], range=[COLOURS[method] for method in chosen])
+    curve = alt.Chart(alt.Data(values=points)).mark_line(color=BLUE, strokeWidth=1.2).encode(across, up)
+    rules = alt.Chart(alt.Data(values=lines)).mark_rule(strokeDash=[4, 3]).encode(across, color=colours)
+    return alt.layer(curve, rules).properties(width=WIDTH, height=HEIGHT)
 
 
 def draw(observer: HistogramObserver, found: KLThreshold, title: str) -> str:
-    """The picture."""
+    """The histogram above the divergence of every candidate threshold, as SVG."""
     counts, width = observer.magnitudes()
-    largest = counts.numel() * width
-
-    def across(values: Tensor) -> Tensor:
-        return LEFT + (WIDTH - LEFT - RIGHT) * values / largest
-
     middles = (torch.arange(counts.numel()).double() + 0.5) * width
-    thresholds = (torch.arange(found.divergence.numel()).double() + found.levels + 0.5) * width
-    second = TOP + PANEL + GAP
-    figure = Figure(
-        WIDTH, HEIGHT, title, "Above: the histogram; below: the KL divergence of every candidate threshold."
+    candidates = (torch.arange(found.divergence.numel()).double() + found.levels + 0.5) * width
+    chosen = {}
+    for method in COLOURS:
+        quantizer = Uniform(method=method, observer=observer)
+        chosen[method] = float(CALIBRATION_METHODS.get(method)(observer, quantizer.format).high)
+    chart = (
+        alt.vconcat(
+            panel(middles, counts.double(), chosen, "values in a bin"),
+            panel(candidates, found.divergence, chosen, "KL divergence, nats"),
+            title=alt.TitleParams(title, fontSize=13, anchor="middle", color=INK),
+        )
+        .configure(aria=False)
+        .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal")
+        .configure_legend(labelFontSize=12, labelLimit=0)
     )
-    figure.text(WIDTH / 2, 20, title, "middle")
-    for xs, values, top, label in (
-        (middles, counts.double(), TOP, "values in a bin"),
-        (thresholds, found.divergence, second, "KL divergence, nats"),
-    ):
-        axis = panel(figure, values, top, label)
-        heights = [axis.at(value) if math.isfinite(value) else value for value in values.tolist()]
-        figure.curve(zip(across(xs).tolist(), heights, strict=True), "#3a6ea5")
-    for number, (rule, colour) in enumerate(COLOURS.items()):
-        quantizer = Uniform(method=rule, observer=observer)
-        threshold = float(CALIBRATION_METHODS.get(rule)(observer, quantizer.format).high)
-        x = float(across(torch.tensor(threshold)))
-        figure.line(x, TOP, x, second + PANEL, colour, "4 3")
-        figure.text(LEFT + 100 + number * 170, HEIGHT - 10, f"{rule}: {threshold:.3f}", colour=colour)
-    for tick in torch.linspace(0, largest, 6).tolist():
-        figure.text(float(across(torch.tensor(tick))), second + PANEL + 16, f"{tick:.2f}", "middle")
-    return figure.to_svg()
+    return chart_svg(chart, title, "Above: the histogram; below: the KL divergence of every candidate threshold.")
 
 
 def main() -> None:

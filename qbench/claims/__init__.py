@@ -1,1 +1,1 @@
-"""Each figure of the papers as a claim that can be run: the paper's value, the value here, the verdict."""
+"""The papers' claims, each of which can be checked by a run: the paper's value, the value here, and the verdict."""

@@ -1,4 +1,4 @@
-"""A claim: what a paper says, where, and how this project answers."""
+"""A claim of a paper: what it says and where, and what this project does to check it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from qbench.claims.stored import StoredSweep
 
 @dataclass(frozen=True)
 class Computed:
-    """Evidence by pure arithmetic: `compute` gives the values, at once."""
+    """Evidence by arithmetic: `compute` returns the values at once."""
 
     compute: Callable[[], Values]
 
 
 @dataclass(frozen=True)
 class ByMeasurement:
-    """Evidence by measurement: the name of one in `qbench.claims.measure.MEASUREMENTS`."""
+    """Evidence by measurement: `name` is a key of `qbench.claims.measurements.MEASUREMENTS`."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Selected:
-    """What a claim found in stored sweeps, and the sweeps it found it in."""
+    """The values of a claim that stored sweeps hold, and these sweeps."""
 
     values: Values
     sweeps: tuple[StoredSweep, ...]
@@ -33,34 +33,34 @@ class Selected:
 
 @dataclass(frozen=True)
 class ByTraining:
-    """Evidence by training: `select` looks in the stored sweeps; None where they hold nothing for the claim."""
+    """Evidence by training: `select` looks into the stored sweeps; None if they hold nothing for the claim."""
 
     select: Callable[[Sequence[StoredSweep]], Selected | None]
 
 
 @dataclass(frozen=True)
 class Cited:
-    """No evidence here: a figure of others."""
+    """No evidence here: the paper quotes a value of others, which this project does not reproduce."""
 
 
-def plain(pattern: str) -> Callable[[Values], str]:
-    """Shows values by a format string, `plain("{value:.2f}×")`."""
+def formatted(pattern: str) -> Callable[[Values], str]:
+    """Return what shows values by a format string: `formatted("{value:.2f}×")`."""
     return pattern.format_map
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim.
+    """A claim, and how it is checked.
 
     Attributes:
-        id: short, unique, for the command line.
-        section: heading under which it is shown.
+        id: short and unique, for the command line.
+        section: the heading under which it is shown.
         statement: what is claimed.
-        source: paper and place.
+        source: the paper, and the place in it.
         paper: the value there, as text.
         evidence: where the value here comes from.
-        judge: what the verdict takes.
-        show: the value here, as text.
+        judge: how the verdict follows from the values.
+        show: returns the value here as text.
     """
 
     id: str

@@ -1,14 +1,14 @@
-"""Horowitz's energies as BinaryNet tables them: quoted, and whether the program's prices are these."""
+"""Claims on the energy of one operation: Horowitz's table, quoted, and whether the estimates use these prices."""
 
 from __future__ import annotations
 
-from qbench.claims.claim import Cited, Claim, Computed, plain
+from qbench.claims.claim import Cited, Claim, Computed, formatted
 from qbench.claims.judge import always, quoted
 from qbench.cost.prices import HOROWITZ_45NM, MEMORY_LEVELS, Bounds
 
-SECTION = "Energy of one operation, 45 nm (Horowitz, as tabled in BinaryNet)"
+_SECTION = "Energy of one operation, 45 nm (Horowitz, as tabled in BinaryNet)"
 _SOURCE = "Horowitz, Computing's energy problem, ISSCC 2014, as tabled in BinaryNet, arXiv 1602.02830"
-# operation, its name in qbench.costs.Operations (none: no estimate needs it), pJ
+# operation; its name in qbench.nn.operations.Operations, None where no estimate needs it; pJ
 _OPERATIONS = (
     ("8-bit integer multiplication", "int8_mul", 0.2),
     ("8-bit integer addition", None, 0.03),
@@ -25,12 +25,12 @@ _ACCESSES = {"8 KB": (10, 10), "32 KB": (20, 20), "1 MB": (100, 100), "DRAM": (1
 def _price(id: str, statement: str, paper: tuple[float, float], price: Bounds | None) -> Claim:
     text = f"{paper[0]:g} pJ" if paper[0] == paper[1] else f"{paper[0]:g} to {paper[1]:g} pJ"
     if price is None:
-        return Claim(id, SECTION, statement, _SOURCE, text, Cited(), always("cited only"), plain("-"))
+        return Claim(id, _SECTION, statement, _SOURCE, text, Cited(), always("cited only"), formatted("-"))
     found = (price.low, price.high)
     used = f"{found[0]:g} pJ" if found[0] == found[1] else f"{found[0]:g} to {found[1]:g} pJ"
     return Claim(
         id,
-        SECTION,
+        _SECTION,
         statement,
         _SOURCE,
         text,
@@ -40,7 +40,7 @@ def _price(id: str, statement: str, paper: tuple[float, float], price: Bounds | 
     )
 
 
-CLAIMS = (
+ENERGY_PRICES = (
     *(
         _price(
             f"energy-{statement.replace(' ', '-')}",

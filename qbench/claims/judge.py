@@ -1,4 +1,4 @@
-"""Verdicts, and the rules by which they are reached."""
+"""The verdict on a claim, and the rules that lead to it."""
 
 from __future__ import annotations
 
@@ -7,36 +7,42 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Values = Mapping[str, Any]
+"""What evidence gives for a claim: plain values by name."""
 Verdict = Literal[
     "confirmed", "not confirmed", "differs", "short run", "other settings", "incomplete", "other machine", "misread",
     "cited only", "not run",
 ]  # fmt: skip
 VERDICTS: dict[Verdict, str] = {
-    "confirmed": "the figure here meets the claim's rule",
-    "not confirmed": "the figure here, obtained as the claim asks, does not meet the rule",
-    "differs": "the figure here lies outside the stated tolerance, to either side",
+    "confirmed": "the value here meets the claim's rule",
+    "not confirmed": "the value here, obtained as the claim asks, does not meet the rule",
+    "differs": "the value here lies outside the stated tolerance, to either side",
     "short run": "trained for fewer epochs than the paper: shown, never judged",
     "other settings": "obtained otherwise than the claim asks, or its settings are not published: shown, not judged",
     "incomplete": "a planned seed failed or has not run, or there is only one: shown, not judged",
-    "other machine": "a figure of a GPU, measured on a CPU: shown, not judged",
+    "other machine": "a GPU's value, measured on a CPU: shown, not judged",
     "misread": "the statement says something else than its source",
-    "cited only": "a figure of others, quoted: this project does not train or measure it",
+    "cited only": "a value of others, quoted: this project does not train or measure it",
     "not run": "nothing here yet",
 }
 SIGNIFICANCE = 0.05
-LEAST_SEEDS = 2  # one has no spread: it neither confirms nor refutes a mean
+LEAST_SEEDS = 2  # a single seed has no spread: it can neither confirm nor refute a mean
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A rule in words, and as a function of the values that a claim's evidence holds."""
+    """A rule for a verdict.
+
+    Attributes:
+        rule: the rule in words.
+        decide: the rule as a function of the evidence's values.
+    """
 
     rule: str
     decide: Callable[[Values], Verdict]
 
 
 def within(expected: float, tolerance: float, rule: str, key: str = "value") -> Judge:
-    """Confirmed where |value - expected| <= tolerance, else it differs."""
+    """Return the rule: `confirmed` where |value - expected| <= tolerance, else `differs`."""
 
     def decide(values: Values) -> Verdict:
         return "confirmed" if abs(values[key] - expected) <= tolerance else "differs"
@@ -45,7 +51,7 @@ def within(expected: float, tolerance: float, rule: str, key: str = "value") -> 
 
 
 def all_of(rule: str, *judges: Judge) -> Judge:
-    """Confirmed where every one of `judges` confirms, else the first other verdict."""
+    """Return the rule: `confirmed` where every one of `judges` confirms, else their first other verdict."""
 
     def decide(values: Values) -> Verdict:
         verdicts = [judge.decide(values) for judge in judges]
@@ -55,7 +61,7 @@ def all_of(rule: str, *judges: Judge) -> Judge:
 
 
 def at_most(limit: float, rule: str, key: str = "value") -> Judge:
-    """Confirmed where value <= limit."""
+    """Return the rule: `confirmed` where value <= limit, else `not confirmed`."""
 
     def decide(values: Values) -> Verdict:
         return "confirmed" if values[key] <= limit else "not confirmed"
@@ -64,7 +70,7 @@ def at_most(limit: float, rule: str, key: str = "value") -> Judge:
 
 
 def at_least(limit: float, rule: str, key: str = "value") -> Judge:
-    """Confirmed where value >= limit."""
+    """Return the rule: `confirmed` where value >= limit, else `not confirmed`."""
 
     def decide(values: Values) -> Verdict:
         return "confirmed" if values[key] >= limit else "not confirmed"
@@ -73,7 +79,7 @@ def at_least(limit: float, rule: str, key: str = "value") -> Judge:
 
 
 def holds(rule: str, key: str = "value") -> Judge:
-    """Confirmed where the value is true; for identities, which hold or do not."""
+    """Return the rule for an identity: `confirmed` where the value is True, else `not confirmed`."""
 
     def decide(values: Values) -> Verdict:
         return "confirmed" if values[key] is True else "not confirmed"
@@ -82,9 +88,9 @@ def holds(rule: str, key: str = "value") -> Judge:
 
 
 def trained(inner: Judge) -> Judge:
-    """Applies `inner` only to trainings at the paper's settings, of two seeds or more, all that were planned.
+    """Return `inner` for trainings alone: it judges those at the paper's settings, of two seeds or more, all finished.
 
-    Others are `short run`, `other settings` or `incomplete`, in this order.
+    Others are `short run`, `other settings` or `incomplete`; the first of these that applies.
     """
 
     def decide(values: Values) -> Verdict:
@@ -100,7 +106,7 @@ def trained(inner: Judge) -> Judge:
 
 
 def on_gpu(inner: Judge) -> Judge:
-    """Applies `inner` only to what a GPU ran."""
+    """Return `inner` for a GPU's times alone: what a CPU ran is `other machine`."""
 
     def decide(values: Values) -> Verdict:
         return inner.decide(values) if values["device"] == "cuda" else "other machine"
@@ -109,10 +115,10 @@ def on_gpu(inner: Judge) -> Judge:
 
 
 def beats() -> Judge:
-    """Confirmed where the first has the lower error by both paired tests (see `qbench.claims.paired`).
+    """Return the rule: `confirmed` where the first has the lower error by both tests of `PairedTest`.
 
-    Over seeds: t-test, p < 0.05. Over images: the first is better in at least one seed by McNemar's
-    exact test with p·seeds < 0.05 (Bonferroni), and the second in none.
+    Over seeds: t-test, p < 0.05. Over images: by McNemar's exact test with p·seeds < 0.05 (Bonferroni), the first is
+    better in at least one seed, and the second in none.
     """
 
     def decide(values: Values) -> Verdict:
@@ -124,12 +130,12 @@ def beats() -> Judge:
 
 
 def always(verdict: Verdict, rule: str = "") -> Judge:
-    """One verdict, whatever the values."""
+    """Return the rule that gives one verdict, whatever the values."""
     return Judge(rule, lambda _: verdict)
 
 
 def quoted(expected: Any, key: str = "value") -> Judge:
-    """`cited only` where the program's constant is the figure that it quotes, else it differs."""
+    """Return the rule: `cited only` where the program's constant is the value that it quotes, else `differs`."""
 
     def decide(values: Values) -> Verdict:
         return "cited only" if values[key] == expected else "differs"

@@ -1,15 +1,15 @@
-"""Claims on test errors: the table of MNIST, SVHN and CIFAR-10 in BinaryNet, with BinaryConnect's and the BNN's own."""
+"""Claims on test errors: the table of MNIST, SVHN and CIFAR-10 in BinaryNet, and those of BinaryConnect and BNN."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from qbench.claims import settings
-from qbench.claims.claim import ByTraining, Cited, Claim, plain
+from qbench.claims.claim import ByTraining, Cited, Claim, formatted
 from qbench.claims.judge import Judge, Values, always, at_most, trained, within
 from qbench.claims.selection import Setting, select_error
 
-SECTION = "Test errors"
+_SECTION = "Test errors"
 _BN = "BinaryNet, arXiv 1602.02830, table of test errors"
 _LISTED = f"as listed in {_BN}"
 _BC = "BinaryConnect, NIPS 2015, table of test errors"
@@ -18,7 +18,7 @@ _NETS = {"mnist": "MNIST, permutation-invariant MLP", "svhn": "SVHN, ConvNet", "
 
 
 def show_error(values: Values) -> str:
-    """`1.62 ± 0.05 % (3 seeds; 30 epochs for 1000)`: the mean and standard deviation over seeds."""
+    """Return mean and standard deviation over seeds as text: `1.62 ± 0.05 % (3 seeds; epochs 30 for 1000)`."""
     spread = "" if values["spread"] is None else f" ± {values['spread']:.2f}"
     seeds = f"{values['seeds']} seed" + "s" * (values["seeds"] > 1)
     notes = f"; {values['notes']}" if values["notes"] else ""
@@ -44,7 +44,7 @@ def _trained(
     for data, (setting, error, spread) in errors.items():
         yield Claim(
             f"{data}-{id}",
-            SECTION,
+            _SECTION,
             f"{name}: {_NETS[data]}, test error",
             source,
             _percent(error, spread),
@@ -58,17 +58,17 @@ def _cited(id: str, name: str, errors: dict[str, str]) -> Iterable[Claim]:
     for data, error in errors.items():
         yield Claim(
             f"{data}-{id}",
-            SECTION,
+            _SECTION,
             f"{name}: {_NETS[data].partition(',')[0]}, test error",
             _LISTED,
             f"{error} %",
             Cited(),
             always("cited only"),
-            plain("-"),
+            formatted("-"),
         )
 
 
-CLAIMS = (
+REPORTED_ERRORS = (
     *_trained(
         "bnn-shift",
         "BNN, shift-based (Torch7)",

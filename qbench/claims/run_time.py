@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from qbench.claims.claim import ByMeasurement, ByTraining, Cited, Claim, Computed, plain
+from qbench.claims.claim import ByMeasurement, ByTraining, Cited, Claim, Computed, formatted
 from qbench.claims.judge import Judge, Values, always, at_least, at_most, holds, on_gpu, trained, within
-from qbench.claims.selection import select_figure
+from qbench.claims.selection import select_metrics
 from qbench.claims.settings import BINARYNET_MNIST
 from qbench.cost.estimate import Estimate, estimate
 
-SECTION = "Run time and memory (BinaryNet, section 4)"
+_SECTION = "Run time and memory (BinaryNet, section 4)"
 _SOURCE = "BinaryNet, arXiv 1602.02830, section 4"
 
 
@@ -18,7 +18,7 @@ def _swar() -> Values:
 
 
 def _dot_product_identity() -> Values:
-    """Both sides of a·b = K - 2·popcount(a xor b), for all pairs of ±1 vectors of up to six values."""
+    """Compare both sides of a·b = K - 2·popcount(a xor b) for all pairs of ±1 vectors of up to six values."""
     for k in range(1, 7):
         for a in range(2**k):
             for b in range(2**k):
@@ -57,10 +57,10 @@ def _product(values: Values) -> str:
 
 
 def _rate(values: Values) -> str:
-    carries = values.get("carry_gops")  # older measurements have none
+    faster = values.get("carry_gops")  # older measurements have none
     return (
         f"{values['value']:.1f}×: {values['binary_gops']:,.0f} binary by popcount, {values['float_gops']:,.0f} float32 "
-        f"GOPS on one core ({values['kernels']})" + (f"; binary by carries {carries:,.0f}" if carries else "")
+        f"GOPS on one core ({values['kernels']})" + (f"; binary by carry-save popcount {faster:,.0f}" if faster else "")
     )
 
 
@@ -77,30 +77,30 @@ def _is_equal(key: str) -> Judge:
     return at_least(1.0, "confirmed if every prediction on the test images is the same", key)
 
 
-CLAIMS = (
+RUN_TIME = (
     Claim(
         "swar",
-        SECTION,
+        _SECTION,
         "32 connections in 1 + 4 + 1 clocks (xnor, popcount, accumulate) speed a dot product up 5.3 times",
         _SOURCE,
         "5.3×",
         Computed(_swar),
         within(5.3, 0.05, "confirmed within 0.05, the rounding of 5.3; arithmetic on the paper's clocks"),
-        plain("32 / 6 = {value:.2f}×"),
+        formatted("32 / 6 = {value:.2f}×"),
     ),
     Claim(
         "swar-clocks",
-        SECTION,
+        _SECTION,
         "32 connections take 3 instructions and 6 clocks",
         _SOURCE,
         "3 instructions, 6 clocks",
         Cited(),
         always("cited only"),
-        plain("-"),
+        formatted("-"),
     ),
     Claim(
         "swar-rate",
-        SECTION,
+        _SECTION,
         "the same on this processor: binary multiply-adds by popcount, from registers, beside float32 ones in a matrix "
         "product",
         _SOURCE,
@@ -111,7 +111,7 @@ CLAIMS = (
     ),
     Claim(
         "dot-product",
-        SECTION,
+        _SECTION,
         "a product of ±1 vectors is K - 2·popcount(a xor b)",
         _SOURCE,
         "equal",
@@ -121,7 +121,7 @@ CLAIMS = (
     ),
     Claim(
         "matmul-23x",
-        SECTION,
+        _SECTION,
         "8192×8192×8192: the XNOR kernel is 23 times as fast as the authors' baseline kernel (GTX 750). That baseline "
         "is not here: the value is beside torch's tuned product",
         _SOURCE,
@@ -132,7 +132,7 @@ CLAIMS = (
     ),
     Claim(
         "matmul-3.4x",
-        SECTION,
+        _SECTION,
         "8192×8192×8192: the XNOR kernel is 3.4 times as fast as cuBLAS in float32 (GTX 750)",
         _SOURCE,
         "3.4×",
@@ -142,7 +142,7 @@ CLAIMS = (
     ),
     Claim(
         "mlp-7x",
-        SECTION,
+        _SECTION,
         "the MNIST MLP (3×4096), 10,000 images: 7 times as fast as with the baseline kernel, its first layer left on "
         "that (GTX 750). Here all layers are packed, beside torch's tuned product",
         _SOURCE,
@@ -153,28 +153,28 @@ CLAIMS = (
     ),
     Claim(
         "mlp-7x-accuracy",
-        SECTION,
+        _SECTION,
         "the XNOR kernel loses no accuracy on the MNIST MLP: packed beside fake-quantized evaluation of a trained "
         "network",
         _SOURCE,
         "no loss",
-        ByTraining(lambda sweeps: select_figure(BINARYNET_MNIST, ("kernel/agreement",), sweeps)),
+        ByTraining(lambda sweeps: select_metrics(BINARYNET_MNIST, ("kernel/agreement",), sweeps)),
         trained(_is_equal("kernel/agreement")),
         _agreement,
     ),
     Claim(
         "mlp-7x-random",
-        SECTION,
+        _SECTION,
         "the same on 10,000 random images and weights",
         _SOURCE,
         "no loss",
         ByMeasurement("mlp-10000"),
         _is_equal("agreement"),
-        plain("{agreement:.2%} of predictions alike"),
+        formatted("{agreement:.2%} of predictions alike"),
     ),
     Claim(
         "mlp-2x-critic",
-        SECTION,
+        _SECTION,
         "a critic: against a good matrix product the whole MLP gains less than 2 times",
         "a critic of BinaryNet, on its section 4",
         "< 2×",
@@ -184,52 +184,52 @@ CLAIMS = (
     ),
     Claim(
         "training-7x",
-        SECTION,
+        _SECTION,
         "'training is 7 times faster'",
         "a summary of BinaryNet; the paper: section 4",
         "7× in run time",
         Cited(),
         always("misread", "the 7 times are the run time of a trained network; the paper claims none for training"),
-        plain("-"),
+        formatted("-"),
     ),
     Claim(
         "memory",
-        SECTION,
+        _SECTION,
         "binary weights take 1/32 of the memory: CIFAR-10 ConvNet, weights alone",
         _SOURCE,
         "1/32",
         Computed(_weight_memory),
         within(32, 0.32, "confirmed within 1 % of 32"),
-        plain("1/{value:.2f} of {count:,} weights; with normalization 1/{stored:.2f} (counted)"),
+        formatted("1/{value:.2f} of {count:,} weights; with normalization 1/{stored:.2f} (counted)"),
     ),
     Claim(
         "memory-file",
-        SECTION,
+        _SECTION,
         "the same network as files: packed with its thresholds, and in float32 with its normalization",
         _SOURCE,
         "1/32",
         ByMeasurement("packed-file"),
         within(32, 0.64, "confirmed within 2 % of 32: thresholds and headers are stored as well"),
-        plain("1/{value:.2f} ({packed_bytes:,} and {float_bytes:,} bytes)"),
+        formatted("1/{value:.2f} ({packed_bytes:,} and {float_bytes:,} bytes)"),
     ),
     Claim(
         "energy",
-        SECTION,
+        _SECTION,
         "31/32 of the energy of weight memory is saved: CIFAR-10 ConvNet, one read of all that is stored",
         _SOURCE,
         "31/32 = 96.88 %",
         Computed(_weight_energy),
         within(96.875, 0.1, "confirmed within 0.1 points"),
-        plain("{value:.2f} % (estimated: bytes read from {level} at Horowitz's price)"),
+        formatted("{value:.2f} % (estimated: bytes read from {level} at Horowitz's price)"),
     ),
     Claim(
         "gates",
-        SECTION,
+        _SECTION,
         "a 32-bit float multiplier takes about 200 FPGA slices, a 1-bit XNOR one",
         _SOURCE,
         "200 : 1",
         Cited(),
         always("cited only"),
-        plain("-"),
+        formatted("-"),
     ),
 )

@@ -1,4 +1,4 @@
-"""Which stored trainings speak to a claim, and whether they ran at the paper's settings."""
+"""The stored trainings that say something about a claim, and whether they ran at the paper's settings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, Literal
 from torch import nn
 
 from qbench.claims.claim import Selected
-from qbench.claims.paired import paired_test
 from qbench.claims.record import PLACE
+from qbench.claims.significance import paired_test
 from qbench.claims.stored import StoredSweep, StoredTrial, UnfinishedTrial, missing
 from qbench.nn.models.catalogue import get_model
 from qbench.nn.shift_batch_norm import ShiftBatchNorm2d
@@ -20,13 +20,14 @@ from qbench.schemes.catalogue import get_scheme
 from qbench.trial.config import TrialConfig
 from qbench.trial.identity import digest
 
-# Options under which a scheme is still the scheme; others make another one, which no claim is about.
+# With these options a scheme is still the paper's; any other option makes another scheme, which no claim is about.
+# epoch_factor shows in training/epochs.
 _SCHEME_OPTIONS = ("norm_momentum", "epoch_factor", "halve_every")
-_MOMENTUM, _HALVING = "scheme_options.norm_momentum", "scheme_options.halve_every"  # epoch_factor: see training/epochs
+_MOMENTUM, _HALVING = "scheme_options.norm_momentum", "scheme_options.halve_every"
 _LABELS = {
     "training/epochs": "epochs",
-    "training/learning_rate_start": "start rate",
-    "training/learning_rate_end": "end rate",
+    "training/learning_rate_start": "initial learning rate",
+    "training/learning_rate_end": "final learning rate",
     "batch_size": "batch",
 }
 
@@ -39,11 +40,11 @@ class Setting:
     """The training that a paper reports.
 
     Attributes:
-        scheme, data, model: names. Trainings on another preprocessing of the data set count as `other settings`.
+        scheme, data, model: names. A training on the same data set, but preprocessed otherwise, is `other settings`.
         epochs: of the training.
-        keys: other row keys with the values that they must have. Options of the model and the scheme that it does not
-            name must have their defaults.
-        essential: those of `keys` without which a training does not speak to the claim at all.
+        keys: other keys of a row, with the values that they must have. Options of the model and of the scheme that are
+            not among them must have their defaults.
+        essential: those of `keys` whose other values make a training one that says nothing about the claim.
         unpublished: why no training here can be the paper's; empty where its settings are known.
     """
 
@@ -57,13 +58,13 @@ class Setting:
 
     @property
     def required(self) -> dict[str, Any]:
-        """Row key -> value."""
+        """The values that a row must have, by key."""
         named = {"data": self.data, "training/epochs": self.epochs, **self.keys}
         return named | {key: value for key, value in self.defaults.items() if key not in named}
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """Row key -> value of the options that may vary, where they are not given."""
+        """The values of the options that may vary, by key, where a trial does not give them."""
         own = get_scheme(self.scheme).recipe
         kept = ShiftBatchNorm2d(1) if own.norm == "shift" else nn.BatchNorm2d(1)
         return {
@@ -75,12 +76,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class StoredGroup:
-    """Trainings that differ in their seed alone.
+    """Stored trainings that differ in their seed alone.
 
     Attributes:
-        unfinished: of the same, planned and without a result.
-        mismatches: how they differ from the paper's setting, `30 epochs for 1000`.
-        standing: at the `paper`'s settings, `short` (fewer epochs, whatever else differs) or `other`.
+        sweep: the sweep that holds them.
+        trials: those that finished.
+        unfinished: those that are planned and have no result.
+        mismatches: how they differ from the paper's setting: `epochs 30 for 1000`.
+        standing: `paper` at the paper's settings, `short` with fewer epochs (whatever else differs), else `other`.
     """
 
     sweep: StoredSweep
@@ -91,11 +94,10 @@ class StoredGroup:
 
 
 def find_group(setting: Setting, sweeps: Sequence[StoredSweep]) -> StoredGroup | None:
-    """The stored trainings closest to a setting: at the paper's settings if there are any, else the longest.
+    """Return the stored trainings closest to a setting; None where no sweep holds the scheme on this data and model.
 
-    Of equally long ones that with the fewest mismatches, then one whose planned seeds all finished, then the one of the
-    most seeds, then the first: test errors have no say.
-    None where no sweep holds the scheme on the data set and model.
+    Those at the paper's settings come first, then the longest. Among equally long ones the fewest mismatches decide,
+    then whether all planned seeds finished, then the number of seeds, then the order. Test errors have no say.
     """
     groups = [group for sweep in sweeps for group in _groups(setting, sweep)]
 
@@ -119,6 +121,7 @@ def _groups(setting: Setting, sweep: StoredSweep) -> list[StoredGroup]:
 
 
 def _speaks_to(setting: Setting, row: Mapping[str, Any]) -> bool:
+    """Return whether a training says something about the setting: of its scheme, network, data set and `essential`."""
     row = _with_defaults(setting, row)
     options = [key.split(".")[1] for key in row if key.startswith("scheme_options.")]
     return (
@@ -133,7 +136,7 @@ def _speaks_to(setting: Setting, row: Mapping[str, Any]) -> bool:
 
 def _with_defaults(setting: Setting, row: Mapping[str, Any]) -> dict[str, Any]:
     given = dict(row)
-    if given.get(_MOMENTUM) is None:  # as the scheme's own None: the norm's default
+    if given.get(_MOMENTUM) is None:  # None, also as an option, stands for the norm's default
         given.pop(_MOMENTUM, None)
     return setting.defaults | given
 
@@ -177,7 +180,11 @@ def _text(value: Any) -> str:
 
 
 def select_error(setting: Setting, sweeps: Sequence[StoredSweep]) -> Selected | None:
-    """Values: `value` (mean test error, percent), `spread` (standard deviation over seeds; None for one), `seeds`."""
+    """Return the test error of the closest trainings, percent.
+
+    Values: `value` (mean over seeds), `spread` (standard deviation over seeds; None for one seed), `seeds`, `standing`,
+    `complete` (whether all planned seeds finished) and `notes`.
+    """
     group = find_group(setting, sweeps)
     if group is None:
         return None
@@ -185,8 +192,11 @@ def select_error(setting: Setting, sweeps: Sequence[StoredSweep]) -> Selected | 
     return Selected({**_mean(errors), **_about(group)}, (group.sweep,))
 
 
-def select_figure(setting: Setting, keys: Sequence[str], sweeps: Sequence[StoredSweep]) -> Selected | None:
-    """Values: the mean over seeds of each row key; None where a training lacks one."""
+def select_metrics(setting: Setting, keys: Sequence[str], sweeps: Sequence[StoredSweep]) -> Selected | None:
+    """Return the mean over seeds of each metric in `keys`; None where a training lacks one.
+
+    Values: the means by metric, and `seeds`, `standing`, `complete` and `notes` as `select_error` has them.
+    """
     group = find_group(setting, sweeps)
     if group is None or any(trial.row.get(key) is None for trial in group.trials for key in keys):
         return None
@@ -195,7 +205,11 @@ def select_figure(setting: Setting, keys: Sequence[str], sweeps: Sequence[Stored
 
 
 def select_pair(first: Setting, second: Setting, sweeps: Sequence[StoredSweep]) -> Selected | None:
-    """Values: those of `PairedTest`, over the seeds that both schemes have on the same test images."""
+    """Compare the closest trainings of two settings, over the seeds that both have on the same test images.
+
+    Values: those of `PairedTest`; `first` and `second` (mean test errors, percent); `standing` (the lesser of both),
+    `complete` (whether all planned seeds of both finished) and `notes`.
+    """
     a, b = find_group(first, sweeps), find_group(second, sweeps)
     if a is None or b is None:
         return None

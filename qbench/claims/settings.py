@@ -1,4 +1,4 @@
-"""The trainings that the papers report, as far as they are published: what `sweeps/paper_*.yaml` runs.
+"""The settings of the papers' trainings, as far as they are published: what `sweeps/paper_*.yaml` runs.
 
 Sources: BinaryConnect (NIPS 2015), BinaryNet (arXiv 1602.02830), BNN (arXiv 1602.02505), and the authors' scripts.
 """
@@ -11,9 +11,9 @@ from typing import Any
 from qbench.claims.selection import Setting
 
 
-def _rates(start: float, end: float | None = None) -> dict[str, Any]:
+def _rates(initial: float, end: float | None = None) -> dict[str, Any]:
     ends = {} if end is None else {"training/learning_rate_end": end}
-    return {"training/learning_rate_start": start, **ends}
+    return {"training/learning_rate_start": initial, **ends}
 
 
 def _mlp(hidden: int, input_dropout: float = 0.0, dropout: float = 0.0) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def _mlp(hidden: int, input_dropout: float = 0.0, dropout: float = 0.0) -> dict[
     return {"batch_size": 100, **{f"model_options.{name}": value for name, value in options.items()}}
 
 
-# What the sweep runs where a paper's own settings are not known is shown, and never judged as a reproduction.
+# Where a paper's own settings are not known the sweep runs others: the result is shown, and never judged.
 _SCRIPT = (
     "by the authors' script, but with inputs 2x/255 - 1 for its centred ones; not the paper's 3×1024 units and SGD, "
     "whose rate is unpublished"
@@ -33,7 +33,7 @@ _BINARY_RATES = "its rates are not published: the binary script's"
 _BN_MNIST = {**_mlp(4096, 0.2, 0.5), **_rates(3e-3, 3e-7)}
 _BC_MNIST = {**_mlp(2048), **_rates(1e-3, 3e-6), "scheme_options.norm_momentum": 0.15}
 _BC_MNIST_DROPOUT = {**_BC_MNIST, "model_options.dropout": 0.5}
-_START = 2.0**-6
+_BNN_RATE = 2.0**-6
 
 BINARYNET_MNIST = Setting("binarynet", "mnist", "mnist-mlp", 1000, _BN_MNIST)
 BNN_MNIST = Setting(
@@ -41,7 +41,7 @@ BNN_MNIST = Setting(
     "mnist",
     "mnist-mlp",
     200,
-    {**_mlp(2048), **_rates(_START), "scheme_options.halve_every": 10},
+    {**_mlp(2048), **_rates(_BNN_RATE), "scheme_options.halve_every": 10},
     unpublished=_OWN_LENGTH,
 )
 BITWISE_MNIST = Setting("bitwise", "mnist", "mnist-mlp", 1000, _BN_MNIST, unpublished=_BORROWED)
@@ -70,7 +70,7 @@ def _svhn(scheme: str, data: str, batch: int, rates: Mapping[str, Any], unpublis
 
 BINARYNET_CIFAR10 = _cifar10("binarynet", "cifar10", 50, _rates(1e-3, 3e-7))
 BNN_CIFAR10 = _cifar10(
-    "bnn-shift", "cifar10-whitened", 200, {**_rates(_START), "scheme_options.halve_every": 50}, _OWN_LENGTH
+    "bnn-shift", "cifar10-whitened", 200, {**_rates(_BNN_RATE), "scheme_options.halve_every": 50}, _OWN_LENGTH
 )
 BINARYCONNECT_CIFAR10, BINARYCONNECT_CIFAR10_STOCHASTIC, FLOAT_CIFAR10 = (
     _cifar10(scheme, "cifar10-whitened", 50, _rates(3e-3, 2e-6), unpublished)
@@ -82,7 +82,7 @@ BNN_SVHN = _svhn(
     "bnn-shift",
     "svhn",
     200,
-    {**_rates(_START), "scheme_options.halve_every": 20},
+    {**_rates(_BNN_RATE), "scheme_options.halve_every": 20},
     "its SVHN settings are not known here",
 )
 BINARYCONNECT_SVHN, BINARYCONNECT_SVHN_STOCHASTIC, FLOAT_SVHN = (

@@ -1,4 +1,4 @@
-"""Statements about binary networks without a single figure: measured, or tested on paired results."""
+"""Claims that state no number: measured, or tested on paired results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qbench.claims.judge import Judge, Values, at_least, beats, trained
 from qbench.claims.selection import Setting, select_pair
 from qbench.claims.stored import StoredSweep
 
-SECTION = "Statements"
+_SECTION = "Statements"
 _UNFUSED = (
     "never judged: BatchNorm is one fused kernel, shift-based BatchNorm here many unfused ones, whose time is theirs"
 )
@@ -49,13 +49,13 @@ def _without_norm(values: Values) -> str:
 
 def _comparison(id: str, statement: str, paper: str, first: Setting, second: Setting) -> Claim:
     source = "BinaryNet, arXiv 1602.02830, and BinaryConnect, NIPS 2015, tables of test errors"
-    return Claim(id, SECTION, statement, source, paper, _pair(first, second), trained(beats()), _tests)
+    return Claim(id, _SECTION, statement, source, paper, _pair(first, second), trained(beats()), _tests)
 
 
-CLAIMS = (
+STATEMENTS = (
     Claim(
         "batch-norm",
-        SECTION,
+        _SECTION,
         "without BatchNorm the loss is large: BinaryNet, 3×512 units on digits",
         "a summary of BinaryNet",
         "large",
@@ -69,7 +69,7 @@ CLAIMS = (
     ),
     Claim(
         "stochastic-slow",
-        SECTION,
+        _SECTION,
         "random numbers make the stochastic sign slow: its time over that of the deterministic one, a 4096×4096 weight",
         "BinaryNet, arXiv 1602.02830, on deterministic and stochastic binarization",
         "harder to implement, for it needs random bits",
@@ -79,7 +79,7 @@ CLAIMS = (
     ),
     Claim(
         "shifts-gain-nothing",
-        SECTION,
+        _SECTION,
         "shifts gain nothing on a GPU: time of BatchNorm over that of shift-based BatchNorm, a training step on "
         "[50, 128, 32, 32]",
         "a critic of the shift-based BNN",

@@ -1,6 +1,7 @@
-"""Results kept in `docs/results/`: one JSON file a sweep, one of measurements; written by the program, never by hand.
+"""Stored results, as `docs/results/` keeps them: a JSON file for each sweep, and one for all measurements.
 
-Every file holds `format`, `kind` and a `digest` of the rest, so that an edit is found.
+The program writes them, never a hand: every file holds `format`, `kind` and a `digest` of the rest, so that an edit is
+noticed.
 """
 
 from __future__ import annotations
@@ -18,44 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 import qbench
+from qbench.claims.origin import Origin
 from qbench.errors import UserError
 from qbench.io import replacing
 from qbench.trial.identity import digest
 
 FORMATS = {"sweep": 2, "measurements": 1}
-MEASUREMENTS = "measurements.json"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a stored result comes from.
-
-    Attributes:
-        date: ISO, of the day on which the last figure was made.
-        machine: processor, CPUs, GPU. Of a sweep, as the versions: of its recording, for its rows do not name them.
-        command: what makes it again.
-        qbench, torch: their versions.
-    """
-
-    date: str
-    machine: str
-    command: str
-    qbench: str
-    torch: str
-
-    def __str__(self) -> str:
-        return f"stored result: {self.date}, {self.machine}, qbench {self.qbench}, torch {self.torch}, {self.command}"
+MEASUREMENTS_JSON = "measurements.json"
 
 
 @dataclass(frozen=True)
 class StoredTrial:
-    """One training.
+    """A trial that finished.
 
     Attributes:
-        row: its configuration and figures.
-        images: test images.
-        right: base64 of one bit for each test image, first image in the highest bit of the first byte: 1 if right.
-        labels: digest of the true labels; trials with equal ones saw the same images in the same order.
+        row: its configuration and metrics.
+        images: number of test images.
+        right: base64 of a bit for each test image, 1 if it was predicted right; the first image is the highest bit of
+            the first byte.
+        labels: digest of the true labels; trials of equal digests were tested on the same images in the same order.
     """
 
     row: dict[str, Any]
@@ -65,7 +47,7 @@ class StoredTrial:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """[images]: which were right."""
+        """Whether each test image was predicted right, [images]."""
         packed = np.frombuffer(base64.b64decode(self.right, validate=True), dtype=np.uint8)
         return np.unpackbits(packed, count=self.images).astype(np.bool_)
 
@@ -76,7 +58,7 @@ class StoredTrial:
 
 
 def pack_correct(predictions: list[int], labels: list[int]) -> str:
-    """`StoredTrial.right` of a trial's predictions."""
+    """Return `StoredTrial.right` of a trial's predictions."""
     return base64.b64encode(np.packbits(np.asarray(predictions) == np.asarray(labels)).tobytes()).decode()
 
 
@@ -86,7 +68,7 @@ class UnfinishedTrial:
 
     Attributes:
         row: its configuration.
-        status: `failed`, or `not run`.
+        status: whether it failed or has not run.
     """
 
     row: dict[str, Any]
@@ -94,7 +76,10 @@ class UnfinishedTrial:
 
 
 def missing(finished: int, unfinished: Sequence[UnfinishedTrial], what: str) -> str:
-    """`1 of 8 planned seeds failed, 2 of 8 planned seeds not run`, where `what` is seeds; empty if all finished."""
+    """Return how many planned trials lack a result, in words; empty if none does.
+
+    Example: `1 of 8 planned seeds failed, 2 of 8 planned seeds not run`, where `what` is `seeds`.
+    """
     counts = Counter(trial.status for trial in unfinished)
     planned = finished + len(unfinished)
     return ", ".join(f"{counts[status]} of {planned} planned {what} {status}" for status in sorted(counts))
@@ -102,14 +87,15 @@ def missing(finished: int, unfinished: Sequence[UnfinishedTrial], what: str) -> 
 
 @dataclass(frozen=True)
 class StoredSweep:
-    """A sweep's trainings.
+    """The trials of a sweep.
 
     Attributes:
-        name: of the sweep, and of its file.
+        name: of the sweep, and of the stored file.
+        origin: where the results come from.
         trials: those that finished.
-        unfinished: the others that its file plans.
-        same_code: whether the sources that trained every trial are those that recorded it.
-        note: what a reader must know about the figures, in the words of who recorded them; empty for nothing.
+        unfinished: the other trials that the sweep's file plans.
+        same_code: whether every trial was trained by the sources that recorded it.
+        note: what a reader must know about the results, in the words of whoever recorded them; empty for nothing.
     """
 
     name: str
@@ -121,7 +107,7 @@ class StoredSweep:
 
     @property
     def missing(self) -> str:
-        """What its file plans beyond `trials`; empty for nothing."""
+        """How many planned trials lack a result, in words; empty if none does."""
         return missing(len(self.trials), self.unfinished, "trials")
 
     def __str__(self) -> str:
@@ -137,7 +123,7 @@ class StoredSweep:
 
 @dataclass(frozen=True)
 class StoredMeasurement:
-    """The values of one measurement."""
+    """The values of one measurement, and where they come from."""
 
     values: dict[str, Any]
     origin: Origin
@@ -151,17 +137,18 @@ class StoredResults:
     measurements: tuple[tuple[str, StoredMeasurement], ...] = ()
 
     def measurement(self, name: str) -> StoredMeasurement | None:
+        """Return the measurement of this name; None where it is not stored."""
         return dict(self.measurements).get(name)
 
 
 def default_results_folder() -> Path | None:
-    """`docs/results` beside the package, as in a checkout; None where an installed package has none."""
+    """Return `docs/results` beside the package, which a checkout has; None where an installed package has none."""
     folder = Path(qbench.__path__[0]).parent / "docs" / "results"
     return folder if folder.is_dir() else None
 
 
 def results_folder(named: Path | None) -> Path:
-    """Where to write.
+    """Return the folder to write to: the one that is named, or else the default.
 
     Raises:
         UserError: no folder is named, and there is no default.
@@ -173,10 +160,10 @@ def results_folder(named: Path | None) -> Path:
 
 
 def load_results(folder: Path | None) -> StoredResults:
-    """The files of a results folder; nothing for None or an empty folder.
+    """Read all files of a results folder; None and an empty folder hold nothing.
 
     Raises:
-        UserError: no such folder; a file that is broken, of another format, or edited.
+        UserError: no such folder; a file that is damaged, of another format, or edited.
     """
     if folder is None:
         return StoredResults()
@@ -188,7 +175,7 @@ def load_results(folder: Path | None) -> StoredResults:
         content = _read(path)
         try:
             if content["kind"] == "sweep":
-                sweeps.append(_sweep(content, path))
+                sweeps.append(_sweep(content))
             else:
                 measurements |= {
                     name: StoredMeasurement(dict(found["values"]), Origin(**found["origin"]))
@@ -200,6 +187,7 @@ def load_results(folder: Path | None) -> StoredResults:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """Read a file and check that this version of the program wrote it, and nobody after it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -219,7 +207,8 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _sweep(content: dict[str, Any], path: Path) -> StoredSweep:
+def _sweep(content: dict[str, Any]) -> StoredSweep:
+    """Return the sweep of a file's content; each accuracy must be that of the stored predictions."""
     trials = tuple(StoredTrial(**each) for each in content["trials"])
     for trial in trials:
         try:
@@ -234,10 +223,10 @@ def _sweep(content: dict[str, Any], path: Path) -> StoredSweep:
 
 
 def write_sweep(sweep: StoredSweep, folder: Path) -> Path:
-    """Write `<name>.json`, replacing an older one in one step.
+    """Write `<name>.json` and return its path; an older one is replaced in one step.
 
     Raises:
-        UserError: it cannot be written; the sweep is unfinished, and the older one holds results of more trials.
+        UserError: it cannot be written; or the sweep is unfinished, and the older file holds results of more trials.
     """
     path = folder / f"{sweep.name}.json"
     if sweep.unfinished and (kept := _trials_kept(path)) > len(sweep.trials):
@@ -258,19 +247,19 @@ def write_sweep(sweep: StoredSweep, folder: Path) -> Path:
 
 
 def _trials_kept(path: Path) -> int:
-    """How many trials a stored sweep holds; 0 where none is, or none that can be read: that one is to be replaced."""
+    """Return how many trials a stored sweep holds; 0 where there is none, or none that can be read and kept."""
     try:
-        return len(_sweep(_read(path), path).trials)
+        return len(_sweep(_read(path)).trials)
     except (UserError, KeyError, TypeError, ValueError, AttributeError):
         return 0
 
 
 def write_measurements(measurements: dict[str, StoredMeasurement], folder: Path) -> Path:
-    """Add measurements to `measurements.json`; one of the same name replaces the older one."""
+    """Add measurements to `measurements.json` and return its path; one of the same name replaces the older one."""
     kept = dict(load_results(folder).measurements) if folder.is_dir() else {}
     merged = kept | measurements
     content = {"kind": "measurements", "measurements": {name: asdict(merged[name]) for name in sorted(merged)}}
-    return _write(folder / MEASUREMENTS, content)
+    return _write(folder / MEASUREMENTS_JSON, content)
 
 
 def _write(path: Path, content: dict[str, Any]) -> Path:

@@ -1,4 +1,4 @@
-"""From claims to rows: evidence is computed, measured or looked up, and judged."""
+"""The table of claims: each one's evidence is computed, measured or looked up, and judged."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from qbench.claims.claim import ByMeasurement, ByTraining, Cited, Claim, Computed
 from qbench.claims.judge import Values
-from qbench.claims.measure import CannotMeasureError, run_measurement
-from qbench.claims.record import origin_now
+from qbench.claims.measurements import CannotMeasureError, run_measurement
+from qbench.claims.origin import origin_now
+from qbench.claims.row import ClaimRow
 from qbench.claims.stored import StoredMeasurement, StoredResults
-from qbench.report.claims import ClaimRow
 
 _NOT_RUN = "not run"
 
 
 def measure_all(claims: Sequence[Claim], say: Callable[[str], None]) -> Iterator[tuple[str, StoredMeasurement | str]]:
-    """Run each measurement that the claims need, once, as they are asked for: (name, result, or why there is none).
+    """Run each measurement that the claims need, once; yield its name, and its result or why there is none.
 
-    `say` is told before each.
+    `say` is called before each with a line for the user.
     """
     names = dict.fromkeys(claim.evidence.name for claim in claims if isinstance(claim.evidence, ByMeasurement))
     for number, name in enumerate(names, start=1):
@@ -28,17 +28,19 @@ def measure_all(claims: Sequence[Claim], say: Callable[[str], None]) -> Iterator
         except CannotMeasureError as reason:
             yield name, str(reason)
         else:
-            yield name, StoredMeasurement(values, origin_now(f"qbench claims --run --only {ids[0]}"))
+            yield name, StoredMeasurement(dict(values), origin_now(f"qbench claims --run --only {ids[0]}"))
 
 
 def make_rows(
     claims: Sequence[Claim], results: StoredResults, measured: Mapping[str, StoredMeasurement | str]
 ) -> list[ClaimRow]:
-    """A row for each claim.
+    """Return a row for each claim.
 
     Args:
-        results: what is stored.
-        measured: by name, what was measured in this run, which goes before what is stored, or why it could not be.
+        claims: in the order of the rows.
+        results: everything that is stored.
+        measured: by the measurement's name, its result in this run, which takes precedence over a stored one, or why
+            there is none.
     """
     return [_row(claim, *_evidence(claim, results, measured)) for claim in claims]
 
@@ -46,7 +48,7 @@ def make_rows(
 def _evidence(
     claim: Claim, results: StoredResults, measured: Mapping[str, StoredMeasurement | str]
 ) -> tuple[Values | None, str]:
-    """The values, and how they were obtained; without values, why."""
+    """Return a claim's values and how they were obtained; None and why, where there are none."""
     evidence = claim.evidence
     if isinstance(evidence, Computed):
         return evidence.compute(), "computed"

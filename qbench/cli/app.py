@@ -421,7 +421,8 @@ def doctor(as_json: Json = False) -> None:
       qbench doctor --json
     """
     with exit_codes():
-        from qbench.report.doctor import doctor_lines, examine
+        from qbench.report.doctor import doctor_lines
+        from qbench.report.machine_facts import examine
 
         found = examine()
         if as_json:
@@ -523,7 +524,7 @@ def calibrate(
     Any trial whose training was in float32 will do. Nothing is written.
     """
     with exit_codes():
-        from qbench.report.calibration import layers_text, rules_text
+        from qbench.report.calibration import layers_text, methods_text
         from qbench.sweep.plan import make_importable
         from qbench.trial.finished.calibration import compare_trial, report_calibrated_trial
         from qbench.trial.finished.find import find_record
@@ -535,7 +536,7 @@ def calibrate(
             if as_json:
                 _print_json([each.to_dict() for each in results])
             else:
-                print(rules_text(results, f"{bits}-bit activations, {weight_bits}-bit weights, {images} images"))
+                print(methods_text(results, f"{bits}-bit activations, {weight_bits}-bit weights, {images} images"))
             return
         report = report_calibrated_trial(found, rule, images=images, bits=bits, weight_bits=weight_bits)
         if as_json:
@@ -642,7 +643,7 @@ def claims(
             write_sweep,
         )
         from qbench.claims.table import make_rows, measure_all
-        from qbench.report.claims import claims_text
+        from qbench.claims.text import claims_text
 
         wanted = chosen(only or [])
         for folder in record or []:

@@ -1,4 +1,4 @@
-"""Benchmark rows, for people and as plain values."""
+"""The results of a benchmark, as text and as plain values."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from qbench.report.columns import aligned
 
 
 def bench_title(device: str, threads: int, rounds: int) -> str:
-    """What the rows were measured on."""
+    """Return what the results were measured on: torch, kernels, threads, rounds."""
     backend = cuda_ext.backends()[device]
     used = f"{backend.selected} kernels" if backend.available else f"pure-torch references ({backend.reason})"
     return f"torch {torch.__version__}, {used}, {threads} thread{'s' * (threads > 1)}, {rounds} interleaved rounds"
 
 
 def bench_head(device: str, threads: int, rounds: int) -> str:
-    """What the rows below it were measured on, and how to read them."""
+    """Return what the lines below it were measured on, and how to read them."""
     return (
         f"{bench_title(device, threads, rounds)}\n"
         "Measured: time of a call (quartiles); GOPS, a multiply-add being 2 operations; share of the direct kernel's\n"
-        "measured limit, above 100 % where carries are counted; times as fast as torch fp32, median of the rounds'\n"
+        "measured limit, above 100 % with the carry-save popcount; times as fast as torch fp32, median of the rounds'\n"
         "ratios (quartiles); resident weights. Freed memory is kept for the next call where libc is glibc."
     )
 
 
 def bench_lines(result: CaseResult) -> list[str]:
-    """One case: its name, and a line for each contestant."""
+    """Return one case as lines: its name, then a line for each contestant."""
     head = f"\n{result.case}"
     if result.not_run:
         return [f"{head}: not run: {result.not_run}"]
@@ -56,7 +56,7 @@ def _cells(row: Timing) -> list[str]:
 
 
 def bench_dict(results: Sequence[CaseResult], device: str, threads: int, rounds: int) -> dict[str, Any]:
-    """The run as plain values."""
+    """Return the run as plain values for JSON."""
     backend = cuda_ext.backends()[device]
     return {
         "torch": torch.__version__,

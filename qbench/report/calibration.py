@@ -1,4 +1,4 @@
-"""Layer reports and compared calibration methods as text."""
+"""The layers of a calibrated network, and compared calibration methods, as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from qbench.report.columns import aligned
 
 
 def layers_text(found: NetworkReport, title: str) -> str:
-    """One line a layer: format, range, scale, clipped share and SQNR of weights and inputs, and the sensitivity."""
+    """Return two lines a layer, of its weights and its inputs: format, range, scale, clipped share and SQNR.
+
+    Beside the weights stands the layer's sensitivity: the accuracy where this layer alone is quantized.
+    """
     rows: list[tuple[str, ...]] = [("layer", "of", "format", "range", "scale", "clipped", "SQNR dB", "only this layer")]
     for layer in found.layers:
         for role, tensor in (("weights", layer.weights), ("inputs", layer.inputs)):
@@ -46,10 +49,10 @@ def _cells(tensor: TensorReport | None) -> tuple[str, ...]:
     return (tensor.format, f"{tensor.low:.4g} .. {tensor.high:.4g}", scale, f"{100 * tensor.clipped:.3f} %", sqnr)
 
 
-def rules_text(results: list[MethodResult], title: str) -> str:
-    """The rules' accuracies and how far they move, then each layer's thresholds."""
+def methods_text(results: list[MethodResult], title: str) -> str:
+    """Return the accuracy of each method and how much its thresholds vary, then each layer's thresholds."""
     sets = len(results[0].validation)
-    heading = ("rule", "validation", "test", "test, worst and best", "spread of thresholds")
+    heading = ("method", "validation", "test", "test, worst and best", "spread of thresholds")
     rows = [heading] + [
         (
             found.rule,

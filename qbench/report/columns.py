@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """`rows` as lines with aligned columns: the first `left` columns to the left, the others to the right."""
+    """Return `rows` as lines of aligned columns: the first `left` columns flush left, the others flush right."""
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     lines = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""Exports and packed runs, for people and as plain values."""
+"""Packed exports and measured packed runs, as text and as plain values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INPUTS = {
 
 
 def export_dict(made: Exported, file: Path) -> dict[str, Any]:
-    """An export as plain values."""
+    """Return an export as plain values for JSON."""
     size = file.stat().st_size
     return {
         "file": str(file),
@@ -34,7 +34,7 @@ def export_dict(made: Exported, file: Path) -> dict[str, Any]:
 
 
 def export_text(made: Exported, file: Path) -> str:
-    """An export in a few lines."""
+    """Return an export as a few lines of text."""
     found = export_dict(made, file)
     lines = [
         ("file", f"{file}: {found['file_bytes']:,} bytes"),
@@ -53,7 +53,7 @@ def export_text(made: Exported, file: Path) -> str:
 
 
 def measured_text(found: PackedMeasurement) -> str:
-    """A packed run in a few lines."""
+    """Return the measurement of a packed network as a few lines of text."""
     low, high = found.quartiles
     rate = f"{found.images_per_second:,.0f} ({low:,.0f} - {high:,.0f})"
     lines = [

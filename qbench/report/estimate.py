@@ -1,9 +1,10 @@
-"""A network's estimated costs as text."""
+"""The estimated costs of a network as text."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
+from qbench.cost.counts import LayerCost
 from qbench.cost.energy import Energy
 from qbench.cost.estimate import Estimate
 from qbench.cost.filter_repetition import NetworkRepetition
@@ -26,28 +27,8 @@ _HEADINGS = (
 
 
 def estimate_text(found: Estimate, model: str, scheme: str, batch_size: int) -> str:
-    """The layers as a table, the totals, the energy with its conventions, and the training's memory."""
-    rows = [_HEADINGS] + [
-        (
-            layer.name,
-            layer.op,
-            layer.weight_format,
-            layer.input_format,
-            *(
-                f"{value:,}"
-                for value in (
-                    layer.weights,
-                    layer.macs,
-                    layer.weight_bytes,
-                    layer.scale_bytes,
-                    layer.other_bytes,
-                    layer.input_bytes,
-                    layer.output_bytes,
-                )
-            ),
-        )
-        for layer in found.cost.layers
-    ]
+    """Return the layers as a table, the totals, the energy with its conventions, and the memory of training."""
+    rows = [_HEADINGS, *(_layer(layer) for layer in found.cost.layers)]
     return "\n".join(
         [
             f"{model} under {scheme}: estimated from shapes and formats, one inference of one example",
@@ -61,6 +42,19 @@ def estimate_text(found: Estimate, model: str, scheme: str, batch_size: int) -> 
             *_training(found, batch_size),
         ]
     )
+
+
+def _layer(layer: LayerCost) -> tuple[str, ...]:
+    counts = (
+        layer.weights,
+        layer.macs,
+        layer.weight_bytes,
+        layer.scale_bytes,
+        layer.other_bytes,
+        layer.input_bytes,
+        layer.output_bytes,
+    )
+    return (layer.name, layer.op, layer.weight_format, layer.input_format, *(f"{count:,}" for count in counts))
 
 
 def _totals(found: Estimate) -> list[str]:
@@ -111,7 +105,7 @@ def _ratio(found: Estimate) -> str:
 
 
 def conventions(energy: Energy) -> list[str]:
-    """What an energy figure counts and leaves out."""
+    """Return what the estimated energy counts and what it leaves out, as lines of text."""
     word = HOROWITZ_45NM.operations["xnor_popcount_word"]
     return [
         f"Prices: {HOROWITZ_45NM.source}, {word.low:g} to {word.high:g} pJ for 32 binary products.",
@@ -138,7 +132,7 @@ def _training(found: Estimate, batch_size: int) -> list[str]:
 
 
 def filters_text(filters: NetworkRepetition) -> str:
-    """The expected repetition of untrained binary filters, by layer."""
+    """Return how often 2-D filters would repeat if binary weights were random, by layer, as text."""
     rows = [("layer", "filters", "input maps", "bound 2^(k·k)", "unique if random", "with inverses apart")]
     rows += [
         (

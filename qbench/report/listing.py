@@ -1,6 +1,6 @@
-"""What there is to choose from: quantizers, schemes, models, data sets, kernel backends.
+"""The names that a user can choose from: quantizers, schemes, models, data sets, kernel backends.
 
-A kind's package is imported where it is listed: Lightning and scikit-learn, which `data` loads, take seconds.
+The package of a kind is imported only where that kind is listed: Lightning and scikit-learn take seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ KINDS = ("quantizers", "schemes", "models", "data", "backends")
 
 
 def listing(kind: str) -> list[dict[str, Any]]:
-    """The known things of one of KINDS, as plain values: `name`, `description` and more."""
+    """Return all entries of one of KINDS as plain values for JSON: `name`, `description`, and what the kind adds."""
     if kind == "quantizers":
         from quantizers import QUANTIZERS
 
@@ -45,7 +45,10 @@ def _backends() -> list[dict[str, Any]]:
 
     found = []
     for name, backend in cuda_ext.backends().items():
-        facts = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(backend).items()}
+        facts = {
+            "paths" if key == "isas" else key: str(value) if isinstance(value, Path) else value  # JSON's name for ISAs
+            for key, value in asdict(backend).items()
+        }
         text = f"uses {backend.selected}" + (f" of {', '.join(backend.isas)}" if backend.isas else "")
         reason = f": {backend.reason}" if backend.reason else ""
         found.append({**facts, "name": name, "description": text + reason})
@@ -53,7 +56,7 @@ def _backends() -> list[dict[str, Any]]:
 
 
 def listing_lines(kind: str) -> list[tuple[str, str]]:
-    """(name, description) for people; a model's options are part of its description."""
+    """Return (name, description) of all entries of a kind, for people: a description names a model's options."""
     lines = []
     for item in listing(kind):
         text = str(item["description"])

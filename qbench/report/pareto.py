@@ -1,4 +1,4 @@
-"""The schemes that no other beats in everything."""
+"""The Pareto front: the points that no other point beats."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 def pareto_front(points: Sequence[Sequence[float | None]]) -> list[bool | None]:
-    """For each point, larger being better in every coordinate: whether no other point dominates it.
+    """Return for each point whether no other one dominates it; larger is better in every coordinate.
 
     A point dominates another if it is at least as good in every coordinate and better in one; equal points do not
-    dominate each other. A point with a missing coordinate cannot be placed: None, and it dominates nothing.
+    dominate each other. A point with a missing coordinate gets None, and dominates nothing.
     """
     whole = [[value for value in point if value is not None] for point in points]
     placed = [len(values) == len(point) for values, point in zip(whole, points, strict=True)]

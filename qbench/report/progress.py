@@ -1,4 +1,4 @@
-"""A sweep's progress: a bar with the running trials on a terminal, lines in a file or a pipe."""
+"""The progress of a sweep: bars on a terminal, lines in a file or a pipe."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _plan(total: int, known: int) -> str:
 
 
 class LineProgress:
-    """A line for each trial that ends, and, if `epochs`, for each epoch. No escape codes."""
+    """Progress as lines without escape codes: one for each trial that ends and, if `epochs`, one for each epoch."""
 
     def __init__(self, stream: TextIO, epochs: bool = False) -> None:
         self._stream = stream
@@ -43,21 +43,25 @@ class LineProgress:
         self._stream.flush()
 
     def begin(self, total: int, known: int) -> None:
+        """Show how many of the `total` trials are in the store already, and how many will run."""
         self._total, self._count = total, known
         self._say(_plan(total, known))
 
     def started(self, trial: PlannedTrial) -> None:
-        """Nothing: a line at the end says more."""
+        """Say nothing: the line at the trial's end says more."""
 
     def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None:
+        """Print the epoch, if epochs are wanted."""
         if self._epochs:
             self._say(f"{trial.label}: epoch {epoch}/{epochs}")
 
     def done(self, trial: PlannedTrial, record: TrialRecord) -> None:
+        """Print how the trial ended."""
         self._count += 1
         self._say(f"[{self._count}/{self._total}] {_result(trial, record)}")
 
     def warn(self, text: str) -> None:
+        """Print a warning."""
         self._say(f"warning: {text}")
 
     def _say(self, text: str) -> None:
@@ -65,7 +69,7 @@ class LineProgress:
 
 
 class BarProgress:
-    """A bar for the sweep and one for each running trial; a line above them for each trial that ends."""
+    """Progress as a bar for the sweep and one for each running trial, below a line for each trial that ended."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -84,19 +88,23 @@ class BarProgress:
         self._progress.stop()
 
     def begin(self, total: int, known: int) -> None:
+        """Show how many of the `total` trials are in the store already, and how many will run."""
         self._total, self._count = total, known
         self._progress.console.print(_plan(total, known), highlight=False)
         if known < total:
             self._sweep = self._progress.add_task("trials", total=total, completed=known)
 
     def started(self, trial: PlannedTrial) -> None:
+        """Add a bar for the trial."""
         self._trials[trial.id] = self._progress.add_task(f"  {escape(trial.label)}", total=None)
 
     def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None:
+        """Move the trial's bar."""
         if trial.id in self._trials:
             self._progress.update(self._trials[trial.id], completed=epoch, total=epochs)
 
     def done(self, trial: PlannedTrial, record: TrialRecord) -> None:
+        """Print how the trial ended, remove its bar and move the sweep's."""
         if trial.id in self._trials:
             self._progress.remove_task(self._trials.pop(trial.id))
         self._count += 1
@@ -107,9 +115,10 @@ class BarProgress:
         self._progress.console.print(text, style=style, highlight=False)
 
     def warn(self, text: str) -> None:
+        """Print a warning."""
         self._progress.console.print(escape(f"warning: {text}"), style="yellow", highlight=False)
 
 
 def progress_on(stream: TextIO, epochs: bool = False) -> LineProgress | BarProgress:
-    """The progress that suits the stream; `epochs`: a line for each epoch too, where there is no bar."""
+    """Return bars where the stream is a terminal, else lines; `epochs` adds a line for each epoch to the lines."""
     return BarProgress(Console(file=stream)) if stream.isatty() else LineProgress(stream, epochs)

@@ -1,4 +1,4 @@
-"""The comparison as a table for a terminal, and as plain text for a file or a pipe."""
+"""The comparison of a sweep as a table for a terminal, and as plain text for a file or a pipe."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from qbench.report.confidence_interval import DRAWS
 from qbench.report.model import Group, ReportModel
-from qbench.report.statistics import DRAWS
 from qbench.trial.metrics import show
 
+# By the interval's method: the mark in its cell.
 _MARKS = {"crossed": "", "images": " [1]", "exact": " [2]"}
 
 
@@ -24,9 +25,11 @@ class _Column:
     right: bool = True
 
 
-def _figure(name: str, text: str) -> Callable[[Group], str]:
+def _metric(name: str, text: str) -> Callable[[Group], str]:
+    """Return what shows one metric of a group in the format `text`; a fraction as percent, `-` for none."""
+
     def cell(group: Group) -> str:
-        value = group.figures.get(name)
+        value = group.metrics.get(name)
         return "-" if value is None else text.format(100 * value if text.endswith("%") else value)
 
     return cell
@@ -43,12 +46,6 @@ def _interval(group: Group) -> str:
     return f"{100 * found.low:.2f} to {100 * found.high:.2f}{_MARKS[found.method]}"
 
 
-def _spread(group: Group) -> float:
-    """Half the distance between the low and the high energy, over their middle."""
-    low, mid, high = (group.figures.get(f"cost/energy_uj{end}") for end in ("_low", "", "_high"))
-    return 0.0 if low is None or high is None or not mid else (high - low) / 2 / mid
-
-
 def _runs(group: Group) -> str:
     return f"{group.runs}" + (f" ({group.failed} failed)" if group.failed else "")
 
@@ -57,20 +54,36 @@ _COLUMNS = (
     _Column("scheme", lambda group: group.name, right=False),
     _Column("accuracy", _accuracy),
     _Column("95 % interval", _interval),
-    _Column("weight bytes", _figure("cost/weight_bytes", "{:,.0f}")),
-    _Column("×", _figure("cost/weight_compression", "{:.1f}")),
-    _Column("energy µJ", _figure("cost/energy_uj", "{:.3g}")),
-    _Column("×", _figure("cost/energy_compression", "{:.1f}")),
-    _Column("unique filters", _figure("filters/unique_fraction", "{:.1f} %")),
-    _Column("kernel agrees", _figure("kernel/agreement", "{:.2f} %")),
-    _Column("training s", _figure("time/train_s", "{:.1f}")),
+    _Column("weight bytes", _metric("cost/weight_bytes", "{:,.0f}")),
+    _Column("×", _metric("cost/weight_compression", "{:.1f}")),
+    _Column("energy µJ", _metric("cost/energy_uj", "{:.3g}")),
+    _Column("×", _metric("cost/energy_compression", "{:.1f}")),
+    _Column("unique filters", _metric("filters/unique_fraction", "{:.1f} %")),
+    _Column("kernel agrees", _metric("kernel/agreement", "{:.2f} %")),
+    _Column("training s", _metric("time/train_s", "{:.1f}")),
     _Column("runs", _runs),
     _Column("Pareto", lambda group: {True: "*", False: "", None: "-"}[group.pareto]),
 )
 
 
 def notes(model: ReportModel) -> list[str]:
-    """What a reader must know to read the table."""
+    """Return what a reader must know to read the table, a line each."""
+    return [
+        *_intervals(model),
+        "counted from shapes and formats: weight bytes; estimated: energy of one inference (operations and memory "
+        "accesses at Horowitz's 45 nm prices, binary ones at our own); ×: how many times less than float32",
+        "measured: accuracy, unique filters, kernel agreement (packed against fake-quantized), training time",
+        *_random_filters(model),
+        *_energy_spread(model),
+        "Pareto *: no other scheme is as accurate or better with no more weight bytes and energy, by means",
+        *(f"other budget: {note}" for note in model.budgets),
+        *_shared_trainings(model),
+        *_best(model),
+        *_incomplete(model),
+    ]
+
+
+def _intervals(model: ReportModel) -> list[str]:
     methods = {group.accuracy.method for group in model.groups if group.accuracy is not None}
     lines = []
     if methods:
@@ -82,39 +95,55 @@ def notes(model: ReportModel) -> list[str]:
         lines.append("[1] one seed: the interval is over test images alone and says nothing of other seeds")
     if "exact" in methods:
         lines.append("[2] every prediction alike, nothing to resample: Clopper-Pearson over the test images")
-    lines.append(
-        "counted from shapes and formats: weight bytes; estimated: energy of one inference (operations and memory "
-        "accesses at Horowitz's 45 nm prices, binary ones at our own); ×: how many times less than float32"
-    )
-    lines.append("measured: accuracy, unique filters, kernel agreement (packed against fake-quantized), training time")
-    random = sorted({value for group in model.groups if (value := group.figures.get("filters/random_fraction"))})
-    if random:
-        shares = " and ".join(f"{100 * value:.1f} %" for value in random)
-        lines.append(
-            f"unique filters: per input map, a filter and its inverse counted once; random weights would have {shares}"
-        )
+    return lines
+
+
+def _random_filters(model: ReportModel) -> list[str]:
+    random = sorted({value for group in model.groups if (value := group.metrics.get("filters/random_fraction"))})
+    if not random:
+        return []
+    shares = " and ".join(f"{100 * value:.1f} %" for value in random)
+    return [f"unique filters: per input map, a filter and its inverse counted once; random weights would have {shares}"]
+
+
+def _energy_spread(model: ReportModel) -> list[str]:
     spread = max((_spread(group) for group in model.groups), default=0.0)
-    if spread:
-        lines.append(
-            f"energy: the middle of a low and a high estimate, at most {100 * spread:.0f} % away (results.csv has both)"
-        )
-    lines.append("Pareto *: no other scheme is as accurate or better with no more weight bytes and energy, by means")
-    lines += [f"other budget: {note}" for note in model.budgets]
-    seen: set[str] = set()
+    if not spread:
+        return []
+    return [
+        f"energy: the middle of a low and a high estimate, at most {100 * spread:.0f} % away (results.csv has both)"
+    ]
+
+
+def _spread(group: Group) -> float:
+    """Return half the distance between the low and the high energy, as a fraction of their middle."""
+    low, mid, high = (group.metrics.get(f"cost/energy_uj{end}") for end in ("_low", "", "_high"))
+    return 0.0 if low is None or high is None or not mid else (high - low) / 2 / mid
+
+
+def _shared_trainings(model: ReportModel) -> list[str]:
+    lines, seen = [], set[str]()
     for group in model.groups:
         if group.shares_training and group.name not in seen:
             seen |= {group.name, *group.shares_training}
             lines.append(f"one training per seed is shared by {', '.join((group.name, *group.shares_training))}")
-    if model.best is not None:
-        best = model.best
-        lines.append(f"best {best.metric}: {show(best.metric, best.value)} by {best.name} seed={best.seed}")
-    if model.done + model.failed < model.planned:
-        lines.append(f"incomplete: {model.planned - model.done - model.failed} of {model.planned} trials have not run")
     return lines
 
 
+def _best(model: ReportModel) -> list[str]:
+    if model.best is None:
+        return []
+    best = model.best
+    return [f"best {best.metric}: {show(best.metric, best.value)} by {best.name} seed={best.seed}"]
+
+
+def _incomplete(model: ReportModel) -> list[str]:
+    waiting = model.planned - model.done - model.failed
+    return [f"incomplete: {waiting} of {model.planned} trials have not run"] if waiting > 0 else []
+
+
 def plain(model: ReportModel) -> str:
-    """The table and its notes as lines of text, without colours, boxes or wrapping."""
+    """Return the table and its notes as lines of text, without colours, boxes or wrapping."""
     cells = _cells(model)
     widths = _widths(cells)
     lines = []
@@ -128,7 +157,10 @@ def plain(model: ReportModel) -> str:
 
 
 def draw(model: ReportModel, console: Console) -> None:
-    """The table and its notes on a terminal. A table too wide for it is cut into several, each with the schemes."""
+    """Print the table and its notes on a terminal.
+
+    A table that is too wide is cut into several, each of which begins with the column of schemes.
+    """
     cells = _cells(model)
     for columns in _pack(_widths(cells), console.width):
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -145,6 +177,7 @@ def draw(model: ReportModel, console: Console) -> None:
 
 
 def _cells(model: ReportModel) -> list[list[str]]:
+    """Return the headings, then the cells of each group."""
     return [
         [column.heading for column in _COLUMNS],
         *([column.cell(group) for column in _COLUMNS] for group in model.groups),
@@ -156,7 +189,7 @@ def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _pack(widths: Sequence[int], total: int) -> list[list[int]]:
-    """Columns of as many tables as the width needs; the first column is in each."""
+    """Return the columns of each table, as many tables as the width needs; the first column is in each."""
     gap = 3  # padding, divider, padding
     tables = [[0]]
     used = widths[0]

@@ -1,6 +1,7 @@
 """Stored sweeps and run folders made of plain values: nothing is trained."""
 
-from qbench.claims.stored import Origin, StoredSweep, StoredTrial, UnfinishedTrial, pack_correct
+from qbench.claims.origin import Origin
+from qbench.claims.stored import StoredSweep, StoredTrial, UnfinishedTrial, pack_correct
 from qbench.trial.config import TrialConfig
 from qbench.trial.identity import digest
 from qbench.trial.result import TrialResult

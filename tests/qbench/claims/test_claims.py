@@ -8,7 +8,7 @@ from stored_examples import ORIGIN, stored_sweep, stored_trial, unfinished
 
 from qbench.claims import table
 from qbench.claims.claim import ByMeasurement, ByTraining, Cited, Computed
-from qbench.claims.measure import MEASUREMENTS, CannotMeasureError
+from qbench.claims.measurements import MEASUREMENTS, CannotMeasureError
 from qbench.claims.registry import CLAIMS, chosen
 from qbench.claims.stored import StoredMeasurement, StoredResults
 from qbench.claims.table import make_rows, measure_all

@@ -116,7 +116,7 @@ def test_a_broken_stored_file_is_one_line_and_exit_code_2(results):
 
 
 def test_an_interrupted_run_keeps_what_was_measured(results, monkeypatch):
-    import qbench.claims.measure as measure_module
+    import qbench.claims.measurements as measure_module
 
     def interrupted():
         raise KeyboardInterrupt

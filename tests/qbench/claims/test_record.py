@@ -10,7 +10,8 @@ import pytest
 from stored_examples import LABELS, SWEEP, predictions
 
 import qbench.claims.record as record_module
-from qbench.claims.record import record, this_machine
+from qbench.claims.origin import this_machine
+from qbench.claims.record import record
 from qbench.claims.stored import load_results, write_sweep
 from qbench.errors import UserError
 from qbench.trial.config import TrialConfig

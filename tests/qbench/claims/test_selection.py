@@ -3,8 +3,8 @@
 import pytest
 from stored_examples import LABELS, stored_sweep, stored_trial
 
-from qbench.claims.paired import mcnemar
-from qbench.claims.selection import Setting, find_group, select_error, select_figure, select_pair
+from qbench.claims.selection import Setting, find_group, select_error, select_metrics, select_pair
+from qbench.claims.significance import mcnemar
 from qbench.trial.config import TrialConfig
 from qbench.trial.resolved import resolve
 
@@ -48,7 +48,7 @@ def test_default_momentum_is_that_of_the_norm_that_is_built():
         ({"epochs": 1001}, "other", "epochs 1001 for 1000"),
         ({"batch_size": 50}, "other", "batch 50 for 100"),
         ({"model_options.hidden": 1024}, "other", "hidden 1024 for 4096"),
-        ({"training/learning_rate_end": 3e-6}, "other", "end rate 3e-06 for 3e-07"),
+        ({"training/learning_rate_end": 3e-6}, "other", "final learning rate 3e-06 for 3e-07"),
         ({"data": "mnist-other"}, "other", "data mnist-other for mnist"),
         # Options that the setting does not name must have their defaults.
         ({"scheme_options.norm_momentum": 0.9}, "other", "norm_momentum 0.9 for 0.1"),
@@ -111,11 +111,11 @@ def test_mean_and_spread_over_seeds():
     assert select_error(PAPER, [stored_sweep(trials[0])]).values["spread"] is None
 
 
-def test_a_figure_that_one_training_lacks_is_none():
+def test_a_metric_that_one_training_lacks_is_none():
     keys = ("filters/unique_fraction",)
     one, none = stored_trial(0, **{keys[0]: 0.4}), stored_trial(1, **{keys[0]: None})
-    assert select_figure(PAPER, keys, [stored_sweep(one)]).values[keys[0]] == 0.4
-    assert select_figure(PAPER, keys, [stored_sweep(one, none)]) is None
+    assert select_metrics(PAPER, keys, [stored_sweep(one)]).values[keys[0]] == 0.4
+    assert select_metrics(PAPER, keys, [stored_sweep(one, none)]) is None
 
 
 OTHER = Setting("binaryconnect", "mnist", "mnist-mlp", 30)

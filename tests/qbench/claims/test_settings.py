@@ -53,10 +53,10 @@ def trials(name):
 def row(config):
     """The keys of a result row that training would give."""
     named = get_scheme(config.scheme, **config.scheme_options)
-    start = config.learning_rate or named.learning_rate
+    start = config.learning_rate or named.recipe.learning_rate
     return {
         **config.flat(),
-        "training/epochs": config.epochs * named.epoch_factor,
+        "training/epochs": config.epochs * named.recipe.epoch_factor,
         "training/learning_rate_start": start,
         "training/learning_rate_end": config.learning_rate_end,
     }
@@ -81,7 +81,7 @@ def test_three_seeds_each_and_the_first_of_all_first(name):
 
 
 def test_the_settings_of_the_papers_table():
-    # PAPERS.md, section 9, by hand: batch, epochs, start rate, end rate.
+    # PAPERS.md, section 9, by hand: batch, epochs, initial and final learning rate.
     table = [
         (settings.BINARYNET_MNIST, 100, 1000, 3e-3, 3e-7),
         (settings.BINARYNET_CIFAR10, 50, 500, 1e-3, 3e-7),

@@ -1,6 +1,7 @@
 """The benchmark's plot: lengths on the axis are the ratios, and every figure is there as text."""
 
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -10,7 +11,8 @@ from cuda_ext.benchmark import Timing
 from qbench.bench.cases import CaseResult
 from qbench.cli.app import app
 from qbench.errors import ConfigError
-from qbench.report.bench_plot import bench_svg, plot_file
+from qbench.report.bench_plot import bench_chart, bench_svg, plot_file
+from qbench.report.chart import BLUE, GREY
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -32,35 +34,75 @@ RESULTS = [
 ]
 
 
-def test_bars_reach_from_one_to_the_ratio():
+def test_the_picture_says_every_figure():
     root = ElementTree.fromstring(bench_svg(RESULTS, "one thread"))
     assert root.find(SVG + "title").text == "one thread"
     assert "Bars of 2 contestants, from 0.5 to 100 times" in root.find(SVG + "desc").text
     assert "xnor in a case" in root.find(SVG + "desc").text
-    words = [text.text for text in root.iter(SVG + "text")]
+    words = ["".join(text.itertext()) for text in root.iter(SVG + "text")]
     assert {"torch bf16", "xnor", "0.5×  2000 ms", "100×  10 ms", "a case   (torch fp32: 1000 ms)"} <= set(words)
     assert any("times as fast as torch fp32" in line for line in words)
     assert not any("GPU" in line for line in words)
 
-    slow, fast = (bar for bar in root.iter(SVG + "rect") if bar.get("x"))
-    slow_width, fast_width = float(slow.get("width")), float(fast.get("width"))
-    assert fast_width / slow_width == pytest.approx(math.log(100) / math.log(2), rel=0.01)
-    one = float(fast.get("x"))  # what is slower ends where what is faster begins
-    assert float(slow.get("x")) + slow_width == pytest.approx(one, abs=0.2)
-    assert slow.get("fill") != fast.get("fill")
-    per_decade = fast_width / 2
-    whisker = [
-        line
-        for line in root.iter(SVG + "line")
-        if line.get("y1") == line.get("y2") and float(line.get("x1")) > one  # the fast one's
+
+def marks(chart, kind):
+    return [layer for layer in chart["spec"]["layer"] if layer["mark"]["type"] == kind]
+
+
+def test_each_contestant_has_a_bar_to_its_median_and_a_whisker_over_its_quartiles():
+    chart = bench_chart(RESULTS, "one thread").to_dict()
+    slow, fast = chart["data"]["values"]  # the baseline has no bar: it is the line of 1×
+    assert [(bar["name"], bar["ratio"], bar["low"], bar["high"]) for bar in (slow, fast)] == [
+        ("torch bf16", 0.5, 0.4, 0.6),
+        ("xnor", 100.0, 80.0, 125.0),
     ]
-    (whisker,) = whisker
-    ends = [one + per_decade * math.log10(ratio) for ratio in (80, 125)]
-    assert [float(whisker.get("x1")), float(whisker.get("x2"))] == pytest.approx(ends, abs=0.5)
-    # the tick of 1× stands where the bars begin
-    ticks = {text.text: float(text.get("x")) for text in root.iter(SVG + "text") if text.text.endswith("×")}
-    assert ticks["1×"] == pytest.approx(one, abs=0.2)
-    assert ticks["100×"] == pytest.approx(one + fast_width, abs=0.2)
+    (bars,) = marks(chart, "bar")
+    assert (bars["encoding"]["x"]["field"], bars["encoding"]["x2"]) == ("ratio", {"datum": 1})
+    assert bars["encoding"]["x"]["scale"] == {"type": "log", "domain": [0.2, 200.0], "nice": False}
+    assert bars["encoding"]["x"]["axis"]["values"] == [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200]
+    colours = bars["encoding"]["color"]
+    drawn = dict(zip(colours["scale"]["domain"], colours["scale"]["range"], strict=True))
+    assert (drawn[slow["by"]], drawn[fast["by"]]) == (GREY, BLUE)
+    one, whisker = marks(chart, "rule")
+    assert one["encoding"]["x"] == {"datum": 1}
+    assert (whisker["encoding"]["x"]["field"], whisker["encoding"]["x2"]["field"]) == ("low", "high")
+    assert {end["encoding"]["x"]["field"] for end in marks(chart, "tick")} == {"low", "high"}
+
+
+def test_the_drawing_is_true_to_scale():
+    root = ElementTree.fromstring(bench_svg(RESULTS, "one thread"))
+    paths = (path for path in root.iter(SVG + "path") if path.get("fill") in (BLUE, GREY))
+    bars = {path.get("fill"): [float(number) for number in re.findall(r"[\d.]+", path.get("d"))] for path in paths}
+    (slow, _, slow_width, *_), (fast, _, fast_width, *_) = bars[GREY], bars[BLUE]  # M x,y h width ...
+    assert fast_width / slow_width == pytest.approx(math.log(100) / math.log(2), rel=0.01)
+    assert slow + slow_width == pytest.approx(fast, abs=0.2)  # what is slower ends where what is faster begins
+
+
+@pytest.mark.parametrize(
+    ("ratio", "ends"),
+    [(40.0, (1, 50)), (2.0, (1, 2)), (7.0, (1, 10)), (0.04, (0.02, 1)), (0.99, (0.5, 1)), (1.0, (1, 2))],
+)
+def test_the_axis_reaches_from_mark_to_mark_around_one(ratio, ends):
+    rows = (timing("torch fp32", 1.0, 1.0, (1.0, 1.0)), timing("xnor", 1.0, ratio, (ratio, ratio)))
+    (bars,) = marks(bench_chart([CaseResult("a case", rows)], "").to_dict(), "bar")
+    assert tuple(bars["encoding"]["x"]["scale"]["domain"]) == ends
+
+
+def test_cases_stand_in_the_order_of_the_run_each_with_its_own_contestants():
+    other = [timing("torch fp32", 2.0, 1.0, (1.0, 1.0)), timing("int8", 1.0, 2.0, (2.0, 2.0))]
+    chart = bench_chart([*RESULTS, CaseResult("Earlier by name", tuple(other))], "one thread").to_dict()
+    headings = ["a case   (torch fp32: 1000 ms)", "Earlier by name   (torch fp32: 2000 ms)"]
+    assert chart["facet"]["sort"] == headings
+    assert [(bar["case"], bar["name"]) for bar in chart["data"]["values"]] == [
+        (headings[0], "torch bf16"),
+        (headings[0], "xnor"),
+        (headings[1], "int8"),
+    ]
+    assert chart["resolve"]["scale"]["y"] == "independent"
+
+
+def test_the_same_run_gives_the_same_file():
+    assert bench_svg(RESULTS, "one thread") == bench_svg(RESULTS, "one thread")
 
 
 def test_nothing_to_draw():

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 import cuda_ext
 from cuda_ext import runtime
 from qbench.cli.app import app
-from qbench.report.doctor import doctor_lines, examine
+from qbench.report.doctor import doctor_lines
+from qbench.report.machine_facts import examine
 
 
 def doctor(*arguments):
@@ -105,6 +106,6 @@ def test_a_wrong_wandb_mode_is_shown_not_raised(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["avx2", "reference"])
-def test_a_forced_path_is_shown(monkeypatch, name):
+def test_a_forced_isa_is_shown(monkeypatch, name):
     monkeypatch.setenv("QBENCH_KERNELS", name)
     assert f"QBENCH_KERNELS={name}" in doctor()

@@ -8,7 +8,7 @@ from qbench.trial.record import TrialRecord
 LABELS = [1] * 20
 
 
-def record(scheme, seed, right=18, *, status="done", labels=LABELS, figures=(), **config):
+def record(scheme, seed, right=18, *, status="done", labels=LABELS, metrics=(), **config):
     row = {"scheme": scheme, "seed": seed, **config, "trial_id": f"{scheme}{seed}{config}"}
     if status == "failed":
         return TrialRecord(row["trial_id"], "failed", row, [], [], "ValueError: no")
@@ -20,27 +20,29 @@ def record(scheme, seed, right=18, *, status="done", labels=LABELS, figures=(), 
         "cost/energy_uj": 2.0,
         "training/epochs": 30,
         "training/learning_rate_start": 3e-3,
-        **dict(figures),
+        **dict(metrics),
     }
     return TrialRecord(row["trial_id"], "done", row, [1] * right + [0] * (20 - right), labels)
 
 
-def test_seeds_are_one_group_and_figures_their_means():
+def test_seeds_are_one_group_and_metrics_their_means():
     records = [
-        record("a", 0, 18, figures={"time/train_s": 1.0, "kernel/agreement": 1.0, "kernel/ops": "xnor"}),
-        record("a", 1, 16, figures={"time/train_s": 3.0, "kernel/agreement": 0.95, "kernel/ops": "xnor"}),
+        record("a", 0, 18, metrics={"time/train_s": 1.0, "kernel/agreement": 1.0, "kernel/ops": "xnor"}),
+        record("a", 1, 16, metrics={"time/train_s": 3.0, "kernel/agreement": 0.95, "kernel/ops": "xnor"}),
         record("b", 0, 20),
     ]
     report = make_report(records, planned=3)
     first, second = report.groups
     assert (first.name, first.seeds, first.runs) == ("a", (0, 1), 2)
     assert first.accuracy.mean == pytest.approx(0.85)
-    assert first.figures["time/train_s"] == 2.0
-    assert first.figures["kernel/agreement"] == 0.95  # the worst: a mean would hide a fault
-    assert "kernel/ops" not in first.figures
-    assert second.figures.get("kernel/agreement") is None
+    assert first.metrics["time/train_s"] == 2.0
+    assert first.metrics["kernel/agreement"] == 0.95  # the worst: a mean would hide a fault
+    assert "kernel/ops" not in first.metrics
+    assert second.metrics.get("kernel/agreement") is None
     assert (report.planned, report.done, report.failed) == (3, 3, 0)
-    json.dumps(report.as_dict(), allow_nan=False)
+    groups = json.loads(json.dumps(report.as_dict(), allow_nan=False))["groups"]
+    assert [group["figures"] for group in groups] == [first.metrics, second.metrics]  # the name in the file
+    assert "metrics" not in groups[0]
 
 
 def test_what_varies_besides_the_seed_separates_groups():
@@ -68,10 +70,10 @@ def test_the_front_weighs_accuracy_bytes_and_energy():
         return {"cost/weight_bytes": size, "cost/energy_uj": energy}
 
     records = [
-        record("best", 0, 19, figures=costs(400, 10.0)),
-        record("small", 0, 17, figures=costs(10, 1.0)),
-        record("beaten", 0, 17, figures=costs(20, 1.0)),
-        record("frugal", 0, 17, figures=costs(400, 0.5)),
+        record("best", 0, 19, metrics=costs(400, 10.0)),
+        record("small", 0, 17, metrics=costs(10, 1.0)),
+        record("beaten", 0, 17, metrics=costs(20, 1.0)),
+        record("frugal", 0, 17, metrics=costs(400, 0.5)),
     ]
     assert [group.pareto for group in make_report(records, 4).groups] == [True, True, False, True]
 
@@ -84,21 +86,22 @@ def test_different_test_images_have_no_common_mean():
 
 def test_another_budget_is_noted():
     odd = {"training/epochs": 60, "training/learning_rate_start": 1e-2}
-    records = [record("a", 0), record("b", 0), record("c", 0, figures=odd)]
+    records = [record("a", 0), record("b", 0), record("c", 0, metrics=odd)]
     assert make_report(records, 3).budgets == (
-        "c: 60 epochs and a start rate of 0.01 (most others: 30 epochs and a start rate of 0.003)",
+        "c: 60 epochs and an initial learning rate of 0.01 "
+        "(most others: 30 epochs and an initial learning rate of 0.003)",
     )
     assert make_report(records[:2], 2).budgets == ()
 
 
 def test_a_budget_that_the_sweep_varies_needs_no_note():
-    records = [record("a", 0, epochs=n, figures={"training/epochs": n}) for n in (10, 10, 20)]
+    records = [record("a", 0, epochs=n, metrics={"training/epochs": n}) for n in (10, 10, 20)]
     assert make_report(records, 3).budgets == ()
 
 
 def test_shared_trainings_are_named():
     shared = {"training_key": "t"}
-    report = make_report([record("a", 0, figures=shared), record("b", 0, figures=shared), record("c", 0)], 3)
+    report = make_report([record("a", 0, metrics=shared), record("b", 0, metrics=shared), record("c", 0)], 3)
     assert [group.shares_training for group in report.groups] == [("b",), ("a",), ()]
 
 

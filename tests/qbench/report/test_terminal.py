@@ -59,15 +59,15 @@ def test_the_random_baseline_stands_beside_the_unique_filters():
     found = report()
     assert "random weights would have" not in plain(found)  # nobody measured it here
     for group in found.groups:
-        group.figures["filters/random_fraction"] = None if group.name == "fp32" else 0.914
+        group.metrics["filters/random_fraction"] = None if group.name == "fp32" else 0.914
     assert "random weights would have 91.4 %" in plain(found)
 
 
 def test_the_energys_spread_is_said():
     found = report()
     for group in found.groups:
-        mid = group.figures["cost/energy_uj"]
-        group.figures.update({"cost/energy_uj_low": 0.75 * mid, "cost/energy_uj_high": 1.25 * mid})
+        mid = group.metrics["cost/energy_uj"]
+        group.metrics.update({"cost/energy_uj_low": 0.75 * mid, "cost/energy_uj_high": 1.25 * mid})
     assert "a low and a high estimate, at most 25 % away" in plain(found)
 
 

@@ -1,7 +1,7 @@
-"""What a claim measures on this machine: the functions behind `qbench claims --run`.
+"""The measurements that claims need on this machine: what `qbench claims --run` runs.
 
-Each gives plain values, with `device` where a GPU would give others. Ratios of times are medians over interleaved
-rounds (`cuda_ext.benchmark`), whose quartiles stand beside them as `low` and `high`.
+Each function returns plain values, among them `device` where a GPU would give other ones. Ratios of times are medians
+over interleaved rounds (`cuda_ext.benchmark`); `low` and `high` are their quartiles.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import cuda_ext
 from cuda_ext.benchmark import BASELINE, MATMULS, interleave, keep_freed_memory, matmul, peak_gops, quartiles
 from qbench.bench.cases import network_contestants
+from qbench.claims.judge import Values
 from qbench.deploy.packed.convert import pack
 from qbench.deploy.packed.file import save
 from qbench.io import save_tensors
@@ -29,18 +30,17 @@ from qbench.trial.resolved import resolve
 from qbench.trial.run import run_trial
 from quantizers import Pixels, Sign, StochasticSign
 
-Values = dict[str, Any]
-Call = Callable[[], Any]
+_Call = Callable[[], Any]
 
 
 class CannotMeasureError(Exception):
-    """Why a measurement has no result on this machine."""
+    """Raised for a measurement that this machine cannot make; the message says why."""
 
 
 def packed_file() -> Values:
-    """Bytes of a packed network's file beside those of its float32 weights and norms: BinaryNet's CIFAR-10 net.
+    """Compare BinaryNet's CIFAR-10 network in two files: packed, and its float32 weights and norms.
 
-    Weights are random: the sizes do not depend on them.
+    `value`: bytes of the second over bytes of the first. The weights are random: the sizes do not depend on them.
     """
     named = get_model("cifar10-convnet")
     module = QuantModule(named.make({}), "binarynet").eval()
@@ -55,10 +55,10 @@ def packed_file() -> Values:
 
 
 def product_rate() -> Values:
-    """Binary multiply-adds a second of one core, from registers, beside float32's in torch's matrix product.
+    """Compare multiply-adds per second on one core: binary ones, from registers, and those of torch's float32 product.
 
-    `value`, `binary_gops`: of the direct kernel, which counts bits as the paper does. `carry_gops`: of the products by
-    carries, which take fewer instructions for as many multiply-adds; None where the path has none.
+    `value`, `binary_gops`: of the direct kernel, which counts bits as the paper does. `carry_gops`: of the carry-save
+    popcount, which takes fewer instructions for as many multiply-adds; None where the ISA has none.
     """
     _need_kernels("cpu")
     peak = peak_gops()
@@ -66,17 +66,20 @@ def product_rate() -> Values:
         raise CannotMeasureError(
             f"the ISA {cuda_ext.backends()['cpu'].selected} has no loop for its direct kernel's peak"
         )
-    by_carries = peak_gops(carry_save=True)
+    carry_save = peak_gops(carry_save=True)
     size = 1024
     a, b = torch.randn(size, size), torch.randn(size, size)
     times = interleave({BASELINE: lambda: a @ b}, 50)
     gops = 2 * size**3 / min(times[BASELINE]) / 1e9  # the best round, as the peak is the best of its rounds
-    rates = {"binary_gops": peak, "carry_gops": by_carries, "float_gops": gops}
+    rates = {"binary_gops": peak, "carry_gops": carry_save, "float_gops": gops}
     return {"value": peak / gops, **rates, "device": "cpu", **_execution("cpu")}
 
 
 def matmul_8192() -> Values:
-    """An 8192×8192×8192 product of ±1 matrices, activations packed within the call, beside torch's float32 product."""
+    """Time an 8192×8192×8192 product of ±1 matrices beside torch's float32 product.
+
+    `value`: with the activations packed within the call; `packed_value`: with both operands packed before.
+    """
     device = _device()
     _need_kernels(device)
     if device == "cuda":
@@ -93,7 +96,7 @@ def matmul_8192() -> Values:
     }
 
 
-def _cuda_matmul(size: int) -> Mapping[str, Call]:
+def _cuda_matmul(size: int) -> Mapping[str, _Call]:
     generator = torch.Generator("cuda").manual_seed(0)
     x, w = (torch.randn(size, size, device="cuda", generator=generator) for _ in range(2))
     bits, w_bits = cuda_ext.pack_signs(x), cuda_ext.pack_signs(w)
@@ -105,9 +108,9 @@ def _cuda_matmul(size: int) -> Mapping[str, Call]:
 
 
 def mlp_10000() -> Values:
-    """BinaryNet's MNIST network, random weights, 10,000 images from pixels to scores: packed beside float32.
+    """Time BinaryNet's MNIST network on 10,000 images, from pixels to scores: packed beside float32, random weights.
 
-    `agreement`: share of images whose packed prediction is the fake-quantized module's.
+    `agreement`: fraction of the images whose packed prediction is the fake-quantized module's.
     """
     device = _device()
     _need_kernels(device)
@@ -118,57 +121,54 @@ def mlp_10000() -> Values:
 
 
 RATES_WITHOUT_NORM = (1e-2, 1e-3, 1e-4)
+_SEEDS = (0, 1)
 
 
 def without_batch_norm() -> Values:
-    """A BinaryNet MLP on digits with and without norm, ten epochs, seeds 0 and 1.
+    """Train a BinaryNet MLP on digits with and without BatchNorm: ten epochs, two seeds.
 
-    With norm at the scheme's rate; without it at that of `RATES_WITHOUT_NORM` whose mean validation accuracy is the
-    highest, the higher rate of equals, each ending at a hundredth as the scheme's does. `value`: the least over the
-    seeds of the last epoch's mean training loss without norm over that with it. Losses and test errors (percent) are
-    means over the seeds.
+    With BatchNorm the initial learning rate is the scheme's. Without it, it is the one of `RATES_WITHOUT_NORM` with the
+    best mean validation accuracy, or the higher one of equals. The rate ends at a hundredth, as the scheme's does.
+
+    `value`: the last epoch's mean training loss without BatchNorm over that with it, the smaller of the two seeds.
+    Losses and test errors (percent) are means over the seeds.
     """
-    seeds = (0, 1)
     with tempfile.TemporaryDirectory() as folder:
-
-        def train(norm: str, rate: float | None = None) -> list[Values]:
-            return [
-                run_trial(
-                    resolve(
-                        TrialConfig(
-                            scheme="binarynet",
-                            scheme_options={"norm": norm},
-                            seed=seed,
-                            model="digits-mlp",
-                            model_options={"hidden": 512},
-                            epochs=10,
-                            learning_rate=rate,
-                            learning_rate_end=None if rate is None else rate / 100,
-                        )
-                    ),
-                    Path(folder),
-                ).row
-                for seed in seeds
-            ]
-
-        batch = train("batch")
-        tried = {rate: train("none", rate) for rate in RATES_WITHOUT_NORM}
+        batch = [_train_digits("batch", None, seed, Path(folder)) for seed in _SEEDS]
+        tried = {
+            rate: [_train_digits("none", rate, seed, Path(folder)) for seed in _SEEDS] for rate in RATES_WITHOUT_NORM
+        }
     best = max(tried, key=lambda rate: fmean(row["val/accuracy"] for row in tried[rate]))
-    found: Values = {}
+    found: dict[str, Any] = {}
     for norm, rows in (("batch", batch), ("none", tried[best])):
         found[f"{norm}_loss"] = fmean(row["training/loss"] for row in rows)
         found[f"{norm}_error"] = fmean(100 * (1 - row["test/accuracy"]) for row in rows)
     ratios = [a["training/loss"] / b["training/loss"] for a, b in zip(tried[best], batch, strict=True)]
-    return {"value": min(ratios), **found, "none_rate": best, "seeds": len(seeds)}
+    return {"value": min(ratios), **found, "none_rate": best, "seeds": len(_SEEDS)}
 
 
-def stochastic_sign() -> Values:
-    """Time of the stochastic sign beside the deterministic one, on a 4096×4096 weight."""
+def _train_digits(norm: str, rate: float | None, seed: int, folder: Path) -> Values:
+    """Return the row of one training; the initial learning rate is the scheme's where `rate` is None."""
+    config = TrialConfig(
+        scheme="binarynet",
+        scheme_options={"norm": norm},
+        seed=seed,
+        model="digits-mlp",
+        model_options={"hidden": 512},
+        epochs=10,
+        learning_rate=rate,
+        learning_rate_end=None if rate is None else rate / 100,
+    )
+    return run_trial(resolve(config), folder).row
+
+
+def stochastic_sign_time() -> Values:
+    """Time the stochastic sign of a 4096×4096 weight beside the deterministic one; `value`: first over second."""
     device = _device()
     weight = torch.empty(4096, 4096, device=device).uniform_(-1, 1)
     sign, stochastic = Sign(estimator="identity").train(), StochasticSign(estimator="identity").train()
 
-    def quantize(quantizer: nn.Module) -> Call:
+    def quantize(quantizer: nn.Module) -> _Call:
         with_device = quantizer.to(device)
 
         def call() -> Tensor:
@@ -181,13 +181,16 @@ def stochastic_sign() -> Values:
     return {**_ratios(calls, 9)["deterministic"], "device": device}
 
 
-def shift_batch_norm() -> Values:
-    """Time of BatchNorm over that of shift-based BatchNorm, forward and backward in training, on [50, 128, 32, 32]."""
+def shift_batch_norm_time() -> Values:
+    """Time BatchNorm beside shift-based BatchNorm, forward and backward in training, on [50, 128, 32, 32].
+
+    `value`: time of BatchNorm over that of the shift-based one.
+    """
     device = _device()
     x = torch.randn(50, 128, 32, 32, device=device, requires_grad=True)
     gradient = torch.randn_like(x)
 
-    def step(norm: nn.Module) -> Call:
+    def step(norm: nn.Module) -> _Call:
         norm = norm.to(device).train()
         return _on(device, lambda: norm(x).backward(gradient))
 
@@ -201,16 +204,16 @@ MEASUREMENTS: dict[str, Callable[[], Values]] = {
     "matmul-8192": matmul_8192,
     "mlp-10000": mlp_10000,
     "without-batch-norm-at-its-best-rate": without_batch_norm,
-    "stochastic-sign": stochastic_sign,
-    "shift-batch-norm": shift_batch_norm,
+    "stochastic-sign": stochastic_sign_time,
+    "shift-batch-norm": shift_batch_norm_time,
 }
 
 
 def run_measurement(name: str) -> Values:
-    """The values of one of MEASUREMENTS, on one CPU thread.
+    """Run one of MEASUREMENTS on one CPU thread and return its values.
 
     Raises:
-        CannotMeasure: this machine has not what it takes.
+        CannotMeasureError: this machine lacks what the measurement needs.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -235,11 +238,12 @@ def _execution(device: str) -> Values:
     return {"kernels": cuda_ext.backends()[device].selected}
 
 
-def _on(device: str, call: Call) -> Call:
+def _on(device: str, call: _Call) -> _Call:
+    """Return `call`, made to end with its work on the device."""
     return _synchronized(call) if device == "cuda" else call
 
 
-def _synchronized(call: Call) -> Call:
+def _synchronized(call: _Call) -> _Call:
     def timed() -> None:
         call()
         torch.cuda.synchronize()
@@ -247,10 +251,13 @@ def _synchronized(call: Call) -> Call:
     return timed
 
 
-def _ratios(calls: Mapping[str, Call], rounds: int) -> dict[str, Values]:
-    """Of each contestant: the rounds' ratios of BASELINE's time to its own (`value`, `low`, `high`), its `seconds`."""
+def _ratios(calls: Mapping[str, _Call], rounds: int) -> dict[str, Values]:
+    """Time the contestants in interleaved rounds; return for each how many times as fast as BASELINE it is.
+
+    `value`, `low`, `high`: median and quartiles of the rounds' ratios; `seconds`: median time of a call.
+    """
     times = interleave(calls, rounds)
-    found = {}
+    found: dict[str, Values] = {}
     for name in calls:
         low, middle, high = quartiles([base / own for base, own in zip(times[BASELINE], times[name], strict=True)])
         seconds = quartiles(times[name])[1]

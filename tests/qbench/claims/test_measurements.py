@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from cuda_ext.runtime import Backend
-from qbench.claims import measure as measure_module
-from qbench.claims.measure import CannotMeasureError, run_measurement
+from qbench.claims import measurements as measure_module
+from qbench.claims.measurements import CannotMeasureError, run_measurement
 from qbench.claims.registry import CLAIMS
 
 
@@ -71,27 +71,27 @@ def test_without_kernels_no_time_is_taken(name, monkeypatch):
         run_measurement(name)
 
 
-@pytest.mark.parametrize("by_carries", [9000.0, None])
-def test_the_rate_is_the_direct_kernels_and_that_by_carries_stands_beside_it(by_carries, monkeypatch):
-    here = {"cpu": Backend("cpu", True, "some path")}
+@pytest.mark.parametrize("faster", [9000.0, None])
+def test_the_rate_is_the_direct_kernels_and_that_of_the_carry_save_popcount_stands_beside_it(faster, monkeypatch):
+    here = {"cpu": Backend("cpu", True, "some ISA")}
     monkeypatch.setattr(measure_module.cuda_ext, "backends", lambda: here)
-    monkeypatch.setattr(measure_module, "peak_gops", lambda carry_save=False: by_carries if carries else 6000.0)
+    monkeypatch.setattr(measure_module, "peak_gops", lambda carry_save=False: faster if carry_save else 6000.0)
     times = {measure_module.BASELINE: [0.04, 2 * 1024**3 / 1e11, 0.05]}  # the best: 100 GOPS
     monkeypatch.setattr(measure_module, "interleave", lambda calls, rounds: times)
     found = run_measurement("product-rate")
-    assert (found["binary_gops"], found["carry_gops"]) == (6000.0, by_carries)
+    assert (found["binary_gops"], found["carry_gops"]) == (6000.0, faster)
     assert (found["value"], found["float_gops"]) == (pytest.approx(60), pytest.approx(100))
-    shown = "60.0×: 6,000 binary by popcount, 100 float32 GOPS on one core (some path)"
-    own = "" if by_carries is None else "; binary by carries 9,000"
+    shown = "60.0×: 6,000 binary by popcount, 100 float32 GOPS on one core (some ISA)"
+    own = "" if faster is None else "; binary by carry-save popcount 9,000"
     assert claim("swar-rate").show(found) == shown + own
     del found["carry_gops"]  # as measurements are that were kept before it
     assert claim("swar-rate").show(found) == shown
 
 
 def test_no_rate_without_a_loop_for_it(monkeypatch):
-    monkeypatch.setattr(measure_module.cuda_ext, "backends", lambda: {"cpu": Backend("cpu", True, "some path")})
+    monkeypatch.setattr(measure_module.cuda_ext, "backends", lambda: {"cpu": Backend("cpu", True, "some ISA")})
     monkeypatch.setattr(measure_module, "peak_gops", lambda carry_save=False: None)
-    with pytest.raises(CannotMeasureError, match="the path some path has no loop for its direct kernel's peak"):
+    with pytest.raises(CannotMeasureError, match="the ISA some ISA has no loop for its direct kernel's peak"):
         run_measurement("product-rate")
 
 

@@ -1,6 +1,7 @@
 """Claims as text and as plain values."""
 
-from qbench.report.claims import JSON_KEYS, ClaimRow, claims_text
+from qbench.claims.row import JSON_KEYS, ClaimRow
+from qbench.claims.text import claims_text
 
 STORED = "stored result: 2026-01-02, Some Processor, qbench sweep sweeps/tiny.yaml"
 

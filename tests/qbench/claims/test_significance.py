@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, t
 
-from qbench.claims.paired import mcnemar, paired_t, paired_test
+from qbench.claims.significance import mcnemar, paired_t, paired_test
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Paired tests of two schemes on the same test images."""
+"""Whether one scheme is better than another: paired tests over seeds and over test images."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from scipy.stats import ttest_rel
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Two-sided exact p-value of McNemar's test.
+    """Return the two-sided exact p-value of McNemar's test.
 
-    With b images that only the first gets right and c that only the second does, b ~ Binomial(b + c, 1/2) if neither is
-    better: `p = min(1, 2·Σ_{k <= min(b, c)} C(b + c, k) / 2^(b + c))`. 1 where b + c = 0.
+    Let b be the number of images that only the first gets right, and c that of images that only the second gets right.
+    If neither is better, b ~ Binomial(b + c, 1/2), so that
+    `p = min(1, 2·Σ_{k <= min(b, c)} C(b + c, k) / 2^(b + c))`; p = 1 where b + c = 0.
 
     Source: McNemar, Psychometrika 12, 1947; exact form as in Dietterich, Neural Computation 10(7), 1998.
     """
@@ -25,9 +26,9 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def paired_t(differences: Sequence[float]) -> float | None:
-    """Two-sided p-value of the t-test that the mean of paired differences is 0.
+    """Return the two-sided p-value of the t-test that the mean of paired differences is 0.
 
-    None where it says nothing: fewer than two differences, or equal ones, which have no spread to compare with.
+    None where the test says nothing: for fewer than two differences, and for equal ones, which have no spread.
     """
     if len(differences) < 2:
         return None
@@ -39,15 +40,15 @@ def paired_t(differences: Sequence[float]) -> float | None:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two schemes, trained with the same seeds, on the same test images.
+    """The comparison of two schemes that were trained with the same seeds, on the same test images.
 
     Attributes:
-        difference: mean error of the second less that of the first, in points: above 0 the first is better.
-        seeds: pairs of trainings.
+        difference: mean error of the second minus that of the first, in percentage points: above 0 the first is better.
+        seeds: number of pairs of trainings.
         p_seeds: `paired_t` of the errors.
-        p_images: the least of McNemar's p-values of the seeds in which the first is better, times the seeds
-            (Bonferroni).
-        p_images_against: the same of the seeds in which the second is better.
+        p_images: the smallest of McNemar's p-values over the seeds in which the first is better, times the number of
+            all seeds (Bonferroni); 1 at most.
+        p_images_against: the same over the seeds in which the second is better.
     """
 
     difference: float
@@ -58,7 +59,10 @@ class PairedTest:
 
 
 def paired_test(first: Sequence[NDArray[np.bool_]], second: Sequence[NDArray[np.bool_]]) -> PairedTest:
-    """Compare what two schemes get right: for each seed an array [N] of the same N images.
+    """Compare what two schemes predict right.
+
+    Args:
+        first, second: for each seed an array [N] of the same N test images, True where the prediction is right.
 
     Raises:
         ValueError: no seed, or unequal numbers of seeds or images.

@@ -1,4 +1,4 @@
-"""Accuracy over seeds and test images, with an interval that holds for other seeds and other images."""
+"""The confidence interval of an accuracy, which holds for other seeds and for other test images."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class ConfidenceInterval:
     """A mean accuracy and its 95 % interval, as fractions.
 
     Attributes:
+        mean, low, high: the mean, and the interval's two ends.
         method: `crossed` (bootstrap over seeds and images), `images` (bootstrap over images: there is one seed), or
             `exact` (Clopper-Pearson on the images: every prediction is right, or every one wrong).
     """
@@ -31,21 +32,25 @@ class ConfidenceInterval:
 def accuracy_interval(
     predictions: Sequence[Sequence[int]], labels: Sequence[int], draws: int = DRAWS, seed: int = 0
 ) -> ConfidenceInterval:
-    """Mean accuracy of S trainings on the same N test images, with its 95 % interval.
+    """Return the mean accuracy of S trainings on the same N test images, with its 95 % interval.
 
-    Seeds and images are resampled independently (the pigeonhole bootstrap of Owen, *The pigeonhole bootstrap*, Annals
-    of Applied Statistics 1(2), 2007): with C[s, n] = 1 where training s is right on image n, and multinomial counts
-    w ~ (S; 1/S), v ~ (N; 1/N), one draw is w·C·v / (S·N). The interval is the draws' 2.5 % and 97.5 % quantiles. Equal
-    seeds leave the images' part: three equal accuracies do not mean ±0.00. Owen shows it mildly conservative in the
-    part that seeds and images do not explain; the part of the seeds is as sure as S is large, no more.
+    Seeds and images are resampled independently. With C[s, n] = 1 where training s is right on image n, and multinomial
+    counts w ~ (S; 1/S), v ~ (N; 1/N), one draw is w·C·v / (S·N); the interval reaches from the draws' 2.5 % quantile to
+    their 97.5 % quantile. Three seeds of equal accuracy do not give ±0.00: the images' part of the spread remains. The
+    interval is somewhat too wide in the part that neither seeds nor images explain alone; its part of the seeds is only
+    as reliable as S is large.
 
-    One seed says nothing of other seeds: then the images alone are resampled. A matrix of ones (or of zeros) has no
-    spread to resample: then it is Clopper-Pearson for N of N (or 0 of N) images.
+    Two cases are treated apart. One seed says nothing of other seeds: the images alone are resampled. If every
+    prediction is right (or every one wrong) there is no spread to resample: the interval is Clopper-Pearson's for N (or
+    0) of N images.
+
+    Source: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1(2), 2007.
 
     Args:
         predictions: S sequences of N predicted classes.
         labels: N true classes.
-        draws, seed: of the bootstrap; the same values give the same interval.
+        draws: number of bootstrap draws.
+        seed: of the bootstrap; the same seed gives the same interval.
 
     Raises:
         ValueError: no seed, no image, or sequences of unequal length.
@@ -64,7 +69,7 @@ def accuracy_interval(
 
 
 def correct_matrix(predictions: Sequence[Sequence[int]], labels: Sequence[int]) -> NDArray[np.bool_]:
-    """C[s, n]: whether training s is right on image n.
+    """Return C [S, N], bool: whether training s is right on image n.
 
     Raises:
         ValueError: no seed, no image, or sequences of unequal length.
@@ -77,11 +82,11 @@ def correct_matrix(predictions: Sequence[Sequence[int]], labels: Sequence[int]) 
 
 
 def bootstrap_means(correct: NDArray[np.bool_], draws: int, seed: int) -> NDArray[np.float64]:
-    """`draws` resampled means w·C·v / (S·N) of `correct` [S, N]; see `accuracy_interval`.
+    """Return `draws` resampled means w·C·v / (S·N) of `correct` [S, N]; see `accuracy_interval`.
 
-    Images that the same trainings get right are exchangeable, so counts are drawn for the distinct columns of C (at
-    most 2^S of them) rather than for the N images: the same distribution, in the same time for 10,000 images as for
-    300.
+    Images that the same trainings get right are interchangeable. Counts are therefore drawn for the distinct columns of
+    C, of which there are at most 2^S, and not for the N images: the distribution is the same, and 10,000 images take no
+    longer than 300.
     """
     generator = np.random.default_rng(seed)
     seeds, images = correct.shape
