@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import csv
+import pickle
+import re
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +18,19 @@ from pytorch_lightning.loggers import CSVLogger
 
 from qbench.errors import UserError
 from qbench.schemes.catalogue import SCHEMES
-from qbench.training import loop as fitting
-from qbench.training.checkpoint import Progress
-from qbench.training.loop import CHECKPOINT, fit
+from qbench.training import checkpoint, short_loop
+from qbench.training.fit import drop_checkpoints, fit
+from qbench.training.loss import squared_hinge
 from qbench.training.module import QuantModule
 from qbench.training.overrides import own_hooks
-from qbench.training.trained import Trained
+from qbench.training.progress import Progress
+from qbench.training.result import TrainingResult
+from qbench.training.settings import OnEpoch
+from qbench.training.short_loop import CHECKPOINT
+from qbench.training.trainer_loop import TRAINER_CHECKPOINT
 from qbench.trial import run as training
 from qbench.trial.config import TrialConfig
-from qbench.trial.resolved import resolve
+from qbench.trial.resolved import ResolvedTrial, resolve
 from qbench.trial.run import run_trial
 from quantizers import Quantizer, Sign
 
@@ -49,6 +57,10 @@ class OwnLoss(QuantModule):
         return super().loss(images, labels)
 
 
+class HookedLoss(OwnLoss, Hooked):
+    """Its loss logs to a Trainer."""
+
+
 class Mixin(pl.LightningModule):
     def on_train_batch_end(self, *_: Any) -> None: ...
 
@@ -61,7 +73,7 @@ def config(scheme: str = "binarynet", **fields: Any) -> TrialConfig:
     return TrialConfig.from_mapping({"scheme": scheme, **MLP, **fields})
 
 
-def equal(first: Trained, second: Trained) -> bool:
+def equal(first: TrainingResult, second: TrainingResult) -> bool:
     same = first.state.keys() == second.state.keys() and all(
         torch.equal(first.state[key], second.state[key]) for key in first.state
     )
@@ -80,6 +92,7 @@ def test_the_direct_loop_and_the_trainer_give_the_same_bits(scheme: str, tmp_pat
         trained.append(fit(parts.build(), parts.dataset.load(0), tmp_path, parts.settings))
         assert Hooked.started == started
     assert equal(*trained)
+    assert [each.loop for each in trained] == ["short", "lightning"]
 
 
 def test_what_counts_as_a_hook_of_ones_own() -> None:
@@ -94,7 +107,7 @@ class Killed(Exception):
     pass
 
 
-def kill_at(epoch: int) -> fitting.OnEpoch:
+def kill_at(epoch: int) -> OnEpoch:
     def on_epoch(done: int, _: int) -> None:
         if done == epoch:
             raise Killed
@@ -103,15 +116,23 @@ def kill_at(epoch: int) -> fitting.OnEpoch:
 
 
 RESUMED = ("binaryconnect-stochastic", "bnn-shift", "bitwise", "ternary-binary", "xnor-net", "int8-qat", "int8-lsq")
+LOOPS = {QuantModule: CHECKPOINT, Hooked: TRAINER_CHECKPOINT}
 
 
+def trial(kind: type[QuantModule], scheme: str = "binarynet", **fields: Any) -> ResolvedTrial:
+    return replace(resolve(config(scheme, **fields)), module=kind)
+
+
+@pytest.mark.parametrize("kind", LOOPS)
 @pytest.mark.parametrize("scheme", RESUMED)
-def test_a_killed_training_continues_bit_for_bit(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
-    parts = resolve(config(scheme, scheme_options={"halve_every": 2} if scheme == "bnn-shift" else {}))
+def test_a_killed_training_continues_bit_for_bit(
+    scheme: str, kind: type[QuantModule], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    parts = trial(kind, scheme, scheme_options={"halve_every": 2} if scheme == "bnn-shift" else {})
     splits = parts.dataset.load(0)
     whole = fit(parts.build(), splits, tmp_path, parts.settings)
-    (tmp_path / CHECKPOINT).unlink()
+    (tmp_path / LOOPS[kind]).unlink()
     for epoch in (2, 4):  # killed twice; epoch 4's own checkpoint is not written yet
         with pytest.raises(Killed):
             fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(epoch))
@@ -123,10 +144,13 @@ def test_a_killed_training_continues_bit_for_bit(scheme: str, tmp_path: Path, mo
     assert equal(whole, resumed)
 
 
-def test_dropout_continues_with_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", LOOPS)
+def test_dropout_continues_with_the_same_numbers(
+    kind: type[QuantModule], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Dropout draws from torch's global generator, whose state the checkpoint keeps."""
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
-    parts = resolve(config())
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    parts = trial(kind)
     splits = parts.dataset.load(0)
 
     def build() -> QuantModule:
@@ -136,7 +160,7 @@ def test_dropout_continues_with_the_same_numbers(tmp_path: Path, monkeypatch: py
         return module
 
     whole = fit(build(), splits, tmp_path, parts.settings)
-    (tmp_path / CHECKPOINT).unlink()
+    (tmp_path / LOOPS[kind]).unlink()
     with pytest.raises(Killed):
         fit(build(), splits, tmp_path, parts.settings, on_epoch=kill_at(3))
     torch.manual_seed(99)
@@ -145,42 +169,51 @@ def test_dropout_continues_with_the_same_numbers(tmp_path: Path, monkeypatch: py
 
 def test_checkpoints_are_rare_and_go_with_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[int] = []
-    monkeypatch.setattr(fitting, "save_checkpoint", lambda path, progress, *_: saved.append(progress.epoch))
+    monkeypatch.setattr(short_loop, "save_checkpoint", lambda path, progress, *_: saved.append(progress.epoch))
     run_trial(resolve(config()), tmp_path / "a")
     assert saved == []  # five epochs take no minute
+    run_trial(trial(Hooked), tmp_path / "hooked", on_epoch=lambda *_: saved.extend(files(tmp_path / "hooked")))
+    assert saved == []
     monkeypatch.undo()
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
-    run_trial(resolve(config()), tmp_path / "b")
-    assert not list((tmp_path / "b").rglob(CHECKPOINT))
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    seen: list[str] = []
+    for kind, folder in ((QuantModule, tmp_path / "b"), (Hooked, tmp_path / "c")):
+        run_trial(trial(kind), folder, on_epoch=lambda *_, folder=folder: seen.extend(files(folder)))
+        assert files(folder) == []
+    assert seen == [CHECKPOINT] * 4 + [TRAINER_CHECKPOINT] * 4
 
 
+def files(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.name in LOOPS.values()]
+
+
+@pytest.mark.parametrize("kind", LOOPS)
 def test_a_checkpoint_of_another_network_or_a_damaged_one_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[QuantModule], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
-    parts = resolve(config())
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    parts, path = trial(kind), tmp_path / LOOPS[kind]
     splits = parts.dataset.load(0)
     with pytest.raises(Killed):
         fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(2))
-    other = resolve(config(model_options={"hidden": 13, "layers": 2}))
-    with pytest.raises(
-        UserError,
-        match=r"checkpoint.pt: is of another network \(size mismatch .*12\].*13\].*\); delete it to start over$",
-    ):
+    other = trial(kind, model_options={"hidden": 13, "layers": 2})
+    message = r": is of another network \(size mismatch .*12\].*13\].*\); delete it to start over$"
+    with pytest.raises(UserError, match=re.escape(path.name) + message):
         fit(other.build(), splits, tmp_path, other.settings)
-    (tmp_path / CHECKPOINT).write_bytes((tmp_path / CHECKPOINT).read_bytes()[:5000])
+    path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(UserError, match="is no checkpoint or is damaged") as error:
         fit(parts.build(), splits, tmp_path, parts.settings)
     assert "\n" not in str(error.value)
 
 
-def test_a_pickle_is_not_loaded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", LOOPS)
+def test_a_pickle_is_not_loaded(kind: type[QuantModule], tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[Any, ...]:
             return (Path.touch, (tmp_path / "ran",))
 
-    torch.save({"module": Evil()}, tmp_path / CHECKPOINT)
-    parts = resolve(config())
+    torch.save({"module": Evil()}, tmp_path / LOOPS[kind])
+    parts = trial(kind)
     with pytest.raises(UserError, match="is no checkpoint or is damaged"):
         fit(parts.build(), parts.dataset.load(0), tmp_path, parts.settings)
     assert not (tmp_path / "ran").exists()
@@ -194,19 +227,59 @@ def test_the_first_of_the_best_epochs_is_kept(accuracies: list[float], best: int
     for epoch, accuracy in enumerate(accuracies, start=1):
         model.weight.data.fill_(float(epoch))
         progress.validated(accuracy, epoch, model)
-    assert progress.trained(None).epoch == best
-    assert progress.trained(None).state["weight"].item() == best
+    assert progress.result("short").epoch == best
+    assert progress.result("short").state["weight"].item() == best
+
+
+class OwnStep(QuantModule):
+    """Its step does not call `loss`."""
+
+    traced = 0
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        if torch.compiler.is_compiling():
+            type(self).traced += 1
+        loss = squared_hinge(self.model(batch[0]), batch[1])
+        self.log("train/loss", loss)
+        return loss
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_compiled_training_is_the_eager_one_but_for_rounding(tmp_path: Path) -> None:
-    parts = resolve(config("binaryconnect", epochs=1))
+@pytest.mark.parametrize("kind", [QuantModule, Hooked, OwnLoss, OwnStep])
+def test_a_compiled_training_is_the_eager_one_but_for_rounding(kind: type[QuantModule], tmp_path: Path) -> None:
+    parts = trial(kind, "binaryconnect", epochs=1)
     splits = parts.dataset.load(0)
     eager = fit(parts.build(), splits, tmp_path, parts.settings)
-    compiled = resolve(config("binaryconnect", epochs=1, compile=True))
-    found = fit(compiled.build(), splits, tmp_path, compiled.settings)
+    compiled = trial(kind, "binaryconnect", epochs=1, compile=True)
+    module = compiled.build()
+    before = set(vars(module))
+    found = fit(module, splits, tmp_path, compiled.settings)
     assert found.loss == pytest.approx(eager.loss, rel=1e-3)
+    assert found.state.keys() == eager.state.keys()
+    assert not {"loss", "training_step"} & (set(vars(module)) - before)
+    copy.deepcopy(module.model)
+
+
+@pytest.mark.parametrize("kind", [QuantModule, Hooked, OwnLoss, OwnStep])
+def test_compile_compiles_the_loss_or_a_step_of_ones_own(
+    kind: type[QuantModule], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+
+    def compile_(function: Any) -> Any:
+        compiled.append(function.__name__)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    parts = trial(kind, epochs=1, compile=True)
+    module = parts.build()
+    before, keys = set(vars(module)), module.state_dict().keys()
+    fit(module, parts.dataset.load(0), tmp_path, parts.settings)
+    assert compiled == ["training_step" if kind is OwnStep else "loss"]
+    assert not {"loss", "training_step"} & set(vars(module))
+    assert set(vars(module)) == before
+    assert module.state_dict().keys() == keys
 
 
 def test_an_overridden_loss_sees_its_epoch_and_may_log(tmp_path: Path) -> None:
@@ -228,26 +301,45 @@ class History(CSVLogger):
 
     def finalize(self, status: str) -> None: ...
 
+    @property
+    def experiment(self) -> None:
+        return None
 
-def test_a_resumed_training_has_its_whole_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
-    parts = resolve(config())
+    def by_step(self) -> dict[int, dict[str, float]]:
+        """A Trainer tells of validation and training apart, a short loop of both at once."""
+        found: dict[int, dict[str, float]] = {}
+        for step, metrics in self.metrics:
+            found.setdefault(step, {}).update(metrics)
+        return found
+
+
+@pytest.mark.parametrize("kind", [QuantModule, Hooked, OwnLoss, HookedLoss])
+def test_a_resumed_training_has_its_whole_history(
+    kind: type[QuantModule], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    parts = trial(kind)
     splits = parts.dataset.load(0)
     whole, resumed = History(), History()
     fit(parts.build(), splits, tmp_path, parts.settings, logger=whole)
-    (tmp_path / CHECKPOINT).unlink()
+    drop_checkpoints(tmp_path)
     with pytest.raises(Killed):
         fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(3))
     fit(parts.build(), splits, tmp_path, parts.settings, logger=resumed)
-    assert resumed.metrics == whole.metrics
-    assert len(whole.metrics) == parts.epochs
+    assert resumed.by_step() == whole.by_step()
+    assert len(whole.by_step()) == parts.epochs
+    if not issubclass(kind, Hooked):
+        assert len(whole.metrics) == parts.epochs
+    seen = [metrics.get("epoch_seen") for metrics in whole.by_step().values()]
+    assert seen == ([0, 1, 2, 3, 4] if issubclass(kind, OwnLoss) else [None] * 5)
 
 
+@pytest.mark.parametrize("kind", LOOPS)
 def test_another_torch_starts_over_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    kind: type[QuantModule], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
-    parts = resolve(config())
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    parts = trial(kind)
     splits = parts.dataset.load(0)
     with pytest.raises(Killed):
         fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(3))
@@ -264,7 +356,7 @@ def test_after_training_the_module_is_on_the_cpu_for_calibration(
     """As after a training on a GPU: what moves the module there is only played here."""
     fit_here, moved = training.fit, []
 
-    def fit_elsewhere(module: QuantModule, *args: Any, **options: Any) -> Trained:
+    def fit_elsewhere(module: QuantModule, *args: Any, **options: Any) -> TrainingResult:
         trained = fit_here(module, *args, **options)
         module.to("meta")
         monkeypatch.setattr(module, "to", lambda device: moved.append(device) or module.to_empty(device=device))
