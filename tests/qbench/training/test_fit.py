@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import pickle
+import json
 import re
 import signal
 from dataclasses import replace
@@ -15,6 +15,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loggers.logger import DummyLogger
+from torchmetrics.classification import MulticlassAccuracy
 
 from qbench.errors import UserError
 from qbench.schemes.catalogue import SCHEMES
@@ -103,6 +105,104 @@ def test_what_counts_as_a_hook_of_ones_own() -> None:
     assert own_hooks(Mixed) == ["on_train_batch_end"]
 
 
+class Watcher(QuantModule):
+    """Overrides every documented step, and logs in each what it may ask for."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.right = MulticlassAccuracy(10, average="micro")
+        self.seen: list[tuple[Any, ...]] = []
+
+    def note(self, step: str) -> None:
+        self.seen.append((step, self.current_epoch, self.global_step, self.logger, len(self.loggers)))
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        self.note("start")
+        self.log("start", float(epoch))
+        super().start_epoch(epoch, epochs)
+
+    def loss(self, images: Any, labels: Any) -> Any:
+        self.note("loss")
+        loss = super().loss(images, labels)
+        self.right(self.model(images).detach(), labels)
+        self.log("right", self.right)
+        self.log("hidden", loss, logger=False)
+        self.log("stepped", loss, on_step=True, on_epoch=True, prog_bar=True)
+        self.log_dict({"mean": loss, "label": labels.float().mean()})
+        self.log("images", len(labels), reduce_fx="sum")
+        self.log("smallest", loss, reduce_fx=torch.min)
+        self.log("largest", loss, reduce_fx="max")
+        self.log("weighted", loss, batch_size=3)
+        return loss
+
+    def clip_latents(self) -> None:
+        self.note("clip")
+        super().clip_latents()
+
+    def check_finite(self, losses: Any, epoch: int) -> Any:
+        self.note("check")
+        self.log("losses", len(losses))
+        return super().check_finite(losses, epoch)
+
+
+class HookedWatcher(Watcher, Hooked):
+    """The same, trained by a Trainer."""
+
+
+def test_steps_see_and_log_the_same_in_both_loops(tmp_path: Path) -> None:
+    seen, told = [], []
+    for kind in (Watcher, HookedWatcher):
+        parts, logger = trial(kind, epochs=3), History()
+        module = parts.build()
+        splits = parts.dataset.load(0)
+        fit(module, splits, tmp_path, parts.settings, logger=logger)
+        seen.append([(*facts, found is logger, count) for *facts, found, count in module.seen])
+        told.append(logger.by_step())
+        assert (module.current_epoch, module.logger) == (0, None) or kind is HookedWatcher
+    assert seen[0] == seen[1]
+    assert all(served and count == 1 for *_, served, count in seen[0])
+    assert [row.keys() for row in told[0].values()] == [row.keys() for row in told[1].values()]
+    for short, lightning in zip(told[0].values(), told[1].values(), strict=True):
+        assert short == pytest.approx(lightning, rel=1e-5)
+        assert short["images"] == len(splits.train)
+        assert short["smallest"] < short["mean"] < short["largest"]
+        assert short["mean"] == short["stepped"] != short["train/loss"]  # weighted by the batches' sizes
+        assert short["weighted"] == pytest.approx(short["train/loss"])
+        assert "hidden" not in short
+
+
+def test_a_trainer_is_asked_for_in_vain_in_the_short_loop(tmp_path: Path) -> None:
+    class Asking(QuantModule):
+        def loss(self, images: Any, labels: Any) -> Any:
+            return super().loss(images, labels) / self.trainer.max_epochs
+
+    parts = trial(Asking)
+    module = parts.build()
+    with pytest.raises(RuntimeError, match="not attached to a `Trainer`"):
+        fit(module, parts.dataset.load(0), tmp_path, parts.settings)
+    assert module.loop_state is None
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "message"),
+    [
+        (torch.ones(2), {}, "must have a single element, has 2"),
+        ("high", {}, "str values cannot be logged"),
+        ({"a": 1.0}, {}, "dict values cannot be logged"),
+        (1.0, {"reduce_fx": "median"}, "one of mean, sum, min, max, got 'median'"),
+    ],
+)
+def test_what_cannot_be_logged(value: Any, options: Any, message: str, tmp_path: Path) -> None:
+    class Logging(QuantModule):
+        def loss(self, images: Any, labels: Any) -> Any:
+            self.log("x", value, **options)
+            return super().loss(images, labels)
+
+    parts = trial(Logging)
+    with pytest.raises((ValueError, TypeError), match=message):
+        fit(parts.build(), parts.dataset.load(0), tmp_path, parts.settings)
+
+
 class Killed(Exception):
     pass
 
@@ -167,18 +267,71 @@ def test_dropout_continues_with_the_same_numbers(
     assert equal(whole, fit(build(), splits, tmp_path, parts.settings))
 
 
+class Drawing(QuantModule):
+    """Its hooks draw random numbers, keep hyperparameters and a copy of the network, and count epochs."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.save_hyperparameters()  # the network and the scheme
+        self.calls: list[tuple[str, int]] = []
+
+    def setup(self, stage: str) -> None:
+        self.first = torch.nn.Linear(4, 4)  # a layer that is not there before
+
+    def on_train_start(self) -> None:
+        torch.rand(7)
+
+    def on_train_epoch_start(self) -> None:
+        super().on_train_epoch_start()
+        self.calls.append(("start", self.current_epoch))
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.model.fc1.weight.data += 1e-4 * torch.rand(())
+
+    def on_train_epoch_end(self) -> None:
+        super().on_train_epoch_end()
+        self.calls.append(("end", self.current_epoch))
+
+
+def test_hooks_continue_where_the_kill_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    parts = trial(Drawing)
+    splits = parts.dataset.load(0)
+    whole = fit(parts.build(), splits, tmp_path, parts.settings)
+    drop_checkpoints(tmp_path)
+    with pytest.raises(Killed):
+        fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(4))
+    module = parts.build()
+    torch.manual_seed(99)
+    assert equal(whole, fit(module, splits, tmp_path, parts.settings))
+    assert module.calls == [("start", 3), ("end", 3), ("start", 4), ("end", 4)]
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_an_interrupt_stays_one(kind: type[QuantModule], tmp_path: Path) -> None:
+    def interrupt(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    parts, handler = trial(kind), signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(parts.build(), parts.dataset.load(0), tmp_path, parts.settings, on_epoch=interrupt)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
 def test_checkpoints_are_rare_and_go_with_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[int] = []
     monkeypatch.setattr(short_loop, "save_checkpoint", lambda path, progress, *_: saved.append(progress.epoch))
     run_trial(resolve(config()), tmp_path / "a")
     assert saved == []  # five epochs take no minute
-    run_trial(trial(Hooked), tmp_path / "hooked", on_epoch=lambda *_: saved.extend(files(tmp_path / "hooked")))
-    assert saved == []
+    late: list[str] = []
+    run_trial(trial(Hooked), tmp_path / "hooked", on_epoch=lambda *_: late.extend(files(tmp_path / "hooked")))
+    assert late == []
     monkeypatch.undo()
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     seen: list[str] = []
     for kind, folder in ((QuantModule, tmp_path / "b"), (Hooked, tmp_path / "c")):
-        run_trial(trial(kind), folder, on_epoch=lambda *_, folder=folder: seen.extend(files(folder)))
+        result = run_trial(trial(kind), folder, on_epoch=lambda *_, folder=folder: seen.extend(files(folder)))
+        assert result.row["training/loop"] == ("lightning" if kind is Hooked else "short")
         assert files(folder) == []
     assert seen == [CHECKPOINT] * 4 + [TRAINER_CHECKPOINT] * 4
 
@@ -234,11 +387,7 @@ def test_the_first_of_the_best_epochs_is_kept(accuracies: list[float], best: int
 class OwnStep(QuantModule):
     """Its step does not call `loss`."""
 
-    traced = 0
-
     def training_step(self, batch: Any, batch_idx: int) -> Any:
-        if torch.compiler.is_compiling():
-            type(self).traced += 1
         loss = squared_hinge(self.model(batch[0]), batch[1])
         self.log("train/loss", loss)
         return loss
@@ -252,13 +401,9 @@ def test_a_compiled_training_is_the_eager_one_but_for_rounding(kind: type[QuantM
     splits = parts.dataset.load(0)
     eager = fit(parts.build(), splits, tmp_path, parts.settings)
     compiled = trial(kind, "binaryconnect", epochs=1, compile=True)
-    module = compiled.build()
-    before = set(vars(module))
-    found = fit(module, splits, tmp_path, compiled.settings)
+    found = fit(compiled.build(), splits, tmp_path, compiled.settings)
     assert found.loss == pytest.approx(eager.loss, rel=1e-3)
     assert found.state.keys() == eager.state.keys()
-    assert not {"loss", "training_step"} & (set(vars(module)) - before)
-    copy.deepcopy(module.model)
 
 
 @pytest.mark.parametrize("kind", [QuantModule, Hooked, OwnLoss, OwnStep])
@@ -274,11 +419,10 @@ def test_compile_compiles_the_loss_or_a_step_of_ones_own(
     monkeypatch.setattr(torch, "compile", compile_)
     parts = trial(kind, epochs=1, compile=True)
     module = parts.build()
-    before, keys = set(vars(module)), module.state_dict().keys()
+    keys = module.state_dict().keys()
     fit(module, parts.dataset.load(0), tmp_path, parts.settings)
     assert compiled == ["training_step" if kind is OwnStep else "loss"]
     assert not {"loss", "training_step"} & set(vars(module))
-    assert set(vars(module)) == before
     assert module.state_dict().keys() == keys
 
 
@@ -292,18 +436,13 @@ def test_an_overridden_loss_sees_its_epoch_and_may_log(tmp_path: Path) -> None:
     assert seen[-1] == 1.0
 
 
-class History(CSVLogger):
+class History(DummyLogger):
     def __init__(self) -> None:
+        super().__init__()
         self.metrics: list[tuple[int, dict[str, float]]] = []
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         self.metrics.append((step or 0, metrics))
-
-    def finalize(self, status: str) -> None: ...
-
-    @property
-    def experiment(self) -> None:
-        return None
 
     def by_step(self) -> dict[int, dict[str, float]]:
         """A Trainer tells of validation and training apart, a short loop of both at once."""
@@ -366,6 +505,19 @@ def test_after_training_the_module_is_on_the_cpu_for_calibration(
     row = run_trial(resolve(config("int8-minmax")), tmp_path).row
     assert moved == ["cpu"]
     assert row["test/accuracy"] > 0.3
+
+
+def test_a_result_stored_before_loops_were_told_apart_is_the_short_loops(tmp_path: Path) -> None:
+    TrainingResult({"w": torch.ones(2)}, 1, 0.5, 2.0, loop="lightning").store(tmp_path)
+    found = TrainingResult.stored(tmp_path)
+    assert found is not None
+    assert (found.loop, found.epoch, found.loss, found.seconds, found.shared) == ("lightning", 1, 0.5, 2.0, True)
+    facts = json.loads((tmp_path / "training.json").read_text())
+    del facts["loop"]
+    (tmp_path / "training.json").write_text(json.dumps(facts))
+    older = TrainingResult.stored(tmp_path)
+    assert older is not None
+    assert older.loop == "short"
 
 
 @pytest.mark.cuda
