@@ -23,9 +23,12 @@ from qbench.training.loss import squared_hinge
 from qbench.training.shift_adamax import ShiftAdaMax, halving
 from quantizers import Quantizer
 
-# Adam moves a parameter by about the learning rate whatever its gradient's scale, LSQ's g included, and a step of
-# 8 bits is near 0.01 where weights are near 0.1. Chosen on digits' validation set: see docs/decisions.md.
 STEP_RATE = 0.01
+"""The learning rate of learned steps (LSQ), over that of the other parameters.
+
+Adam moves a parameter by about the learning rate, whatever the scale of its gradient (LSQ's factor g included), and a
+step of 8 bits is near 0.01 where weights are near 0.1. Chosen on the validation set of digits: see docs/decisions.md.
+"""
 
 
 class QuantModule(pl.LightningModule):
@@ -81,13 +84,14 @@ class QuantModule(pl.LightningModule):
         super().__init__()
         self.scheme = named_scheme(scheme) if isinstance(scheme, str) else scheme
         self.seed = seed
-        self.learning_rate = learning_rate or self.scheme.recipe.learning_rate
-        if learning_rate_end is not None and self.scheme.recipe.halve_every is not None:
+        recipe = self.scheme.recipe
+        if learning_rate_end is not None and recipe.halve_every is not None:
             raise ConfigError(
-                f"{self.scheme.name} halves its rate every {self.scheme.recipe.halve_every} epochs; set halve_every in place",
+                f"{self.scheme.name} halves its rate every {recipe.halve_every} epochs; set halve_every in place",
                 "learning_rate_end",
             )
-        decay = self.scheme.recipe.learning_rate_end / self.scheme.recipe.learning_rate
+        self.learning_rate = learning_rate or recipe.learning_rate
+        decay = recipe.learning_rate_end / recipe.learning_rate
         self.learning_rate_end = learning_rate_end or self.learning_rate * decay
         self.model = model
         self._layers: list[QuantLayer] | None = None  # found at the first step: walking the model takes time

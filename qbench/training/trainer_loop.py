@@ -92,8 +92,9 @@ class _Strategy(SingleDeviceStrategy):
     """One device; a checkpoint that does not fit is a `UserError` that names the file."""
 
     def __init__(self, device: torch.device, checkpoint: Path) -> None:
-        index = torch.cuda.current_device() if device.type == "cuda" else None
-        super().__init__(torch.device(device.type, index))
+        if device.type == "cuda":  # Lightning wants to know which
+            device = torch.device("cuda", torch.cuda.current_device())
+        super().__init__(device)
         self._checkpoint = checkpoint
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:

@@ -104,7 +104,8 @@ def test_spread_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(("kll",), "unknown calibration method 'kll'; did you mean 'kl'?"), (("kl", 9), "from 2 to 8")]
+    ("arguments", "message"),
+    [(("kll",), "unknown calibration method 'kll'; did you mean 'kl'?"), (("kl", 9), "from 2 to 8")],
 )
 def test_bad_methods(arguments: tuple[str, int], message: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import pickle
 import json
 import re
 import signal
@@ -203,14 +202,14 @@ def test_what_cannot_be_logged(value: Any, options: Any, message: str, tmp_path:
         fit(parts.build(), parts.dataset.load(0), tmp_path, parts.settings)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
 def kill_at(epoch: int) -> OnEpoch:
     def on_epoch(done: int, _: int) -> None:
         if done == epoch:
-            raise Killed
+            raise KilledError
 
     return on_epoch
 
@@ -234,7 +233,7 @@ def test_a_killed_training_continues_bit_for_bit(
     whole = fit(parts.build(), splits, tmp_path, parts.settings)
     (tmp_path / LOOPS[kind]).unlink()
     for epoch in (2, 4):  # killed twice; epoch 4's own checkpoint is not written yet
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(epoch))
         torch.rand(3)  # another state of the global generator
     seen: list[int] = []
@@ -261,7 +260,7 @@ def test_dropout_continues_with_the_same_numbers(
 
     whole = fit(build(), splits, tmp_path, parts.settings)
     (tmp_path / LOOPS[kind]).unlink()
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         fit(build(), splits, tmp_path, parts.settings, on_epoch=kill_at(3))
     torch.manual_seed(99)
     assert equal(whole, fit(build(), splits, tmp_path, parts.settings))
@@ -299,7 +298,7 @@ def test_hooks_continue_where_the_kill_was(tmp_path: Path, monkeypatch: pytest.M
     splits = parts.dataset.load(0)
     whole = fit(parts.build(), splits, tmp_path, parts.settings)
     drop_checkpoints(tmp_path)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(4))
     module = parts.build()
     torch.manual_seed(99)
@@ -347,7 +346,7 @@ def test_a_checkpoint_of_another_network_or_a_damaged_one_is_one_line(
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     parts, path = trial(kind), tmp_path / LOOPS[kind]
     splits = parts.dataset.load(0)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(2))
     other = trial(kind, model_options={"hidden": 13, "layers": 2})
     message = r": is of another network \(size mismatch .*12\].*13\].*\); delete it to start over$"
@@ -462,7 +461,7 @@ def test_a_resumed_training_has_its_whole_history(
     whole, resumed = History(), History()
     fit(parts.build(), splits, tmp_path, parts.settings, logger=whole)
     drop_checkpoints(tmp_path)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(3))
     fit(parts.build(), splits, tmp_path, parts.settings, logger=resumed)
     assert resumed.by_step() == whole.by_step()
@@ -480,7 +479,7 @@ def test_another_torch_starts_over_and_says_so(
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     parts = trial(kind)
     splits = parts.dataset.load(0)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(3))
     monkeypatch.setattr(torch, "__version__", "2.99")
     seen: list[int] = []
