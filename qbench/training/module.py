@@ -332,4 +332,5 @@ class QuantModule(pl.LightningModule):
 
 
 def _diverged(place: str, epoch: int) -> TrainingError:
+    """Return the error for what became infinite or NaN in epoch `epoch`, from 0."""
     return TrainingError(f"{place} became infinite or NaN in epoch {epoch + 1}; try a lower learning_rate")
