@@ -2,11 +2,11 @@
 
     python benchmarks/training_overhead.py [--rounds 5] [--epochs 30] [--json]
 
-Each round trains the hand-written loop and a full trial in turn (Lightning, metrics, a wandb run in offline mode), on
+Each round trains the hand-written loop and a full trial in turn (short loop, metrics, a wandb run in offline mode), on
 one thread, and takes their ratio; medians and quartiles over the rounds are printed. The loop's network is made of
-torch's own layers, and for BinaryNet of the two small classes below. The two end with the same weights, bit for bit, or
-the benchmark fails: neither does less. `training` is the trial's `time/train_s`; `trial` is everything: starting wandb,
-training, evaluation, costs. Exits with 1 if a median misses its target.
+torch's own layers, and for BinaryNet of the two small classes below. Neither does less than the other: both end with
+the same weights, bit for bit, or the benchmark fails. `training` is the trial's `time/train_s`; `trial` is everything:
+starting wandb, training, evaluation, costs. Exits with 1 if a median misses its target.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CASES = {
     "digits ConvNet, batch 64": {"model": "digits-convnet"},
     "MLP 3x256, batch 64": {"model": "digits-mlp"},
 }
-TARGETS = {"digits ConvNet, batch 64": 1.05, "MLP 3x256, batch 64": 2.0}
+TARGETS = {"digits ConvNet, batch 64": 1.05, "MLP 3x256, batch 64": 1.2}
 
 
 class BinaryLinear(nn.Linear):
@@ -85,18 +85,18 @@ def plain(model: nn.Module, binary: bool) -> nn.Module:
     return model
 
 
-def by_hand(parts: ResolvedTrial, splits: Splits) -> tuple[float, dict[str, Tensor]]:
+def by_hand(resolved: ResolvedTrial, splits: Splits) -> tuple[float, dict[str, Tensor]]:
     """Seconds, and the weights of the best validation epoch, of a plain loop."""
-    module = parts.build()
-    config, binary = parts.config, parts.scheme.name == "binarynet"
+    module = resolved.build()
+    config, binary = resolved.config, resolved.scheme.name == "binarynet"
     groups = module.parameter_groups()
     model = plain(module.model, binary)
     start = time.perf_counter()
     optimizer = torch.optim.Adam(groups, fused=True)
-    decay = (module.learning_rate_end / module.learning_rate) ** (1 / parts.epochs)
+    decay = (module.learning_rate_end / module.learning_rate) ** (1 / resolved.epochs)
     latent = [m.weight for m in model.modules() if isinstance(m, BinaryLinear | BinaryConv2d)]
     best, best_accuracy = {}, -1.0
-    for epoch in range(parts.epochs):
+    for epoch in range(resolved.epochs):
         model.train()
         order = torch.randperm(
             len(splits.train), generator=torch.Generator().manual_seed(derive(config.seed, "order", epoch))
@@ -121,11 +121,11 @@ def by_hand(parts: ResolvedTrial, splits: Splits) -> tuple[float, dict[str, Tens
     return time.perf_counter() - start, best
 
 
-def by_trial(config: TrialConfig, folder: Path) -> tuple[float, float, dict[str, Tensor]]:
+def by_trial(resolved: ResolvedTrial, folder: Path) -> tuple[float, float, dict[str, Tensor]]:
     """Training seconds, seconds of the whole trial, and the weights."""
     start = time.perf_counter()
     run = wandb.init(project="overhead", mode="offline", dir=folder, settings=wandb.Settings(silent=True))
-    row = run_trial(config, folder, logger=WandbLogger(experiment=run)).row
+    row = run_trial(resolved, folder, logger=WandbLogger(experiment=run)).row
     run.summary.update(row)
     run.finish()
     total = time.perf_counter() - start
@@ -138,12 +138,12 @@ def measure(name: str, scheme: str, rounds: int, epochs: int) -> dict[str, Any]:
     hand, training, trial = [], [], []
     for round_ in range(-1, rounds):  # the first is a warm-up
         config = TrialConfig.from_mapping({"scheme": scheme, "epochs": epochs, "seed": max(round_, 0), **CASES[name]})
-        parts = resolve(config)
-        splits = parts.source.load(config.split_seed)
+        resolved = resolve(config)
+        splits = resolved.dataset.load(config.split_seed)
         torch.set_num_threads(config.threads)
-        seconds, expected = by_hand(parts, splits)
+        seconds, expected = by_hand(resolved, splits)
         with tempfile.TemporaryDirectory() as folder:
-            train_s, total, found = by_trial(config, Path(folder))
+            train_s, total, found = by_trial(resolved, Path(folder))
         different = [key for key in expected if not torch.equal(expected[key], found[key])]
         if different:
             raise SystemExit(f"{name}, {scheme}: the loop and the trial differ in {different}")

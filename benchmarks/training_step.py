@@ -88,7 +88,7 @@ def measure(name: str, rounds: int, device: torch.device, clock: Callable[[], fl
 
 
 def products(rounds: int, device: torch.device, clock: Callable[[], float]) -> None:
-    """Prints forward and packing of single dense products of 100 rows, packed over float: where it begins to pay."""
+    """Print the time of dense products of 100 rows, packing included, over the float time: where packing pays."""
     print(f"{'100 x K x N':>16} {'multiply-adds':>14}  packed over float: median (quartiles)")
     for k, n in ((32, 32), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (512, 512), (1024, 1024)):
         x, weight = (torch.randn(rows, k, device=device).sign() for rows in (100, n))
@@ -126,19 +126,17 @@ def main() -> None:
     device = torch.device(options.device)
     named = options.clock or ("cpu" if options.threads == 1 and device.type == "cpu" else "wall")
     clock = time.process_time if named == "cpu" else time.perf_counter
-    path = cuda_ext.backends()[device.type].selected
-    if path == "reference":
+    isa = cuda_ext.backends()[device.type].selected
+    if isa == "reference":
         raise SystemExit(f"{device.type}: no compiled kernels here (see `qbench doctor`): nothing would run packed")
     if options.products:
         return products(options.rounds, device, clock)
     rows = [measure(name, options.rounds, device, clock) for name in options.only or CASES]
     if options.json:
-        facts = {"rounds": options.rounds, "threads": options.threads, "clock": named, "kernels": path}
+        facts = {"rounds": options.rounds, "threads": options.threads, "clock": named, "kernels": isa}
         print(json.dumps({**facts, "device": options.device, "machine": platform.machine(), "rows": rows}))
         return
-    print(
-        f"{options.rounds} rounds, {options.threads} thread(s), {named} time, kernels: {path}; ratio to the fp32 step"
-    )
+    print(f"{options.rounds} rounds, {options.threads} thread(s), {named} time, kernels: {isa}; ratio to the fp32 step")
     print(f"{'network':30} {'fp32 step':>10}  {'BinaryNet, packed forward':28} BinaryNet, float products")
     for row in rows:
         texts = [f"{mid:.3f} ({low:.3f} - {high:.3f})" for low, mid, high in (row["packed"], row["float"])]

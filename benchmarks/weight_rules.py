@@ -1,10 +1,10 @@
-"""Range rules of low-bit weights, one table: rule by bits, granularity, folding and bias correction.
+"""Calibration methods of low-bit weights, one table: method by bits, granularity, folding and bias correction.
 
     python benchmarks/weight_rules.py --seeds 5
 
 Trains (or takes from --runs) `digits-convnet` in float32 once a seed and quantizes its weights in every way;
-activations stay at 8 bits (min-max). The figure is the mean test accuracy over the seeds with its standard deviation,
-in percent.
+activations stay at 8 bits (min-max). Each cell is the mean test accuracy over the seeds with its standard deviation, in
+percent.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import Any
 
 from qbench.report.columns import aligned
 from qbench.trial.config import TrialConfig
+from qbench.trial.resolved import resolve
 from qbench.trial.run import run_trial
 from quantizers import DegenerateKLWarning
 
-RULES = ("minmax", "percentile", "mse", "kl")
+METHODS = ("minmax", "percentile", "mse", "kl")
 WAYS: dict[str, dict[str, Any]] = {
     "per channel": {"channel_axis": 0},
     "per tensor, folded": {},
@@ -36,7 +37,7 @@ def accuracies(scheme: str, options: dict[str, Any], seeds: int, runs: Path) -> 
     found = []
     for seed in range(seeds):
         config = TrialConfig.from_mapping({"scheme": scheme, "scheme_options": options, "seed": seed})
-        found.append(100 * run_trial(config, runs).row["test/accuracy"])
+        found.append(100 * run_trial(resolve(config), runs).row["test/accuracy"])
     return found
 
 
@@ -53,13 +54,13 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore", DegenerateKLWarning)
     print(f"float32: {cell(accuracies('fp32', {}, options.seeds, options.runs))}")
-    rows = [("bits", "weights", *RULES)]
+    rows = [("bits", "weights", *METHODS)]
     for bits, (way, more) in product(options.bits, WAYS.items()):
         steps = {key: value for key, value in more.items() if key != "channel_axis"}
         axis = {key: value for key, value in more.items() if key == "channel_axis"}
         cells = []
-        for rule in RULES:
-            weights = {"name": "int8", "options": {"bits": bits, "method": rule, **axis}}
+        for method in METHODS:
+            weights = {"name": "int8", "options": {"bits": bits, "method": method, **axis}}
             found = accuracies("int8-minmax", {"weights": weights, **steps}, options.seeds, options.runs)
             cells.append(cell(found))
         rows.append((str(bits), way, *cells))

@@ -10,6 +10,9 @@ from torch import Tensor
 from qbench.data.splits import Examples
 from qbench.seeds import derive
 
+EVALUATION_BATCH = 1000
+"""Examples in a batch wherever a network is evaluated."""
+
 
 class Batches:
     """An iterable of (images, labels) batches, taken by indexing: no worker processes, no collation.

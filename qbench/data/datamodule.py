@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 
-from qbench.data.batches import Batches
+from qbench.data.batches import EVALUATION_BATCH, Batches
 from qbench.data.splits import Splits
-
-EVALUATION_BATCH = 1000
 
 
 class TensorDataModule(pl.LightningDataModule):
@@ -15,7 +13,7 @@ class TensorDataModule(pl.LightningDataModule):
 
     Args:
         splits: the data.
-        batch_size: of training; evaluation takes up to 1000 at once.
+        batch_size: of training; evaluation takes batches of EVALUATION_BATCH.
         seed: of the order of training batches.
     """
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from qbench.data.batches import EVALUATION_BATCH
+from qbench.nn.hooks import watching
 from qbench.nn.quant_layer import QuantLayer, quant_layers, quantizing_only
 
 
 @torch.no_grad()
-def correct_biases(network: nn.Module, images: Tensor, batch_size: int = 1000) -> dict[str, Tensor]:
+def correct_biases(network: nn.Module, images: Tensor, batch_size: int = EVALUATION_BATCH) -> dict[str, Tensor]:
     """Add `E[y_float] - E[y_quantized]` per output channel to each quantized layer's bias, in place.
 
-    The means are over images and positions. Layers are corrected in the order of execution, each behind quantized and
-    corrected ones, so that what is left of an earlier layer's shift is corrected as well. A layer without a bias gets
-    one.
+    The means are over images and positions. Layers are corrected in the order of execution, and each one after the
+    layers before it, so that it also takes back what is left of their shifts. A layer without a bias gets one.
 
     Args:
         network: calibrated by a post-training scheme, in evaluation mode.
         images: [N, ...], those of the calibration.
+        batch_size: images in one forward pass.
 
-    Returns: what was added, float32 [C] by layer name.
+    Returns: the corrections that were added, float32 [C] by layer name.
 
     Raises:
         ValueError: no images.
@@ -48,7 +50,7 @@ def correct_biases(network: nn.Module, images: Tensor, batch_size: int = 1000) -
 def _mean_outputs(
     network: nn.Module, layers: dict[str, QuantLayer], images: Tensor, batch_size: int
 ) -> dict[str, Tensor]:
-    """Mean output of each channel, float64 [C], by name in the order of execution."""
+    """Return the mean output of each layer's channels, float64 [C], by name in the order of execution."""
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
 
@@ -57,14 +59,7 @@ def _mean_outputs(
         sums[name] = sums.get(name, 0) + rows.sum(1)
         counts[name] = counts.get(name, 0) + rows.shape[1]
 
-    handles = [
-        layer.register_forward_hook(lambda _, __, output, name=name: record(name, output))
-        for name, layer in layers.items()
-    ]
-    try:
+    with watching(layers, outputs=record):
         for batch in images.split(batch_size):
             network(batch)
-    finally:
-        for handle in handles:
-            handle.remove()
     return {name: total / counts[name] for name, total in sums.items()}

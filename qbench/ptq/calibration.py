@@ -1,4 +1,4 @@
-"""Post-training calibration: what activations look like on training images, and the ranges that follow."""
+"""Post-training calibration: statistics of activations on training images, and the ranges that follow from them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from qbench.errors import ConfigError
 from qbench.nn.activation import Activation
 from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.seeds import derive
-from quantizers import LSQ, OutlierReport, Uniform, analyse_outliers, clip_outliers
+from quantizers import Observer, OutlierReport, Quantizer, analyse_outliers, clip_outliers
 
-CALIBRATION_BATCH = 32  # what a batch is to the mean_extremes rule; no other rule sees it
+CALIBRATION_BATCH = 32
+"""Images in a batch of calibration; only the method mean_extremes depends on it."""
 
 
 def calibration_images(splits: Splits, count: int, seed: int) -> Examples:
-    """`count` training images drawn without replacement by `seed`.
+    """Return `count` training images, drawn without replacement by `seed`.
 
     Raises:
-        ConfigError: more images than there are.
+        ConfigError: `count` is above the number of training images.
     """
     if count > len(splits.train):
         raise ConfigError(f"{count} images of {len(splits.train)} training images", "calibration_images")
@@ -30,26 +31,23 @@ def calibration_images(splits: Splits, count: int, seed: int) -> Examples:
 
 
 def calibrate_weights(network: nn.Module, outlier_sigmas: float | None = None) -> None:
-    """Give every weight quantizer that waits for statistics those of its own weight.
+    """Calibrate every weight quantizer that is not ready, on its layer's own weight.
 
     Args:
-        outlier_sigmas: ranges come from the weights clipped at that many robust standard deviations (see
-            `outlier_reports`); the weights themselves stay, and saturate. None clips nothing.
+        network: quantized.
+        outlier_sigmas: take ranges from the weights clipped at that many robust standard deviations (see
+            `outlier_reports`); the weights themselves stay as they are, and saturate. None clips nothing.
     """
     reports = {} if outlier_sigmas is None else outlier_reports(network, outlier_sigmas)
     for name, layer in quant_layers(network):
-        quantizer = layer.weight_quantizer
-        if isinstance(quantizer, Uniform | LSQ) and not quantizer.is_ready:
-            weight = layer.weight.detach()
-            quantizer.observe(clip_outliers(weight, reports[name]) if name in reports else weight)
-            quantizer.freeze()
+        layer.calibrate_weight(clip_outliers(layer.weight.detach(), reports[name]) if name in reports else None)
 
 
 def outlier_reports(network: nn.Module, sigmas: float) -> dict[str, OutlierReport]:
-    """What `analyse_outliers` finds in each layer's weights, by layer name.
+    """Return what `analyse_outliers` finds in each layer's weights, by layer name.
 
-    Channels that never fire are looked for where a ReLU network's layer has a bias (BatchNorm folded) and its input's
-    range is known; the last layer has no ReLU.
+    It looks for channels that never fire where a ReLU network's layer has a bias (BatchNorm folded) and the range of
+    its input is known, but not in the last layer, which no ReLU follows.
     """
     relu = any(isinstance(module, Activation) and module.function == "relu" for module in network.modules())
     found = {}
@@ -61,28 +59,28 @@ def outlier_reports(network: nn.Module, sigmas: float) -> dict[str, OutlierRepor
 
 
 def _input_range(layer: QuantLayer) -> tuple[float, float] | None:
-    quantizer = layer.input_quantizer
-    if not isinstance(quantizer, Uniform) or not quantizer.is_ready:
+    """Return the lowest and the highest input of a layer; None where its quantizer does not bound it."""
+    encoding = None if layer.input_quantizer is None else layer.input_quantizer.encoding()
+    if encoding is None or encoding.format.kind != "integer":
         return None
-    covered = quantizer.covered()
     # A symmetric format covers values below zero that a ReLU never sends.
-    return 0.0 if layer.position > 0 else float(covered.low), float(covered.high)
+    return 0.0 if layer.position > 0 else float(encoding.low), float(encoding.high)
 
 
 def calibrate(
     network: nn.Module, images: Tensor, batch_size: int = CALIBRATION_BATCH, outlier_sigmas: float | None = None
 ) -> None:
-    """Calibrate every quantizer that waits: inputs on `images`, through the float network, then weights.
+    """Calibrate every quantizer that is not ready: of inputs on `images`, through the float network, then of weights.
 
     Args:
         network: quantized by a post-training scheme.
         images: [N, ...]; their order does not matter.
-        batch_size: images in one forward pass, at most; batches are as equal as they can be, for the mean_extremes
-            rule, the only one that knows batches.
+        batch_size: images in one forward pass, at most. Batches are as equal as they can be, for the method
+            mean_extremes, the only one that depends on them.
         outlier_sigmas: see `calibrate_weights`.
 
     Raises:
-        ValueError: no images, or NaN or infinity in an activation, naming the layer.
+        ValueError: no images; or NaN or infinity in an activation, and then the message names the layer.
     """
     observe(network, images, batch_size)
     freeze(network, outlier_sigmas)
@@ -91,7 +89,7 @@ def calibrate(
 
 @torch.no_grad()
 def observe(network: nn.Module, images: Tensor, batch_size: int = CALIBRATION_BATCH) -> None:
-    """Collect the statistics of every input quantizer that waits for them."""
+    """Collect the statistics of every input quantizer that waits for them; arguments and errors as `calibrate`."""
     if len(images) == 0:
         raise ValueError("calibration needs at least one image")
     waiting = input_quantizers(network)
@@ -105,7 +103,7 @@ def observe(network: nn.Module, images: Tensor, batch_size: int = CALIBRATION_BA
 
 
 def freeze(network: nn.Module, outlier_sigmas: float | None = None) -> None:
-    """Turn the statistics into ranges, and quantize from now on."""
+    """Turn the statistics into ranges, and quantize from now on; `outlier_sigmas` as in `calibrate_weights`."""
     for quantizer in input_quantizers(network).values():
         quantizer.freeze()
     calibrate_weights(network, outlier_sigmas)
@@ -113,51 +111,67 @@ def freeze(network: nn.Module, outlier_sigmas: float | None = None) -> None:
 
 @torch.no_grad()
 def round_biases(network: nn.Module) -> None:
-    """Round the biases of integer layers to what an int32 accumulator holds: `b = S_x·S_w · round(b / (S_x·S_w))`.
+    """Round the biases of integer layers to the units of the int32 accumulator.
 
-    Evaluation then adds the bias that integer execution adds. (Where |b| is beyond 2^30 units, which happens to
-    channels whose weights have vanished, float32 has no such digits to round.)
+    `b = S_x·S_w · round(b / (S_x·S_w))`, so that evaluation adds the bias that integer execution adds. (Where |b| is
+    beyond 2^30 units, which happens to channels whose weights have vanished, float32 has no such digits to round.)
 
     Source: Jacob et al. (CVPR 2018) section 2.4.
     """
     for _, layer in quant_layers(network):
-        weight, source = layer.weight_quantizer, layer.input_quantizer
-        if layer.bias is None or not isinstance(weight, Uniform) or not isinstance(source, Uniform):
-            continue
-        if weight.is_ready and source.is_ready and source.scale.numel() == 1:
-            unit = weight.scale.double() * source.scale.double()
+        weight, source = _integer_scale(layer.weight_quantizer), _integer_scale(layer.input_quantizer)
+        if layer.bias is not None and weight is not None and source is not None and source.numel() == 1:
+            unit = weight.double() * source.double()
             layer.bias.copy_(torch.round(layer.bias.double() / unit) * unit)
 
 
-def input_quantizers(network: nn.Module) -> dict[str, Uniform]:
-    """The input quantizers that wait for calibration, by layer name."""
+def _integer_scale(quantizer: Quantizer | None) -> Tensor | None:
+    """Return the scale of a quantizer that gives integers of a known encoding, else None."""
+    encoding = None if quantizer is None else quantizer.encoding()
+    return encoding.scale if encoding is not None and encoding.format.kind == "integer" else None
+
+
+def input_quantizers(network: nn.Module) -> dict[str, Quantizer]:
+    """Return the input quantizers that wait for calibration, by layer name: with an observer, and not ready."""
     return {
         name: layer.input_quantizer
         for name, layer in quant_layers(network)
-        if isinstance(layer.input_quantizer, Uniform) and not layer.input_quantizer.is_ready
+        if layer.input_quantizer is not None
+        and layer.input_quantizer.observer is not None
+        and not layer.input_quantizer.is_ready
     }
 
 
+def _observers(network: nn.Module) -> dict[str, Observer]:
+    """Return the observers of the input quantizers that wait, by layer name."""
+    found = {name: quantizer.observer for name, quantizer in input_quantizers(network).items()}
+    return {name: observer for name, observer in found.items() if observer is not None}
+
+
 def observer_settings(network: nn.Module) -> dict[str, Any]:
-    """What the waiting observers record, by layer name, as plain values; equal settings can share statistics."""
+    """Return what the waiting observers record, by layer name, as plain values.
+
+    Networks with equal settings can share statistics.
+    """
     return {
-        name: [type(quantizer.observer).__qualname__]
-        + [[key, tensor.tolist()] for key, tensor in sorted(quantizer.observer.to_tensors().items())]
-        for name, quantizer in input_quantizers(network).items()
+        name: [type(observer).__qualname__]
+        + [[key, tensor.tolist()] for key, tensor in sorted(observer.to_tensors().items())]
+        for name, observer in _observers(network).items()
     }
 
 
 def statistics(network: nn.Module) -> dict[str, Tensor]:
-    """What `observe` collected, as tensors, to be stored and shared by every rule."""
+    """Return what `observe` collected, as tensors, to be stored and shared by every calibration method."""
     return {
         f"{name}/{key}": tensor
-        for name, quantizer in input_quantizers(network).items()
-        for key, tensor in quantizer.observer.to_tensors().items()
+        for name, observer in _observers(network).items()
+        for key, tensor in observer.to_tensors().items()
     }
 
 
 def load_statistics(network: nn.Module, stored: dict[str, Tensor]) -> None:
-    """Put stored statistics in the place of an `observe` pass."""
-    for name, quantizer in input_quantizers(network).items():
+    """Put the stored result of `statistics` in the place of an `observe` pass."""
+    waiting = input_quantizers(network)
+    for name, observer in _observers(network).items():
         own = {key.removeprefix(f"{name}/"): tensor for key, tensor in stored.items() if key.startswith(f"{name}/")}
-        quantizer.observer = type(quantizer.observer).from_tensors(own)
+        waiting[name].observer = type(observer).from_tensors(own)

@@ -1,17 +1,17 @@
-"""Range rules compared on one trained network: accuracy, thresholds, and how far another calibration set moves them."""
+"""Calibration methods compared on one trained network: accuracy, thresholds, and how far they depend on the images."""
 
 from __future__ import annotations
 
 import copy
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import Any
 
 from torch import nn
 
-from qbench.data.splits import Examples, Splits
+from qbench.data.splits import Splits
 from qbench.errors import ConfigError
 from qbench.nn.quant_layer import quant_layers
 from qbench.ptq import calibration
@@ -20,22 +20,22 @@ from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.quantizer_spec import QuantizerSpec
 from qbench.schemes.scheme import Scheme
-from qbench.training.accuracy import predict
+from qbench.training.accuracy import accuracy
 from qbench.training.module import QuantModule
-from quantizers import CALIBRATION_METHODS, DegenerateKLWarning, Uniform
+from quantizers import CALIBRATION_METHODS, DegenerateKLWarning
 
 
 @dataclass(frozen=True)
 class MethodResult:
-    """One rule.
+    """What one calibration method gives.
 
     Attributes:
-        rule: its name.
+        method: its name.
         validation, test: accuracy under each calibration set.
-        thresholds: largest covered magnitude of each layer's input, under each calibration set, by layer name.
+        thresholds: the largest magnitude that each layer's input covers, under each calibration set, by layer name.
     """
 
-    rule: str
+    method: str
     validation: tuple[float, ...]
     test: tuple[float, ...]
     thresholds: dict[str, tuple[float, ...]]
@@ -47,29 +47,49 @@ class MethodResult:
 
     @property
     def mean_spread(self) -> float:
-        """Mean of `spread` over the layers whose range the rule chooses (the network's input is min-max)."""
+        """Mean of `spread` over the layers whose range the method chooses (the network's input is min-max)."""
         inner = list(self.spread.values())[1:] or list(self.spread.values())
         return fmean(inner)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {**asdict(self), "spread": self.spread, "mean_spread": self.mean_spread}
+        """Return plain values, for JSON; the key `rule` is the file format's word for the method."""
+        return {
+            "rule": self.method,
+            "validation": self.validation,
+            "test": self.test,
+            "thresholds": self.thresholds,
+            "spread": self.spread,
+            "mean_spread": self.mean_spread,
+        }
 
 
-def method_scheme(rule: str, bits: int = 8, weight_bits: int = 8) -> Scheme:
-    """The post-training scheme whose activations are ranged by `rule`.
+@dataclass(frozen=True)
+class _Measured:
+    """What one method gives under one calibration set; fields as those of `MethodResult`."""
+
+    validation: float
+    test: float
+    thresholds: dict[str, float]
+
+
+def method_scheme(method: str, bits: int = 8, weight_bits: int = 8) -> Scheme:
+    """Return the post-training scheme whose activations get their ranges by the calibration method `method`.
+
+    Args:
+        method: its name.
+        bits, weight_bits: of activations and weights.
 
     Raises:
-        ConfigError: no such rule, or bits outside 2..8.
+        ConfigError: no such method, or bits outside 2..8.
     """
     try:
-        CALIBRATION_METHODS.get(rule)
+        CALIBRATION_METHODS.get(method)
     except (ValueError, ImportError, AttributeError) as error:
-        raise ConfigError(str(error), "--rule") from error
+        raise ConfigError(str(error), "--method") from error
     found = get_scheme("int8-minmax").replace(
-        name=f"int{bits}-{rule}",
+        name=f"int{bits}-{method}",
         weights={"name": "int8", "options": {"bits": weight_bits, "method": "minmax", "channel_axis": 0}},
-        activations={"name": "int8", "options": {"bits": bits, "method": rule}},
+        activations={"name": "int8", "options": {"bits": bits, "method": method}},
     )
     for spec in (found.quantization.weights, found.quantization.activations):
         assert isinstance(spec, QuantizerSpec)
@@ -80,15 +100,18 @@ def method_scheme(rule: str, bits: int = 8, weight_bits: int = 8) -> Scheme:
 def calibrated(
     module: QuantModule,
     splits: Splits,
-    rule: str,
+    method: str,
     *,
     images: int = 512,
     seed: int = 0,
     bits: int = 8,
     weight_bits: int = 8,
 ) -> nn.Module:
-    """A copy of the module's network, quantized with activations ranged by `rule`; arguments as `compare_rules`."""
-    chosen = method_scheme(rule, bits, weight_bits)
+    """Return a copy of the module's network, quantized and calibrated by `method`.
+
+    Arguments and errors: as `compare_methods`; `seed` is that of the only calibration set.
+    """
+    chosen = method_scheme(method, bits, weight_bits)
     copied = copy.deepcopy(module).eval()
     copied.quantize()
     network = apply_scheme(copied.model, chosen)
@@ -99,7 +122,7 @@ def calibrated(
 def compare_methods(
     module: QuantModule,
     splits: Splits,
-    rules: Sequence[str] | None = None,
+    methods: Sequence[str] | None = None,
     *,
     images: int = 512,
     sets: int = 5,
@@ -107,62 +130,58 @@ def compare_methods(
     bits: int = 8,
     weight_bits: int = 8,
 ) -> list[MethodResult]:
-    """Calibrate one trained float32 network by every rule on each of several calibration sets.
+    """Calibrate one trained float32 network by every method on each of several calibration sets.
 
-    All rules see the same sets: one pass over the images serves them all.
+    All methods see the same sets: one pass over the images serves them all.
 
     Args:
         module: built for a post-training scheme that folds BatchNorm, trained, not quantized yet.
-        rules: names; None takes all.
-        images: of a calibration set, drawn without replacement from the training images.
+        splits: the data that it was trained on.
+        methods: names of calibration methods; None takes all.
+        images: how many a calibration set has, drawn without replacement from the training images.
         sets: how many calibration sets.
         seed: of the first set; the others follow.
         bits, weight_bits: of activations and weights.
 
     Raises:
-        ConfigError: more images than there are, an unknown rule.
+        ConfigError: more images than there are, an unknown method, bits outside 2..8.
     """
-    names = list(CALIBRATION_METHODS if rules is None else rules)
-    schemes = {rule: method_scheme(rule, bits, weight_bits) for rule in names}
+    names = list(CALIBRATION_METHODS if methods is None else methods)
+    schemes = {method: method_scheme(method, bits, weight_bits) for method in names}
     template = copy.deepcopy(module).eval()
     template.quantize()
-    found: dict[str, list[tuple[float, float, dict[str, float]]]] = {rule: [] for rule in names}
+    found: dict[str, list[_Measured]] = {method: [] for method in names}
     for number in range(sets):
         chosen = calibration_images(splits, images, seed + number).images
         calibration.observe(template.model, chosen)
         statistics = calibration.statistics(template.model)
-        for rule in names:
-            network = apply_scheme(copy.deepcopy(template.model), schemes[rule])
+        for method in names:
+            network = apply_scheme(copy.deepcopy(template.model), schemes[method])
             calibration.load_statistics(network, statistics)
             with warnings.catch_warnings():
                 # The threshold, which is shown, is min-max's then; a line for each set and layer says no more.
                 warnings.simplefilter("ignore", DegenerateKLWarning)
                 calibration.freeze(network)
             calibration.round_biases(network)
-            validation, test = (_accuracy(network, part) for part in (splits.validation, splits.test))
-            found[rule].append((validation, test, _thresholds(network)))
-    results = []
-    for rule, runs in found.items():
-        layers = runs[0][2]
-        results.append(
-            MethodResult(
-                rule,
-                tuple(run[0] for run in runs),
-                tuple(run[1] for run in runs),
-                {name: tuple(run[2][name] for run in runs) for name in layers},
-            )
-        )
-    return results
+            found[method].append(_measure(network, splits))
+    return [_collected(method, measured) for method, measured in found.items()]
 
 
-def _accuracy(network: nn.Module, part: Examples) -> float:
-    return int((predict(network, part.images) == part.labels).sum()) / len(part)
-
-
-def _thresholds(network: nn.Module) -> dict[str, float]:
-    found = {}
+def _measure(network: nn.Module, splits: Splits) -> _Measured:
+    """Return accuracies and thresholds of a calibrated network."""
+    thresholds = {}
     for name, layer in quant_layers(network):
-        if isinstance(layer.input_quantizer, Uniform):
-            covered = layer.input_quantizer.covered()
-            found[name] = max(float(covered.high.max()), -float(covered.low.min()))
-    return found
+        encoding = None if layer.input_quantizer is None else layer.input_quantizer.encoding()
+        if encoding is not None:
+            thresholds[name] = max(float(encoding.high.max()), -float(encoding.low.min()))
+    return _Measured(accuracy(network, splits.validation), accuracy(network, splits.test), thresholds)
+
+
+def _collected(method: str, sets: list[_Measured]) -> MethodResult:
+    """Return the result of one method from what it gave under each calibration set."""
+    return MethodResult(
+        method,
+        tuple(each.validation for each in sets),
+        tuple(each.test for each in sets),
+        {name: tuple(each.thresholds[name] for each in sets) for name in sets[0].thresholds},
+    )

@@ -6,11 +6,11 @@ import math
 from statistics import fmean
 
 from qbench.ptq.method_comparison import MethodResult
-from qbench.ptq.sensitivity import LayerReport, NetworkReport, TensorReport
+from qbench.ptq.quantization_report import LayerReport, QuantizationReport, TensorReport
 from qbench.report.columns import aligned
 
 
-def layers_text(found: NetworkReport, title: str) -> str:
+def layers_text(found: QuantizationReport, title: str) -> str:
     """Return two lines a layer, of its weights and its inputs: format, range, scale, clipped share and SQNR.
 
     Beside the weights stands the layer's sensitivity: the accuracy where this layer alone is quantized.
@@ -33,7 +33,7 @@ def layers_text(found: NetworkReport, title: str) -> str:
     )
 
 
-def _most_sensitive(found: NetworkReport, worst: LayerReport) -> str:
+def _most_sensitive(found: QuantizationReport, worst: LayerReport) -> str:
     if worst.sensitivity >= found.float_accuracy:
         return "none loses anything on its own"
     return f"{worst.name}, {100 * (worst.sensitivity - found.float_accuracy):+.2f} points"
@@ -55,7 +55,7 @@ def methods_text(results: list[MethodResult], title: str) -> str:
     heading = ("method", "validation", "test", "test, worst and best", "spread of thresholds")
     rows = [heading] + [
         (
-            found.rule,
+            found.method,
             _percent(fmean(found.validation)),
             _percent(fmean(found.test)),
             f"{_percent(min(found.test))} .. {_percent(max(found.test))}",
@@ -64,7 +64,7 @@ def methods_text(results: list[MethodResult], title: str) -> str:
         for found in results
     ]
     layers = list(results[0].thresholds)
-    thresholds = [("layer's input", *(found.rule for found in results))] + [
+    thresholds = [("layer's input", *(found.method for found in results))] + [
         (name, *(f"{fmean(found.thresholds[name]):.4g} ± {100 * found.spread[name]:.1f} %" for found in results))
         for name in layers
     ]

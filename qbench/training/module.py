@@ -18,17 +18,21 @@ from qbench.schemes.apply import apply_scheme, default_activation_quantizer, def
 from qbench.schemes.catalogue import get_scheme as named_scheme
 from qbench.schemes.initialize import glorot_scale, initialize
 from qbench.schemes.scheme import Scheme
+from qbench.training.loop_state import LoopState, Reduction
 from qbench.training.loss import squared_hinge
 from qbench.training.shift_adamax import ShiftAdaMax, halving
-from quantizers import LSQ, Quantizer, TanhSign
+from quantizers import Quantizer
 
-# Adam moves a parameter by about the learning rate whatever its gradient's scale, LSQ's g included, and a step of
-# 8 bits is near 0.01 where weights are near 0.1. Chosen on digits' validation set: see docs/decisions.md.
 STEP_RATE = 0.01
+"""The learning rate of learned steps (LSQ), over that of the other parameters.
+
+Adam moves a parameter by about the learning rate, whatever the scale of its gradient (LSQ's factor g included), and a
+step of 8 bits is near 0.01 where weights are near 0.1. Chosen on the validation set of digits: see docs/decisions.md.
+"""
 
 
 class QuantModule(pl.LightningModule):
-    """A classifier whose network is quantized by a scheme and trained as BinaryConnect and BinaryNet are.
+    """A classifier whose network is quantized by a scheme and trained as that scheme's recipe says.
 
     It runs in a plain `pl.Trainer`. To try a new quantizer, override one method:
 
@@ -38,14 +42,24 @@ class QuantModule(pl.LightningModule):
 
     Training: squared hinge loss; the scheme's optimizer, learning rate and its decay per epoch; updates of quantized
     layers scaled as the scheme says; after each optimizer step the latent weights are clipped. A post-training scheme
-    trains the float network; `quantize` and `qbench.calibration.calibrate` then quantize it.
+    trains the float network; `quantize` and `qbench.calibrate` then quantize it.
+
+    A trial trains it in a short loop, which calls the steps `start_epoch`, `loss`, `clip_latents` and `check_finite`.
+    Overrides of these may use `current_epoch`, `global_step`, `logger`, `log` and `log_dict` in either loop. A subclass
+    that overrides a hook of Lightning's is trained by a `pl.Trainer` instead (`qbench.training.fit`).
 
     Args:
         model: maps [B, ...] to scores [B, classes]; quantized in place.
         scheme: a `Scheme` or a registered scheme's name.
         classes: of the data.
-        learning_rate, learning_rate_end: None takes the scheme's start, and its end relative to the start.
+        learning_rate: the initial learning rate; None takes the scheme's.
+        learning_rate_end: after the last epoch; None keeps the scheme's ratio of the last to the initial rate.
         seed: of the latent weights and the stochastic quantizers.
+
+    Attributes:
+        loop_state: while the short loop trains the module, what it asks in place of a Trainer; else None.
+        logs_by_epoch: set while a trial trains the module in a `pl.Trainer`: `log` takes every value for one of the
+            epoch, as it does in the short loop.
 
     Raises:
         ConfigError: a model that cannot be quantized; a learning_rate_end where the scheme halves the rate.
@@ -53,6 +67,9 @@ class QuantModule(pl.LightningModule):
 
     Logs: `train/loss`, `val/accuracy`, `test/accuracy` (fractions) per epoch.
     """
+
+    loop_state: LoopState | None = None
+    logs_by_epoch = False
 
     def __init__(
         self,
@@ -67,13 +84,14 @@ class QuantModule(pl.LightningModule):
         super().__init__()
         self.scheme = named_scheme(scheme) if isinstance(scheme, str) else scheme
         self.seed = seed
-        self.learning_rate = learning_rate or self.scheme.recipe.learning_rate
-        if learning_rate_end is not None and self.scheme.recipe.halve_every is not None:
+        recipe = self.scheme.recipe
+        if learning_rate_end is not None and recipe.halve_every is not None:
             raise ConfigError(
-                f"{self.scheme.name} halves its rate every {self.scheme.recipe.halve_every} epochs; set halve_every in place",
+                f"{self.scheme.name} halves its rate every {recipe.halve_every} epochs; set halve_every in place",
                 "learning_rate_end",
             )
-        decay = self.scheme.recipe.learning_rate_end / self.scheme.recipe.learning_rate
+        self.learning_rate = learning_rate or recipe.learning_rate
+        decay = recipe.learning_rate_end / recipe.learning_rate
         self.learning_rate_end = learning_rate_end or self.learning_rate * decay
         self.model = model
         self._layers: list[QuantLayer] | None = None  # found at the first step: walking the model takes time
@@ -87,6 +105,7 @@ class QuantModule(pl.LightningModule):
         self._losses: list[Tensor] = []
 
     def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, as every module does, but one of Lightning's without a search."""
         # Lightning sets this name around every hook, some fifty times a step. nn.Module would each time search its
         # parameters, modules and buffers for it, which shows beside a small network's step.
         if name == "_current_fx_name":
@@ -94,14 +113,62 @@ class QuantModule(pl.LightningModule):
         else:
             super().__setattr__(name, value)
 
+    # What a step may ask for: of the short loop while that trains the module, else of the Trainer.
+
+    @property
+    def current_epoch(self) -> int:
+        """The epoch in training, from 0; 0 where nothing trains the module."""
+        return super().current_epoch if self.loop_state is None else self.loop_state.epoch
+
+    @property
+    def global_step(self) -> int:
+        """Optimizer steps taken, in all epochs; 0 where nothing trains the module."""
+        return super().global_step if self.loop_state is None else self.loop_state.step
+
+    @property
+    def logger(self) -> Any:
+        """The training's logger; None without one."""
+        return super().logger if self.loop_state is None else self.loop_state.logger
+
+    @property
+    def loggers(self) -> list[Any]:
+        """The training's loggers."""
+        if self.loop_state is None:
+            return super().loggers
+        return [] if self.loop_state.logger is None else [self.loop_state.logger]
+
+    @torch.compiler.disable  # a compiled step would trace the log's bookkeeping
+    def log(
+        self,
+        name: str,
+        value: Any,
+        prog_bar: bool = False,
+        logger: bool | None = None,
+        on_step: bool | None = None,
+        on_epoch: bool | None = None,
+        reduce_fx: Reduction = "mean",
+        *args: Any,
+        **options: Any,
+    ) -> None:
+        """Log a metric as Lightning does; in a trial once an epoch, reduced over the epoch, whatever `on_step` says.
+
+        In the short loop a value with `logger=False` is dropped, for nothing else reads it there.
+        """
+        if self.loop_state is None:
+            if self.logs_by_epoch:
+                on_step, on_epoch = False, True
+            super().log(name, value, prog_bar, logger, on_step, on_epoch, reduce_fx, *args, **options)
+        elif logger is not False:
+            self.loop_state.log(name, value, self.device, reduce_fx, options.get("batch_size"))
+
     # The two methods that a new quantizer overrides.
 
     def weight_quantizer(self, layer: QuantLayer) -> Quantizer | None:
-        """The quantizer of `layer`'s weights, None for float32; by default the scheme's."""
+        """Return the quantizer of `layer`'s weights, None for float32; by default the scheme's."""
         return default_weight_quantizer(self.scheme)(layer)
 
     def activation_quantizer(self, layer: QuantLayer) -> Quantizer | None:
-        """The quantizer of `layer`'s input, None for float32; by default the scheme's."""
+        """Return the quantizer of `layer`'s input, None for float32; by default the scheme's."""
         return default_activation_quantizer(self.scheme)(layer)
 
     def quantize(self) -> None:
@@ -121,33 +188,34 @@ class QuantModule(pl.LightningModule):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the scores, [B, classes]."""
         return self.model(x)
 
-    # What one step and one epoch are made of. `qbench.fitting` calls these; so do Lightning's hooks below.
+    # What one step and one epoch are made of. The short loop calls these; so do Lightning's hooks below.
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
-        """Before the training steps of epoch `epoch` (from 0) of `epochs`: quantizers are relaxed, or no longer."""
+        """Prepare for the training steps of epoch `epoch` (from 0) of `epochs`: relax the quantizers, or no longer."""
         if self.scheme.recipe.relaxed_share:
             for module in self.modules():
-                if isinstance(module, TanhSign):
-                    module.relaxed = epoch < self.scheme.recipe.relaxed_share * epochs
+                if isinstance(module, Quantizer):
+                    module.set_relaxed(epoch < self.scheme.recipe.relaxed_share * epochs)
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """The training loss of a batch: squared hinge."""
+        """Return the training loss of a batch: squared hinge."""
         return squared_hinge(self.model(images), labels)
 
     def clip_latents(self) -> None:
-        """After each optimizer step: the latent rules of the weight quantizers."""
+        """Bound the latent weights as their quantizers say; called after each optimizer step."""
         if self._layers is None:
             self._layers = [layer for _, layer in quant_layers(self.model)]
         for layer in self._layers:
             layer.clip_latent_()
 
     def check_finite(self, losses: list[Tensor], epoch: int) -> float | None:
-        """After an epoch: the mean of its losses; None of none.
+        """Return the mean of an epoch's losses, None where there are none; called after the epoch's last step.
 
         Raises:
-            TrainingError: it or a parameter is infinite or NaN.
+            TrainingError: the mean or a parameter is infinite or NaN.
         """
         # A NaN weight or threshold still binarizes to -1: the loss alone would not show it.
         broken = [name for name, value in self.named_parameters() if not bool(value.isfinite().all())]
@@ -159,7 +227,7 @@ class QuantModule(pl.LightningModule):
         return loss
 
     def make_optimizer(self) -> torch.optim.Optimizer:
-        """The scheme's optimizer over `parameter_groups`."""
+        """Return the scheme's optimizer over `parameter_groups`."""
         groups = self.parameter_groups()
         if self.scheme.recipe.optimizer == "adam":
             return torch.optim.Adam(groups, fused=True)
@@ -168,14 +236,14 @@ class QuantModule(pl.LightningModule):
         return ShiftAdaMax(groups)
 
     def make_scheduler(self, optimizer: torch.optim.Optimizer, epochs: int) -> torch.optim.lr_scheduler.LRScheduler:
-        """The scheme's decay of the learning rate, to be stepped after each of `epochs` epochs."""
+        """Return the scheme's decay of the learning rate, to be stepped after each of `epochs` epochs."""
         if self.scheme.recipe.halve_every is not None:
             return halving(optimizer, self.scheme.recipe.halve_every)
         decay = (self.learning_rate_end / self.learning_rate) ** (1 / max(epochs, 1))
         return torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)
 
     def rate_after(self, epochs: int) -> float:
-        """The learning rate after a training of so many epochs."""
+        """Return the learning rate after a training of `epochs` epochs."""
         if self.scheme.recipe.halve_every is not None:
             return self.learning_rate * 0.5 ** (epochs // self.scheme.recipe.halve_every)
         return self.learning_rate_end
@@ -183,15 +251,18 @@ class QuantModule(pl.LightningModule):
     # Lightning's hooks.
 
     def on_train_epoch_start(self) -> None:
+        """Forget the last epoch's losses, and start the epoch."""
         self._losses.clear()
         self.start_epoch(self.current_epoch, self._epochs())
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the batch's loss."""
         loss = self.loss(*batch)
         self._losses.append(loss.detach())
         return loss
 
     def on_train_epoch_end(self) -> None:
+        """Log the epoch's mean loss."""
         # Logged once an epoch: a `self.log` in every step costs as much as a small network's step. A subclass with a
         # training_step of its own logs for itself.
         loss = self.check_finite(self._losses, self.current_epoch)
@@ -199,36 +270,40 @@ class QuantModule(pl.LightningModule):
             self.log("train/loss", loss, sync_dist=True)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Count and log the right predictions."""
         images, labels = batch
         self.val_accuracy(self.model(images), labels)
         self.log("val/accuracy", self.val_accuracy)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Count and log the right predictions."""
         images, labels = batch
         self.test_accuracy(self.model(images), labels)
         self.log("test/accuracy", self.test_accuracy)
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Predicted classes, int64 [B]."""
+        """Return the predicted classes, int64 [B]."""
         return self.model(batch[0]).argmax(1)
 
     def optimizer_step(self, *args: Any, **options: Any) -> None:
+        """Update the parameters, then bound the latent weights."""
         super().optimizer_step(*args, **options)
         self.clip_latents()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Return the scheme's optimizer, and its decay of the learning rate."""
         optimizer = self.make_optimizer()
         return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer, self._epochs())}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The trainable parameters with their learning rates: quantized layers' weights scaled as the scheme says.
+        """Return the trainable parameters with their learning rates; weights of quantized layers have scaled ones.
 
-        ShiftAdaMax takes the scale apart from the rate, for it rounds both by AP2.
-
-        Learned steps (LSQ) move at `STEP_RATE` of the rate and never decay: decay would shrink the range.
+        ShiftAdaMax gets the scale apart from the rate, for it rounds both by AP2. Learned steps (LSQ) move at
+        `STEP_RATE` of the rate and never decay: decay would shrink the range.
         """
         scales: dict[Tensor, float] = {}
-        steps = {quantizer.step for quantizer in self.modules() if isinstance(quantizer, LSQ)}
+        quantizers = [module for module in self.modules() if isinstance(module, Quantizer)]
+        steps = {step for quantizer in quantizers for step in quantizer.learned_steps()}
         if self.scheme.recipe.learning_rate_scale == "glorot":
             for _, layer in quant_layers(self.model):
                 if layer.weight_quantizer is not None:
@@ -249,6 +324,7 @@ class QuantModule(pl.LightningModule):
         return found
 
     def _epochs(self) -> int:
+        """Return the Trainer's number of epochs; a ValueError where it is unbounded."""
         epochs = self.trainer.max_epochs
         if epochs is None or epochs < 0:
             raise ValueError("the learning rate decays over a known number of epochs: give the Trainer max_epochs")
@@ -256,4 +332,5 @@ class QuantModule(pl.LightningModule):
 
 
 def _diverged(place: str, epoch: int) -> TrainingError:
+    """Return the error for what became infinite or NaN in epoch `epoch`, from 0."""
     return TrainingError(f"{place} became infinite or NaN in epoch {epoch + 1}; try a lower learning_rate")

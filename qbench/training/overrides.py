@@ -1,4 +1,4 @@
-"""What a QuantModule subclass has otherwise than QuantModule."""
+"""The members that a subclass of QuantModule overrides."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import pytorch_lightning as pl
 
 from qbench.training.module import QuantModule
 
-# What training calls of QuantModule besides Lightning's hooks. An override may use `self.log` or `current_epoch`, which
-# only a Trainer serves.
-_SEAMS = ("start_epoch", "loss", "clip_latents", "check_finite")
-
 
 def own_hooks(kind: type[QuantModule]) -> list[str]:
-    """What `kind` has otherwise than QuantModule of LightningModule's public members and of the steps of training."""
-    return overrides(kind, [*(name for name in dir(pl.LightningModule) if not name.startswith("_")), *_SEAMS])
+    """Return the public members of LightningModule that `kind` overrides, by name; only a Trainer calls them all.
+
+    The steps of training that QuantModule documents (`start_epoch`, `loss`, `clip_latents`, `check_finite`) are none
+    of Lightning's, and both loops call them.
+    """
+    return overrides(kind, (name for name in dir(pl.LightningModule) if not name.startswith("_")))
 
 
 def overrides(kind: type[QuantModule], names: Iterable[str]) -> list[str]:
-    """Those of QuantModule's members called `names` that `kind` has otherwise; from a base behind it, too."""
+    """Return those of `names` that in `kind` are another member than in QuantModule.
+
+    It may come from `kind`, from a class between the two, or from another base of `kind`.
+    """
     return sorted(name for name in names if getattr_static(kind, name) is not getattr_static(QuantModule, name))

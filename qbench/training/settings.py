@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+OnEpoch = Callable[[int, int], None]
+"""Called after each epoch with its number, counted from 1, and the number of all epochs."""
 
 
 @dataclass(frozen=True)

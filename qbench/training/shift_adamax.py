@@ -18,7 +18,7 @@ _BLOCK = 2**16
 
 
 def scalar_ap2(x: float) -> float:
-    """AP2 of a number, by `quantizers.ap2` in float64."""
+    """Return AP2 of a number, by `quantizers.ap2` in float64."""
     return float(ap2(torch.tensor(x, dtype=torch.float64)))
 
 
@@ -34,21 +34,21 @@ class ShiftAdaMax(Optimizer):
     paper's algorithm read literally multiplies by `1 - β1^t` and divides by v; this is what the authors' code does.
     m / (AP2(v) + ε) is a shift as long as v is well above ε: where it is not, ε bounds the step.
 
-    Latent weights are clipped by whoever owns them, after the step; the authors' code does it here.
+    Latent weights are not clipped here, as they are in the authors' code, but by whoever owns them, after the step.
 
     State per parameter: `momentum` and `maximum` (m and v), the parameter's shape and dtype, and `step`, one number.
-    The operations are grouped (foreach); float32 is fast, other types go through `quantizers.ap2`.
+    Operations are grouped (foreach). float32 is fast; other types go through `quantizers.ap2`.
 
     Args:
         params: parameters, or groups of them with their own `lr`, `scale`, ...
-        lr: α, to be a power of two if the steps' bias correction is to be the only thing rounded.
+        lr: α. With a power of two, only the bias correction `1 / (1 - β1^t)` is rounded.
         betas: β1, β2. The Torch7 scripts have 0.9 and 0.999; the paper has 1 - 2^-3 and 1 - 2^-10 with α = 2^-10.
         eps: added to AP2(v).
         scale: s.
         round_scale: s is AP2(scale).
 
     Raises:
-        ValueError: a setting out of range; of a group too.
+        ValueError: a setting, of all or of a group, out of range.
         RuntimeError: from `step`, for a sparse or complex gradient.
 
     Source: Hubara et al., arXiv 1602.02505, algorithm 4 (Courbariaux et al., arXiv 1602.02830, the same), and the
@@ -70,6 +70,7 @@ class ShiftAdaMax(Optimizer):
         )
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with settings of their own; a ValueError for a setting out of range."""
         settings = {**self.defaults, **param_group}
         for name in ("lr", "eps", "scale"):
             if not (settings[name] > 0 and math.isfinite(settings[name])):
@@ -80,7 +81,7 @@ class ShiftAdaMax(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update of every parameter that has a gradient; the closure's loss, if one is given."""
+        """Update every parameter that has a gradient; return the closure's loss, if there is a closure."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -91,7 +92,7 @@ class ShiftAdaMax(Optimizer):
         return loss
 
     def _by_step(self, group: dict[str, Any]) -> dict[int, list[Tensor]]:
-        """The group's parameters that have a gradient, by the number of this step of theirs: mostly one number."""
+        """Return the group's parameters that have a gradient, by how many steps each has taken: mostly one number."""
         found: dict[int, list[Tensor]] = {}
         for parameter in group["params"]:
             if parameter.grad is None:
@@ -110,6 +111,7 @@ class ShiftAdaMax(Optimizer):
         return found
 
     def _update(self, group: dict[str, Any], step: int, parameters: list[Tensor]) -> None:
+        """Take step number `step` of these parameters."""
         beta1, beta2 = group["betas"]
         rate = scalar_ap2(group["lr"] / (1 - beta1**step))
         scale = scalar_ap2(group["scale"]) if group["round_scale"] else group["scale"]
@@ -128,9 +130,9 @@ class ShiftAdaMax(Optimizer):
 
 
 def _pieces(*lists: list[Tensor]) -> Iterator[list[list[Tensor]]]:
-    """The lists as they are, for few kernels on a GPU; on a CPU block by block, which is three times faster.
+    """Yield the lists as they are on a GPU, where few kernels are fast; on a CPU block by block.
 
-    A block's numbers stay in the cache from the first of the nine passes to the last.
+    That is three times faster there: a block stays in the cache from the first of the nine passes to the last.
     """
     if any(tensor.device.type != "cpu" or not tensor.is_contiguous() for tensors in lists for tensor in tensors):
         yield list(lists)
@@ -141,7 +143,7 @@ def _pieces(*lists: list[Tensor]) -> Iterator[list[list[Tensor]]]:
 
 
 def halving(optimizer: Optimizer, epochs: int) -> LRScheduler:
-    """A learning rate shifted right by one bit every `epochs` epochs: `lr·2^-⌊epoch/epochs⌋`.
+    """Return a schedule that shifts the learning rate right by one bit every `epochs` epochs: `lr·2^-⌊epoch/epochs⌋`.
 
     The Torch7 runs halve every 10 epochs on MNIST and every 50 on CIFAR-10.
 

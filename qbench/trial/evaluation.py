@@ -17,7 +17,7 @@ from qbench.nn.quant_layer import quant_layers
 from qbench.nn.trace import trace
 from qbench.training.accuracy import predict, share
 from qbench.training.module import QuantModule
-from qbench.training.trained import Trained
+from qbench.training.result import TrainingResult
 from qbench.trial.resolved import ResolvedTrial
 from qbench.trial.result import TrialResult
 from quantizers import Quantizer
@@ -44,7 +44,7 @@ def check_ready(network: nn.Module) -> None:
         raise TrainingError(f"{waiting[0]} was never calibrated: its figures would be those of float values")
 
 
-def evaluate(trial: ResolvedTrial, module: QuantModule, splits: Splits, trained: Trained) -> TrialResult:
+def evaluate(trial: ResolvedTrial, module: QuantModule, splits: Splits, trained: TrainingResult) -> TrialResult:
     network, test = module.model, splits.test
     predictions = predict(network, test.images)
     validation = predict(network, splits.validation.images)
@@ -61,6 +61,7 @@ def evaluate(trial: ResolvedTrial, module: QuantModule, splits: Splits, trained:
         "training/epochs": trial.epochs,
         "training/best_epoch": trained.epoch,
         "training/loss": trained.loss,
+        "training/loop": trained.loop,
         "training/learning_rate_start": module.learning_rate,
         "training/learning_rate_end": module.rate_after(trial.epochs),
         **estimate_network(

@@ -10,7 +10,7 @@ from torch import nn
 from qbench.data.splits import Splits
 from qbench.io import replacing
 from qbench.nn.quant_layer import quant_layers
-from qbench.ptq.sensitivity import report_layers
+from qbench.ptq.quantization_report import report_quantization
 from qbench.trial.resolved import ResolvedTrial
 
 
@@ -22,7 +22,7 @@ def write_layers(trial: ResolvedTrial, network: nn.Module, splits: Splits, folde
         for quantizer in (layer.weight_quantizer, layer.input_quantizer)
     ):
         return
-    report = report_layers(network, splits.validation.images, splits.validation.labels)
+    report = report_quantization(network, splits.validation.images, splits.validation.labels)
     path = folder / "layers" / f"{trial.trial_id}.json"
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as temporary:

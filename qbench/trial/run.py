@@ -11,8 +11,9 @@ from filelock import FileLock
 from pytorch_lightning.loggers import Logger
 
 from qbench.io import load_state
-from qbench.training.loop import OnEpoch, drop_checkpoints, fit
-from qbench.training.trained import Trained
+from qbench.training.fit import drop_checkpoints, fit
+from qbench.training.result import TrainingResult
+from qbench.training.settings import OnEpoch
 from qbench.trial.calibrate import calibrate_trial
 from qbench.trial.check import check
 from qbench.trial.evaluation import check_ready, evaluate
@@ -46,7 +47,7 @@ def run_trial(
         store.mkdir(parents=True, exist_ok=True)
         module = trial.build()
         with FileLock(store / "lock"):
-            trained = Trained.stored(store)
+            trained = TrainingResult.stored(store)
             if trained is None:
                 trained = fit(module, splits, store, trial.settings, logger=logger, on_epoch=on_epoch)
                 trained.store(store)

@@ -7,7 +7,7 @@ from typing import Any
 
 from qbench.data.splits import Splits
 from qbench.ptq.method_comparison import MethodResult, calibrated, compare_methods
-from qbench.ptq.sensitivity import NetworkReport, report_layers
+from qbench.ptq.quantization_report import QuantizationReport, report_quantization
 from qbench.training.module import QuantModule
 from qbench.trial.finished.module import open_float_module
 from qbench.trial.record import TrialRecord
@@ -24,7 +24,7 @@ def compare_trial(record: TrialRecord, methods: Sequence[str] | None = None, **o
     return compare_methods(module, splits, methods, seed=record.config.split_seed, **options)
 
 
-def report_calibrated_trial(record: TrialRecord, method: str, **options: Any) -> NetworkReport:
+def report_calibrated_trial(record: TrialRecord, method: str, **options: Any) -> QuantizationReport:
     """Report on the layers of a finished trial's network under one calibration method.
 
     Raises:
@@ -32,7 +32,7 @@ def report_calibrated_trial(record: TrialRecord, method: str, **options: Any) ->
     """
     module, splits = _opened(record)
     network = calibrated(module, splits, method, seed=record.config.split_seed, **options)
-    return report_layers(network, splits.validation.images, splits.validation.labels)
+    return report_quantization(network, splits.validation.images, splits.validation.labels)
 
 
 def _opened(record: TrialRecord) -> tuple[QuantModule, Splits]:

@@ -9,7 +9,7 @@ import torch
 from qbench.errors import ConfigError, UserError
 from qbench.io import load_state
 from qbench.training.module import QuantModule
-from qbench.training.trained import Trained
+from qbench.training.result import TrainingResult
 from qbench.trial.calibrate import calibrate_trial
 from qbench.trial.config import TrialConfig
 from qbench.trial.record import TrialRecord
@@ -63,7 +63,7 @@ def _store(record: TrialRecord) -> Path:
 
 def _trained_module(trial: ResolvedTrial, store: Path) -> QuantModule:
     """Build the module with its trained weights, not quantized after training."""
-    trained = Trained.stored(store)
+    trained = TrainingResult.stored(store)
     if trained is None:
         raise UserError(f"{store}: holds no trained weights")
     with torch.random.fork_rng(devices=[]):

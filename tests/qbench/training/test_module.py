@@ -106,9 +106,9 @@ def test_learning_rate_decays_exponentially_per_epoch(tmp_path: Path) -> None:
     assert rates == pytest.approx([1e-2, 1e-2 * 100**-0.25, 1e-2 * 100**-0.5, 1e-2 * 100**-0.75])
 
 
-def test_another_start_rate_keeps_the_schemes_decay() -> None:
-    chosen = get_scheme("binarynet")
-    ratio = chosen.learning_rate_end / chosen.learning_rate
+def test_another_initial_rate_keeps_the_schemes_decay() -> None:
+    recipe = get_scheme("binarynet").recipe
+    ratio = recipe.learning_rate_end / recipe.learning_rate
     assert small(learning_rate=0.5).learning_rate_end == pytest.approx(0.5 * ratio)
     assert small(learning_rate=0.5, learning_rate_end=0.1).learning_rate_end == 0.1
 
@@ -226,11 +226,11 @@ def test_two_processes_train_the_same_weights(tmp_path: Path) -> None:
     script.write_text(
         "import pytorch_lightning as pl, torch\n"
         "from torch.utils.data import DataLoader, TensorDataset\n"
-        "from qbench.data.datasets import get_dataset as source\nfrom qbench.models import model\nfrom qbench.training.module import QuantModule\n"
+        "from qbench import QuantModule, get_dataset, get_model\n"
         "if __name__ == '__main__':\n"
         "    torch.manual_seed(0)\n"
-        "    data = source('digits').load(0).train\n"
-        "    module = QuantModule(model('digits-mlp').make({'hidden': 16}), 'binarynet')\n"
+        "    data = get_dataset('digits').load(0).train\n"
+        "    module = QuantModule(get_model('digits-mlp').make({'hidden': 16}), 'binarynet')\n"
         "    trainer = pl.Trainer(accelerator='cpu', devices=2, strategy='ddp', max_epochs=1, logger=False,\n"
         "        enable_checkpointing=False, enable_progress_bar=False)\n"
         "    trainer.fit(module, DataLoader(TensorDataset(data.images, data.labels), batch_size=64))\n"

@@ -161,6 +161,7 @@ def test_a_row_has_the_config_the_identity_and_the_figures(tmp_path: Path) -> No
         "filters/unique_fraction",
         "filters/op_reduction",
         "time/train_s",
+        "training/loop",
         "kernel/agreement",
     }
     assert expected <= set(row)

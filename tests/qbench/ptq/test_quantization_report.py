@@ -1,8 +1,9 @@
-"""The layers' report against figures computed here."""
+"""The report on a network's quantization against values computed here."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 
 from qbench.nn.quant_layer import quant_layers, quantizing_only
 from qbench.ptq import calibration
-from qbench.ptq.sensitivity import report_layers
+from qbench.ptq.quantization_report import report_quantization
 from qbench.report.calibration import layers_text
 from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
@@ -19,7 +20,12 @@ from qbench.schemes.scheme import Scheme
 from qbench.trial.config import TrialConfig
 from qbench.trial.resolved import resolve
 from qbench.trial.run import run_trial
-from quantizers import sqnr_db
+
+
+def sqnr_db(x: torch.Tensor, quantized: torch.Tensor) -> float:
+    """10·log10(Σ x² / Σ (x - x̂)²), in float64."""
+    x, quantized = x.double(), quantized.double()
+    return 10 * math.log10(float(x.square().sum() / (x - quantized).square().sum()))
 
 
 def network(chosen: Scheme) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
@@ -42,7 +48,7 @@ COARSE = get_scheme(
 @torch.no_grad()
 def test_figures_of_a_layer() -> None:
     net, images, labels = network(COARSE)
-    report = report_layers(net, images, labels)
+    report = report_quantization(net, images, labels)
     assert (report.float_accuracy, report.images) == (1.0, 150)
     first, second = report.layers
     assert (first.name, second.name) == ("1", "3")
@@ -65,7 +71,7 @@ def test_figures_of_a_layer() -> None:
 @torch.no_grad()
 def test_sensitivity_quantizes_that_layer_alone() -> None:
     net, images, labels = network(COARSE)
-    report = report_layers(net, images, labels)
+    report = report_quantization(net, images, labels)
     quantized = [net[3].weight_quantizer(net[3].weight), net[3].input_quantizer]
     hidden = torch.relu(nn.functional.linear(images.flatten(1), net[1].weight, net[1].bias))
     scores = nn.functional.linear(quantized[1](hidden), quantized[0], net[3].bias)
@@ -78,7 +84,7 @@ def test_sensitivity_quantizes_that_layer_alone() -> None:
 def test_quantizers_come_back() -> None:
     net, images, labels = network(COARSE)
     before = [(layer.weight_quantizer, layer.input_quantizer) for _, layer in quant_layers(net)]
-    report_layers(net, images, labels)
+    report_quantization(net, images, labels)
     with quantizing_only(net, "1"):
         assert net[3].weight_quantizer is None
         assert net[1].weight_quantizer is before[0][0]
@@ -92,7 +98,7 @@ def test_what_stays_float_and_what_loses_nothing() -> None:
     net[1].weight.data.zero_()
     apply_scheme(net, get_scheme("int8-minmax", last_layer="float"))
     calibration.calibrate(net, images)
-    report = report_layers(net, images, labels)
+    report = report_quantization(net, images, labels)
     assert report.layers[1].weights is None
     assert report.layers[1].inputs is None
     assert report.layers[1].sensitivity == report.float_accuracy
@@ -105,7 +111,7 @@ def test_what_stays_float_and_what_loses_nothing() -> None:
 def test_no_images() -> None:
     net, images, labels = network(COARSE)
     with pytest.raises(ValueError, match="at least one image"):
-        report_layers(net, images[:0], labels[:0])
+        report_quantization(net, images[:0], labels[:0])
 
 
 @pytest.mark.parametrize(("name", "written"), [("int8-kl", True), ("int8-lsq", True), ("binarynet", False)])

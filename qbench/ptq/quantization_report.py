@@ -1,4 +1,4 @@
-"""What quantization does to each layer of a network: ranges, clipping, noise, and what it costs in accuracy."""
+"""The report on a network's quantization: ranges, clipping, noise and cost in accuracy of each layer."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qbench.data.batches import EVALUATION_BATCH
+from qbench.data.splits import Examples
+from qbench.nn.hooks import watching
 from qbench.nn.quant_layer import QuantLayer, quant_layers, quantizing_only
+from qbench.training.accuracy import accuracy
 from quantizers import Quantized, Quantizer
 
 IMAGES = 1000
-"""Images that a report looks at, at most."""
-_BATCH = 100
+"""The number of images that a report is made from, at most."""
 
 
 @dataclass(frozen=True)
 class TensorReport:
-    """One quantized tensor.
+    """One quantized tensor: a layer's weights or inputs.
 
     Attributes:
         format: name of the number format.
-        low, high: the values of the lowest and the highest code; of the widest channel.
+        low, high: the values of the lowest and the highest code, over all channels.
         scale_low, scale_high: the smallest and the largest scale of a channel; equal for a scale per tensor.
         clipped: share of values beyond low..high of their channel.
         sqnr_db: `10·log10(Σ x² / Σ (x - x̂)²)`; infinite where nothing was lost.
@@ -40,10 +43,13 @@ class TensorReport:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One layer; None for what stays float32.
+    """One layer.
 
     Attributes:
-        inputs: as the layer receives them in the float32 network (each layer's own noise, not that of those before).
+        name: of the layer.
+        weights: None where they stay float32.
+        inputs: as the layer receives them in the float32 network, so that the noise is the layer's own and not that of
+            the layers before it; None where they stay float32.
         sensitivity: accuracy with this layer quantized and all others in float32.
     """
 
@@ -53,17 +59,18 @@ class LayerReport:
     sensitivity: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON: an infinite SQNR is None."""
+        """Return plain values, for JSON: an infinite SQNR is None."""
         return {key: _plain(value) for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
-class NetworkReport:
-    """The layers of a network, in their order.
+class QuantizationReport:
+    """What quantization does to a network.
 
     Attributes:
-        float_accuracy, accuracy: with no and with every layer quantized.
-        images: how many these and the sensitivities were measured on.
+        layers: in the network's order.
+        float_accuracy, accuracy: with no layer and with every layer quantized.
+        images: the number of images that these and the sensitivities were measured on.
     """
 
     layers: tuple[LayerReport, ...]
@@ -72,44 +79,46 @@ class NetworkReport:
     images: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {**asdict(self), "layers": [layer.to_dict() for layer in self.layers]}
 
 
 def _plain(value: Any) -> Any:
+    """Return `value` with None for every float that is not finite."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @torch.no_grad()
-def report_layers(network: nn.Module, images: Tensor, labels: Tensor) -> NetworkReport:
-    """The report of a calibrated or trained network, in evaluation mode, over the first 1000 images.
+def report_quantization(network: nn.Module, images: Tensor, labels: Tensor) -> QuantizationReport:
+    """Report on a calibrated or trained network, in evaluation mode, over the first `IMAGES` images.
 
     Args:
-        images, labels: of validation: test images are kept for the final figure.
+        network: its layers have their quantizers; they are taken off and put back.
+        images, labels: of validation: test images are kept for the final accuracy.
 
     Raises:
         ValueError: no images.
     """
-    images, labels = images[:IMAGES], labels[:IMAGES]
-    if len(images) == 0:
+    examples = Examples(images[:IMAGES], labels[:IMAGES])
+    if len(examples) == 0:
         raise ValueError("a report needs at least one image")
     layers = quant_layers(network)
     quantizers = {name: layer.input_quantizer for name, layer in layers if layer.input_quantizer is not None}
     with quantizing_only(network):
-        inputs = _input_reports(network, quantizers, images)
-        float_accuracy = _accuracy(network, images, labels)
+        inputs = _input_reports(network, quantizers, examples.images)
+        float_accuracy = accuracy(network, examples)
     found = []
     for name, layer in layers:
         with quantizing_only(network, name):
-            sensitivity = _accuracy(network, images, labels)
+            sensitivity = accuracy(network, examples)
         found.append(LayerReport(name, _weight_report(layer), inputs.get(name), sensitivity))
-    return NetworkReport(tuple(found), float_accuracy, _accuracy(network, images, labels), len(images))
+    return QuantizationReport(tuple(found), float_accuracy, accuracy(network, examples), len(examples))
 
 
 class _Tally:
-    """Sums over batches."""
+    """The sums over batches that a `TensorReport` is made from."""
 
     def __init__(self) -> None:
         self.signal = self.noise = 0.0
@@ -117,6 +126,7 @@ class _Tally:
         self.last: Quantized | None = None
 
     def add(self, x: Tensor, quantized: Quantized) -> None:
+        """Take in a batch and its quantized form."""
         low, high = _ends(quantized)
         self.clipped += int(((x < low) | (x > high)).sum())
         self.count += x.numel()
@@ -126,6 +136,7 @@ class _Tally:
         self.last = quantized
 
     def report(self) -> TensorReport:
+        """Return the report on all batches so far."""
         assert self.last is not None
         low, high = _ends(self.last)
         sqnr = math.inf
@@ -144,12 +155,14 @@ class _Tally:
 
 
 def _ends(quantized: Quantized) -> tuple[Tensor, Tensor]:
+    """Return the values of the lowest and the highest code, of each channel; they broadcast against the codes."""
     zero_point = 0 if quantized.zero_point is None else quantized.zero_point
     format, scale = quantized.format, quantized.scale
     return (format.minimum - zero_point) * scale, (format.maximum - zero_point) * scale
 
 
 def _weight_report(layer: QuantLayer) -> TensorReport | None:
+    """Return the report on a layer's weights, None where evaluation uses them in float32."""
     if layer.weight_quantizer is None or layer.latent_evaluation:
         return None
     tally = _Tally()
@@ -158,28 +171,14 @@ def _weight_report(layer: QuantLayer) -> TensorReport | None:
 
 
 def _input_reports(network: nn.Module, quantizers: dict[str, Quantizer], images: Tensor) -> dict[str, TensorReport]:
+    """Return the reports on what the layers that `quantizers` names receive, by layer name."""
     tallies = {name: _Tally() for name in quantizers}
 
     def record(name: str, x: Tensor) -> None:
         tallies[name].add(x, quantizers[name].quantize(x))
 
-    handles = [
-        layer.register_forward_pre_hook(lambda _, inputs, name=name: record(name, inputs[0]))
-        for name, layer in quant_layers(network)
-        if name in quantizers
-    ]
-    try:
-        for batch in images.split(_BATCH):
+    layers = {name: layer for name, layer in quant_layers(network) if name in quantizers}
+    with watching(layers, inputs=record):
+        for batch in images.split(EVALUATION_BATCH):
             network(batch)
-    finally:
-        for handle in handles:
-            handle.remove()
     return {name: tally.report() for name, tally in tallies.items()}
-
-
-def _accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    correct = sum(
-        int((network(batch).argmax(1) == truth).sum())
-        for batch, truth in zip(images.split(_BATCH), labels.split(_BATCH), strict=True)
-    )
-    return correct / len(images)

@@ -12,18 +12,20 @@ from qbench.io import load_tensors, replacing, save_tensors
 
 _FACTS = "training.json"
 _WEIGHTS = "weights.safetensors"
+_SHORT = "short"  # the loop of every training stored before the loop was
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """A trained network's state and how it came about.
 
     Attributes:
-        state: of the epoch with the best validation accuracy (the first of equals); flat, see `weights.flat_state`.
+        state: of the epoch with the best validation accuracy (the first of equals); flat, see `qbench.io.flat_state`.
         epoch: that epoch, counted from 1.
         loss: mean training loss of the last epoch; None where the module logs none.
         seconds: of the training, with validation after each epoch.
         shared: another trial trained it.
+        loop: the loop that trained it, `short` or `lightning`.
     """
 
     state: dict[str, Tensor]
@@ -31,18 +33,27 @@ class Trained:
     loss: float | None
     seconds: float
     shared: bool = False
+    loop: str = _SHORT
 
     def store(self, folder: Path) -> None:
-        """Write it; a kill leaves either nothing that `stored` finds or all."""
+        """Write the result to `folder`; a kill leaves all of it, or nothing that `stored` finds."""
         save_tensors(self.state, folder / _WEIGHTS)
+        facts = {"epoch": self.epoch, "loss": self.loss, "seconds": self.seconds, "loop": self.loop}
         # Last, and in one step: its presence says that the weights are whole.
         with replacing(folder / _FACTS) as temporary:
-            temporary.write_text(json.dumps({"epoch": self.epoch, "loss": self.loss, "seconds": self.seconds}))
+            temporary.write_text(json.dumps(facts))
 
     @classmethod
-    def stored(cls, folder: Path) -> Trained | None:
-        """What `store` wrote to `folder`, as a shared training; None where there is none."""
+    def stored(cls, folder: Path) -> TrainingResult | None:
+        """Return what `store` wrote to `folder`, as a shared training; None where there is none."""
         if not (folder / _FACTS).exists():
             return None
         known = json.loads((folder / _FACTS).read_text())
-        return cls(load_tensors(folder / _WEIGHTS), known["epoch"], known["loss"], known["seconds"], shared=True)
+        return cls(
+            load_tensors(folder / _WEIGHTS),
+            known["epoch"],
+            known["loss"],
+            known["seconds"],
+            shared=True,
+            loop=known.get("loop", _SHORT),
+        )
