@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from qbench.cost.counts import LayerCost
+
 from qbench.cost.energy import Energy
 from qbench.cost.estimate import Estimate
 from qbench.cost.filter_repetition import NetworkRepetition
