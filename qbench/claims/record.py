@@ -13,7 +13,7 @@ from qbench.claims.stored import Origin, StoredSweep, StoredTrial, UnfinishedTri
 from qbench.errors import UserError
 from qbench.report.doctor import examine
 from qbench.sweep.config import load_sweep
-from qbench.sweep.plan import make_importable
+from qbench.sweep.plug_ins import make_importable
 from qbench.sweep.search import search_of
 from qbench.sweep.store import NOT_RUN, RESULTS_JSON, Store
 from qbench.trial.config import TrialConfig

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from qbench.errors import ConfigError
 from qbench.sweep.config import SweepConfig
+from qbench.sweep.plug_ins import make_importable
 from qbench.sweep.search import search_of
 from qbench.trial.config import TrialConfig
 from qbench.trial.result import TrialResult
@@ -48,16 +48,6 @@ class Training(Protocol):
 def load_training(module: str = TRAINING) -> Training:
     """The module that trains, by name: worker processes import it by the same name."""
     return cast(Training, importlib.import_module(module))
-
-
-def make_importable(folder: Path) -> None:
-    """Let dotted paths name modules in `folder`.
-
-    It goes last on the path: a file beside a sweep that is called `random.py` must not break the library.
-    """
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-        importlib.invalidate_caches()
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qbench.errors import UserError
-from qbench.sweep.plan import PlannedTrial, Training, load_training, make_importable
-from qbench.sweep.wandb_service import WandbService, describe
+from qbench.errors import UserError, one_line
+from qbench.sweep.plan import PlannedTrial, Training, load_training
+from qbench.sweep.plug_ins import make_importable
+from qbench.sweep.wandb_service import WandbService
 from qbench.trial.result import TrialResult
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class TrialRunner:
                 run = self._wandb.start(trial)
             except Exception as error:
                 # Trying again with every trial could wait for the same network time-out each time.
-                self._wandb, wandb_failure = None, describe(error)
+                self._wandb, wandb_failure = None, one_line(error)
         row = None
         try:
             result = self._training.run_trial(

@@ -343,7 +343,7 @@ def test_version():
 
 
 def start(*arguments, code=FAKED, **options):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.getcwd()])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[2]), os.getcwd()])}
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -449,7 +449,7 @@ def test_a_terminal_gets_bars_and_a_table_that_fits(faked):
     import pty
 
     master, slave = pty.openpty()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.getcwd()])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[2]), os.getcwd()])}
     environment |= {"TERM": "xterm-256color", "COLUMNS": "80"}
     command = [sys.executable, "-c", FAKED, "sweep", write(GRID), "--workers", "1"]
     sweep = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment)
@@ -539,7 +539,7 @@ def test_the_real_thing_from_a_killed_start_to_the_table(monkeypatch):
 
 
 def test_the_file_that_make_sweep_runs_is_valid():
-    sweeps = HERE.parents[1] / "sweeps" / "binary_vs_int8.yaml"
+    sweeps = HERE.parents[2] / "sweeps" / "binary_vs_int8.yaml"
     result = qbench("sweep", sweeps, "--dry-run", "--json")
     assert result.exit_code == 0, result.output
     trials = json.loads(result.stdout)
