@@ -41,12 +41,12 @@ def sweep(
     What a file can set: the keys that `qbench train --help` names.
     """
     from qbench.sweep.config import load_sweep
-    from qbench.sweep.executor import LocalExecutor, default_workers
+    from qbench.sweep.local_executor import LocalExecutor, default_workers
     from qbench.sweep.plan import TRAINING, load_training, make_plan
     from qbench.sweep.store import Store
     from qbench.sweep.sweep import default_output, pending
+    from qbench.sweep.trial_runner import Setup
     from qbench.sweep.wandb_service import sweep_service
-    from qbench.sweep.worker import Setup
 
     config = load_sweep(file)
     folder = output or default_output(config.name)

@@ -54,8 +54,8 @@ def train(
     from qbench.sweep.options import trial_config
     from qbench.sweep.plan import TRAINING, load_training, plan_trial
     from qbench.sweep.store import Store
+    from qbench.sweep.trial_runner import Setup
     from qbench.sweep.wandb_service import trial_service
-    from qbench.sweep.worker import Setup
 
     wandb = trial_service(output.resolve())
     given = {"seed": seed, "model": model, "data": data, "epochs": epochs, "learning_rate": learning_rate}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qbench.sweep.executor import Executor
     from qbench.sweep.plan import PlannedTrial
     from qbench.sweep.store import Store
-    from qbench.sweep.sweep import SweepResult
+    from qbench.sweep.sweep_result import SweepResult
 
 
 @dataclass(frozen=True)

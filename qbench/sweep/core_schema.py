@@ -16,28 +16,32 @@ from ruamel.yaml.resolver import VersionedResolver
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
     "float": (
         r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        "-+.0123456789",
+        list("-+.0123456789"),
     ),
-    "merge": (r"<<", "<"),  # of YAML 1.1, and in many sweep files
+    "merge": (r"<<", ["<"]),  # of YAML 1.1, and in many sweep files
 }
-"""Tag -> the plain scalars that have it, and what they can begin with."""
+"""Tag -> the plain scalars that have it, and the characters that they begin with."""
+
+
+_RULES = {
+    first: [
+        (_TAG + tag, re.compile(rf"(?:{pattern})\Z")) for tag, (pattern, firsts) in _SCALARS.items() if first in firsts
+    ]
+    for first in {first for _, firsts in _SCALARS.values() for first in firsts}
+}
+"""First character of a plain scalar ("" for an empty one) -> tags, each with its pattern, in ruamel.yaml's form."""
 
 
 class _Resolver(VersionedResolver):
     """Gives plain scalars the tags of the core schema, whatever version a file claims."""
 
-    rules: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  a table, never changed
-    for _name, (_pattern, _beginnings) in _SCALARS.items():
-        for _first in _beginnings:
-            rules.setdefault(_first, []).append((_TAG + _name, re.compile(rf"(?:{_pattern})\Z")))
-
     @property
     def versioned_resolver(self) -> dict[str, list[tuple[str, re.Pattern[str]]]]:
-        return self.rules
+        return _RULES
 
     @property
     def processing_version(self) -> tuple[int, int]:
