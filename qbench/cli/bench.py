@@ -21,6 +21,17 @@ class ClockName(StrEnum):
     cpu = "cpu"
 
 
+Clock = Annotated[ClockName, typer.Option(help="The wall's time, or this process's time on the processors.")]
+Isa = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Run the CPU's kernels on this ISA.", show_default="the best of this CPU"),
+]
+Only = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Time torch fp32 and the contestants whose name holds TEXT.", show_default="all"),
+]
+
+
 def kernels(
     cases: Annotated[
         list[str] | None,
@@ -31,19 +42,9 @@ def kernels(
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads, for every contestant.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Interleaved rounds.")] = 9,
     device: Device = DeviceName.cpu,
-    clock: Annotated[
-        ClockName, typer.Option(help="The wall's time, or this process's time on the processors.")
-    ] = ClockName.wall,
-    isa: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Run the CPU's kernels on this ISA.", show_default="the best of this CPU"),
-    ] = None,
-    only: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT", help="Time torch fp32 and the contestants whose name holds TEXT.", show_default="all"
-        ),
-    ] = None,
+    clock: Clock = ClockName.wall,
+    isa: Isa = None,
+    only: Only = None,
     list_cases: Annotated[bool, typer.Option("--list", help="Name the cases and stop.")] = False,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.svg", help="Also draw the ratios to torch fp32, as SVG.")

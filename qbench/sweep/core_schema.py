@@ -15,33 +15,22 @@ from ruamel.yaml.resolver import VersionedResolver
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {
-    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
-    "float": (
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        list("-+.0123456789"),
-    ),
-    "merge": (r"<<", ["<"]),  # of YAML 1.1, and in many sweep files
+    "null": r"~|null|Null|NULL|",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+",
+    "float": r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    "merge": r"<<",  # of YAML 1.1, and in many sweep files
 }
-"""Tag -> the plain scalars that have it, and the characters that they begin with."""
-
-
-_RULES = {
-    first: [
-        (_TAG + tag, re.compile(rf"(?:{pattern})\Z")) for tag, (pattern, firsts) in _SCALARS.items() if first in firsts
-    ]
-    for first in {first for _, firsts in _SCALARS.values() for first in firsts}
-}
-"""First character of a plain scalar ("" for an empty one) -> tags, each with its pattern, in ruamel.yaml's form."""
+"""Tag -> the plain scalars that have it; the first that fits counts, and what fits none is a string."""
 
 
 class _Resolver(VersionedResolver):
     """Gives plain scalars the tags of the core schema, whatever version a file claims."""
 
-    @property
-    def versioned_resolver(self) -> dict[str, list[tuple[str, re.Pattern[str]]]]:
-        return _RULES
+    # By a scalar's first character; None stands for any.
+    versioned_resolver: dict[None, list[tuple[str, re.Pattern[str]]]] = {  # noqa: RUF012  ruamel.yaml's own attribute
+        None: [(_TAG + tag, re.compile(rf"(?:{pattern})\Z")) for tag, pattern in _SCALARS.items()]
+    }
 
     @property
     def processing_version(self) -> tuple[int, int]:

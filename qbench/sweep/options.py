@@ -20,7 +20,7 @@ def trial_config(given: Mapping[str, Any], options: Sequence[str]) -> TrialConfi
 
 
 def parse_options(options: Sequence[str], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the nested values of `key=value` texts, keys dotted, values YAML, added to those `given` but None.
+    """Return nested values: those `given`, without None, and those of `key=value` texts (dotted keys, YAML values).
 
     Raises:
         ConfigError: a text without `=`, a key given twice, a value that is no YAML.
