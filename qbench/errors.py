@@ -41,6 +41,11 @@ class TrainingError(UserError):
     """A training that cannot give a usable network."""
 
 
+def one_line(error: BaseException) -> str:
+    """Return an exception's class and message in one line of at most some 300 characters, without a full stop."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300].rstrip('.')}"
+
+
 def config_error(error: ValidationError, known: list[str]) -> ConfigError:
     """A pydantic error as one line: the first fault, its key, what was expected and found."""
     first = error.errors(include_url=False)[0]

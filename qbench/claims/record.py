@@ -14,7 +14,7 @@ from qbench.claims.origin import Origin, origin_now, this_machine
 from qbench.claims.stored import StoredSweep, StoredTrial, UnfinishedTrial, pack_correct
 from qbench.errors import UserError
 from qbench.sweep.config import load_sweep
-from qbench.sweep.plan import make_importable
+from qbench.sweep.plug_ins import make_importable
 from qbench.sweep.search import search_of
 from qbench.sweep.store import NOT_RUN, RESULTS_JSON, Store
 from qbench.trial.config import TrialConfig

@@ -1,29 +1,31 @@
-"""The command line: parses, calls, prints.
+"""The command `qbench`: its commands, one from each file of this folder.
 
-Imports stand inside the commands, below the checks that need none: torch, Lightning and wandb take seconds, for which
-neither `--help` nor a mistyped file name should wait.
+Imports of the library stand inside the commands: torch, Lightning and wandb take seconds, for which neither `--help`
+nor a mistyped file name should wait.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import sys
-from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from qbench.cli.usage import BAD_INPUT, Commands
-
-if TYPE_CHECKING:
-    from qbench.report.model import ReportModel
-    from qbench.sweep.plan import PlannedTrial
-    from qbench.sweep.sweep import SweepResult
-
-DONE, FAILED, INTERRUPTED = 0, 1, 130
+from qbench.cli.bench import kernels
+from qbench.cli.calibrate import calibrate
+from qbench.cli.claims import claims
+from qbench.cli.doctor import doctor
+from qbench.cli.estimate import estimate
+from qbench.cli.export import export
+from qbench.cli.export_onnx import export_onnx
+from qbench.cli.group import Commands
+from qbench.cli.ls import ls
+from qbench.cli.run_packed import run_packed
+from qbench.cli.sweep import sweep
+from qbench.cli.train import train
+from qbench.cli.validate import validate
+from qbench.sweep.plug_ins import make_importable
 
 app = typer.Typer(
     cls=Commands,
@@ -42,6 +44,11 @@ app = typer.Typer(
     written; 130 interrupted, what is done is kept.
     """,
 )
+bench = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    help="Time kernels and networks on this machine.\n\n\b\nExample:\n  qbench bench kernels --threads 1",
+)
 
 
 def _show_version(wanted: bool) -> None:
@@ -53,203 +60,18 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
-def _options(
+def _set_up(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
-
-
-@contextlib.contextmanager
-def exit_codes() -> Iterator[None]:
-    """A command's body: bad input is one line and exit code 2, Ctrl-C is exit code 130."""
-    try:
-        # Loading takes a moment, and torch seconds; Ctrl-C during it counts as well.
-        from qbench.errors import UserError
-
-        try:
-            yield
-        except (UserError, ValueError) as error:
-            # cuda_ext knows no errors of qbench, and names the variable while it is imported
-            if not isinstance(error, UserError) and not str(error).startswith("QBENCH_KERNELS: "):
-                raise
-            print(f"qbench: error: {error}", file=sys.stderr)
-            raise typer.Exit(BAD_INPUT) from None
-    except KeyboardInterrupt:
-        print("qbench: interrupted", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-
-
-class Device(StrEnum):
-    """Where packed networks run."""
-
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-File = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file: wandb's YAML format.", show_default=False)]
-Scheme = Annotated[
-    str,
-    typer.Option(metavar="NAME", help="One of `qbench ls schemes`, or a dotted path to a Scheme.", show_default=False),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output; progress stays on standard error.")]
-
-
-@app.command()
-def sweep(
-    file: File,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the trials and stop; write nothing.")] = False,
-    max_runs: Annotated[
-        int | None, typer.Option(min=1, help="Run the first N trials at most.", metavar="N", show_default="all")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Worker processes.", show_default="one for each CPU")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where results go.", show_default="runs/<name of the sweep>")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Run the trials of a sweep file and compare their schemes.
-
-    \b
-    Example:
-      qbench sweep sweeps/binary_vs_int8.yaml
-      qbench sweep sweeps/binary_vs_int8.yaml --dry-run
-      qbench sweep my.yaml --max-runs 4 --workers 2 --output runs/try
-
-    Trials that are done are never run again: stop with Ctrl-C, go on with the same command. Failed trials are tried
-    again. results.csv and results.json are written after each trial, with a row for those that have not run. Each
-    trial is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise.
-
-    What a file can set: the keys that `qbench train --help` names.
-    """
-    with exit_codes():
-        from qbench.sweep.config import load_sweep
-        from qbench.sweep.executor import LocalExecutor, default_workers
-        from qbench.sweep.plan import TRAINING, load_training, make_plan
-        from qbench.sweep.store import Store
-        from qbench.sweep.sweep import default_output, pending
-        from qbench.sweep.wandb_service import WandbService, wandb_mode
-        from qbench.sweep.worker import Setup
-
-        config = load_sweep(file)
-        mode = wandb_mode()
-        plan = make_plan(config, load_training(TRAINING), max_runs)
-        folder = output or default_output(config.name)
-        store = Store(folder)
-        if dry_run:
-            _print_trials(plan.trials, pending(plan.trials, store), folder, as_json)
-            return
-        wandb = WandbService(
-            folder.resolve(), mode, config.sweep_id, config.name, config.project, config.entity, config.description
-        )
-        setup = Setup(TRAINING, folder.resolve(), (config.folder,), None if mode == "disabled" else wandb)
-        executor = LocalExecutor(setup, workers or default_workers(plan.trials))
-        with store.opened():
-            report, model = _run(plan.trials, plan.shown, store, executor, config.metric, config.goal)
-        if as_json:
-            _print_json(_as_dict(report, model, store, name=config.name, sweep_id=config.sweep_id))
-        else:
-            _print_report(model)
-            runs = "" if mode == "disabled" else f"; wandb runs in wandb/, {mode}"
-            print(f"\nResults: {folder}/ (results.csv, results.json, summary.json{runs})")
-        _leave(report, plan.shown, store)
-
-
-@app.command()
-def validate(file: File) -> None:
-    """Check a sweep file and every trial of it; run nothing.
-
-    \b
-    Example:
-      qbench validate sweeps/binary_vs_int8.yaml
-    """
-    with exit_codes():
-        from qbench.sweep.config import load_sweep
-        from qbench.sweep.plan import TRAINING, load_training, make_plan
-        from qbench.sweep.search import is_endless
-
-        config = load_sweep(file)
-        endless = is_endless(config)
-        plan = make_plan(config, load_training(TRAINING), 20 if endless else None)
-        trainings = len({trial.training_key for trial in plan.shown})
-        size = f"{len(plan.shown)} trials, {trainings} trainings"
-        if endless:
-            size = f"no run_cap, so --max-runs is needed; the first {len(plan.shown)} trials are fine"
-        print(f"{file}: ok: {config.method} search, {size}")
-
-
-@app.command()
-def train(
-    scheme: Scheme,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Of initial weights, batches, random signs.", show_default="0")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One of `qbench ls models`.", show_default="digits-convnet")
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One of `qbench ls data`.", show_default="digits")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", help="Training epochs.", show_default="30")] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(metavar="RATE", help="Of the first epoch.", show_default="the scheme's")
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", "-o", metavar="KEY=VALUE", help="Any other key of a trial; may be repeated."),
-    ] = None,
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Where the result is kept.")] = Path("runs/train"),
-    force: Annotated[
-        bool, typer.Option("--force", help="Run again although the result is there; stored weights are used.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Train one network under one scheme and print its figures.
-
-    \b
-    Example:
-      qbench train --scheme binarynet
-      qbench train --scheme int8-kl --seed 3 --epochs 10 --option model_options.width=16
-      qbench train --scheme binarynet --option module=my_module.MyModule    (my_module.py in this folder)
-
-    A trial that was run before is answered from DIR. Set WANDB_MODE=disabled to leave wandb out.
-
-    Other keys: batch_size, learning_rate_end, model_options.KEY (`qbench ls models` names them), scheme_options.KEY
-    (`qbench ls schemes --json`), calibration_images, split_seed, module, device, compile, threads.
-    """
-    with exit_codes():
-        from qbench.sweep.executor import InProcessExecutor
-        from qbench.sweep.options import trial_config
-        from qbench.sweep.plan import TRAINING, load_training, make_importable, plan_trial
-        from qbench.sweep.store import Store
-        from qbench.sweep.wandb_service import WandbService, wandb_mode
-        from qbench.sweep.worker import Setup
-
-        mode = wandb_mode()
-        given = {"seed": seed, "model": model, "data": data, "epochs": epochs, "learning_rate": learning_rate}
-        config = trial_config({"scheme": scheme, **given}, option or [])
+    # A sweep finds its plug-ins beside its file, here as in its worker processes.
+    if context.invoked_subcommand not in ("sweep", "validate"):
         make_importable(Path.cwd())
-        training = load_training(TRAINING)
-        trial = plan_trial(config, training)
-        wandb = WandbService(output.resolve(), mode, "train", "train")
-        setup = Setup(TRAINING, output.resolve(), (), None if mode == "disabled" else wandb)
-        store = Store(output)
-        with store.opened():
-            report, summary = _run(
-                [trial], [trial], store, InProcessExecutor(setup, training), force=force, epochs=True
-            )
-        if as_json:
-            _print_json(_as_dict(report, summary, store, row=next((r.row for r in report.records.values()), None)))
-        else:
-            for record in report.records.values():
-                _print_row(record.row)
-                print(f"\nResults: {output}/ (trials/{trial.id}.json, results.csv, results.json, summary.json)")
-        _leave(report, [trial], store)
 
 
+<<<<<<< HEAD
 @app.command(short_help="Print a network's memory, operations and energy; train nothing.")
 def estimate(
     model: Annotated[str, typer.Option(metavar="NAME", help="One of `qbench ls models`.", show_default=False)],
@@ -743,15 +565,27 @@ def _print_trials(trials: tuple[PlannedTrial, ...], todo: list[PlannedTrial], fo
         print(f"{number:>4}  {trial.id}  {state:<6}  {trial.label}")
     trainings = len({trial.training_key for trial in trials})
     print(f"{len(trials)} trials, {trainings} trainings, {len(todo)} to run; output: {folder}/")
+=======
+# In the order of `qbench --help`; a short help stands where the docstring's first line is too long for it.
+app.command()(sweep)
+app.command()(validate)
+app.command()(train)
+app.command(short_help="Print a network's memory, operations and energy; train nothing.")(estimate)
+app.command()(ls)
+app.command(short_help="Write a trained binary network as packed bits.")(export)
+app.command(short_help="Run a packed network: accuracy and images per second.")(run_packed)
+app.command(short_help="Print what this machine runs, for a bug report.")(doctor)
+app.command(short_help="Calibrate a trained float32 network for INT8.")(calibrate)
+app.command(short_help="Write a trained INT8 network as ONNX.")(export_onnx)
+app.command(short_help="Print the papers' figures beside this project's.")(claims)
+app.add_typer(bench, name="bench")
+bench.command(short_help="Time packed products and networks beside torch's.")(kernels)
+>>>>>>> w-d
 
 
 def main() -> None:
-    """The `qbench` command."""
+    """Run the command, and leave the process with its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # `×` and `µ` in a terminal without them must not end the sweep
     app()
-
-
-if __name__ == "__main__":
-    main()

@@ -17,7 +17,7 @@ from qbench.trial.config import SETTINGS, TrialConfig
 from qbench.trial.identity import digest
 from qbench.trial.metrics import METRICS
 
-# Keys of wandb that would change what a sweep does, and that qbench does not do: said, never dropped.
+# Keys of wandb that would change what a sweep does, in ways that qbench does not offer: refused, never ignored.
 _REFUSED = {
     "program": "qbench trains the trials itself and runs no program; remove the key",
     "command": "qbench trains the trials itself and runs no command; remove the key",
@@ -78,7 +78,7 @@ class SweepConfig:
         name: the file's `name`, else its stem; the output folder's name too.
         method: `grid` (every combination, in the file's order: the last parameter changes fastest) or `random`.
         parameters: in the file's order.
-        metric, goal: the figure by which the best trial is named; None without `metric`.
+        metric, goal: by which the best trial is named; a None metric where the file has none.
         run_cap: the most trials of the sweep; None for no limit.
         seed: of a random search: the file's top-level key `seed` (qbench's own), else 0.
         description, project, entity: handed to wandb.
@@ -99,16 +99,16 @@ class SweepConfig:
 
     @property
     def sweep_id(self) -> str:
-        """8 hexadecimal digits: the same for the same name and the same text of the file."""
+        """The sweep's identity: 8 hexadecimal digits made of its name and the file's text."""
         return digest(self.name, self.text)[:8]
 
     @property
     def folder(self) -> Path:
-        """The folder of the file; modules beside it can be named by dotted path."""
+        """The file's folder; dotted paths can name modules in it."""
         return self.file.resolve().parent
 
     def key_of(self, config_key: str | None) -> str:
-        """Where in the file a key of the trial's config is set: `scheme` -> `parameters.scheme.values`."""
+        """Return where the file sets a key of the trial's config: `scheme` -> `parameters.scheme.values`."""
         path = tuple((config_key or "").split("."))
         best: Parameter | None = None
         for parameter in self.parameters:
@@ -126,7 +126,7 @@ class SweepConfig:
 
 
 def load_sweep(path: Path) -> SweepConfig:
-    """The sweep file at `path`.
+    """Return the checked sweep file at `path`.
 
     Raises:
         ConfigError: what `read_yaml` refuses; an unknown key, or one of wandb's that qbench cannot honour; a method
@@ -161,7 +161,7 @@ def _parse(path: Path, values: Mapping[str, Any], text: str) -> SweepConfig:
         raise ConfigError("a grid draws nothing; a trial's seed is `parameters.seed`", "seed")
     if file.metric is not None and file.metric.name not in METRICS:
         raise ConfigError(
-            f"unknown figure {file.metric.name!r}{nearest(file.metric.name, list(METRICS))}", "metric.name"
+            f"unknown metric {file.metric.name!r}{nearest(file.metric.name, list(METRICS))}", "metric.name"
         )
     _check_name(file.name, path)
     parameters = tuple(_parameters(file.parameters, (), "parameters"))

@@ -33,7 +33,7 @@ class Distribution:
 
 
 def parse_distribution(keys: Mapping[str, Any]) -> Distribution:
-    """The distribution that a parameter's keys describe, `{"min": 1e-4, "max": 1e-2, "distribution": "uniform"}`.
+    """Return the distribution that a parameter's keys describe: `{"min": 1, "max": 3, "distribution": "uniform"}`.
 
     Without `distribution`: `value` is constant, `values` categorical, `values` with `probabilities`
     categorical_w_probabilities, and `min` with `max` int_uniform if both are integers, else uniform.

@@ -1,4 +1,4 @@
-"""Configuration from command-line options."""
+"""Values from command-line options, `KEY=VALUE`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qbench.trial.config import TrialConfig
 
 
 def trial_config(given: Mapping[str, Any], options: Sequence[str]) -> TrialConfig:
-    """The config of keys with values (None is not given) and of `key=value` texts (see `parse_options`).
+    """Return the config of keys with values (None is not given) and of `key=value` texts (see `parse_options`).
 
     Raises:
         ConfigError: as `parse_options`, and for an unknown key or a bad value.
@@ -20,7 +20,7 @@ def trial_config(given: Mapping[str, Any], options: Sequence[str]) -> TrialConfi
 
 
 def parse_options(options: Sequence[str], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Nested values of `key=value` texts, keys dotted, values YAML, added to those `given` (None is not given).
+    """Return nested values: those `given`, without None, and those of `key=value` texts (dotted keys, YAML values).
 
     Raises:
         ConfigError: a text without `=`, a key given twice, a value that is no YAML.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from qbench.errors import ConfigError
 from qbench.sweep.config import SweepConfig
+from qbench.sweep.plug_ins import make_importable
 from qbench.sweep.search import search_of
 from qbench.trial.config import TrialConfig
 from qbench.trial.result import TrialResult
@@ -25,16 +25,27 @@ class Resolved(Protocol):
     """What planning reads of a resolved trial: its identities."""
 
     @property
-    def trial_id(self) -> str: ...
+    def trial_id(self) -> str:
+        """The identity of its config and of the code that makes its metrics."""
+        ...
+
     @property
-    def training_key(self) -> str: ...
+    def training_key(self) -> str:
+        """The identity of its training."""
+        ...
 
 
 class Training(Protocol):
-    """What a sweep needs of the floor below: the module `qbench.trial.run`, or one with the same three functions."""
+    """What a sweep needs in order to train: the module `qbench.trial.run`, or one with the same three functions."""
 
-    def resolve(self, config: TrialConfig) -> Resolved: ...
-    def check(self, trial: Any) -> None: ...
+    def resolve(self, config: TrialConfig) -> Resolved:
+        """Look up every name in a config."""
+        ...
+
+    def check(self, trial: Any) -> None:
+        """Raise a ConfigError unless a resolved trial can be built."""
+        ...
+
     def run_trial(
         self,
         trial: Any,
@@ -42,22 +53,14 @@ class Training(Protocol):
         *,
         logger: Logger | None = None,
         on_epoch: Callable[[int, int], None] | None = None,
-    ) -> TrialResult: ...
+    ) -> TrialResult:
+        """Train, evaluate and measure a resolved trial."""
+        ...
 
 
 def load_training(module: str = TRAINING) -> Training:
-    """The module that trains, by name: worker processes import it by the same name."""
+    """Return the module that trains, by name: worker processes import it by the same name."""
     return cast(Training, importlib.import_module(module))
-
-
-def make_importable(folder: Path) -> None:
-    """Let dotted paths name modules in `folder`.
-
-    It goes last on the path: a file beside a sweep that is called `random.py` must not break the library.
-    """
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-        importlib.invalidate_caches()
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Plan:
     """The trials of one sweep.
 
     Attributes:
+        config: the sweep's.
         trials: to run, in order; --max-runs and run_cap have cut them.
         shown: the trials whose results belong to the file: `trials`, and those that --max-runs leaves for later.
     """
@@ -92,7 +96,7 @@ class Plan:
 
 
 def make_plan(config: SweepConfig, training: Training, max_runs: int | None = None) -> Plan:
-    """Every trial of the sweep, validated.
+    """Return every trial of the sweep, validated.
 
     Raises:
         ConfigError: with the file and the key in it: a name that is not registered, an option that is unknown or
@@ -111,7 +115,7 @@ def make_plan(config: SweepConfig, training: Training, max_runs: int | None = No
 
 
 def plan_trial(config: TrialConfig, training: Training) -> PlannedTrial:
-    """One trial, validated.
+    """Return one trial, validated.
 
     Raises:
         ConfigError: what `Training.resolve` and `Training.check` refuse.
@@ -137,19 +141,23 @@ def _planned(config: SweepConfig, training: Training, points: Iterable[dict[str,
                 raise
             raise ConfigError(error.message, config.key_of(error.key), error.file) from None
     trials = _named(resolved)
-    first: dict[str, int] = {}
-    for number, trial_ in enumerate(trials, start=1):
-        if trial_.id in first:
-            raise ConfigError(
-                f"trials {first[trial_.id]} and {number} are the same ({trial_.label}): they would run once",
-                "parameters",
-            )
-        first[trial_.id] = number
+    _check_distinct(trials)
     return trials
 
 
+def _check_distinct(trials: Iterable[PlannedTrial]) -> None:
+    first: dict[str, int] = {}
+    for number, trial in enumerate(trials, start=1):
+        if trial.id in first:
+            raise ConfigError(
+                f"trials {first[trial.id]} and {number} are the same ({trial.label}): they would run once",
+                "parameters",
+            )
+        first[trial.id] = number
+
+
 def _named(resolved: list[tuple[TrialConfig, Resolved]]) -> tuple[PlannedTrial, ...]:
-    """Give each trial the label that tells it from the others."""
+    """Return the trials, each with the label that tells it from the others."""
     flats = [config.flat() for config, _ in resolved]
     keys = list(dict.fromkeys(key for flat in flats for key in flat))
     varying = [
@@ -159,7 +167,7 @@ def _named(resolved: list[tuple[TrialConfig, Resolved]]) -> tuple[PlannedTrial, 
     ]
     trials = []
     for (config, trial), flat in zip(resolved, flats, strict=True):
-        told = (f"{key}={flat[key]}" for key in varying if flat.get(key) is not None)
-        label = " ".join([config.scheme, *told, f"seed={config.seed}"])
+        differences = (f"{key}={flat[key]}" for key in varying if flat.get(key) is not None)
+        label = " ".join([config.scheme, *differences, f"seed={config.seed}"])
         trials.append(PlannedTrial(trial.trial_id, trial.training_key, config, label))
     return tuple(trials)

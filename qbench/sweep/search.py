@@ -1,4 +1,4 @@
-"""The points of a sweep, known before it starts."""
+"""The search: which points of its parameters a sweep tries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Search(Protocol):
     """
 
     def points(self, limit: int | None) -> Iterator[dict[str, Any]]:
-        """The first `limit` points, nested as a trial's config. A larger limit continues the same sequence."""
+        """Yield the first `limit` points, nested as a trial's config. A larger limit continues the same sequence."""
         ...
 
 
@@ -33,7 +33,7 @@ class GridSearch:
         self.config = config
 
     def points(self, limit: int | None) -> Iterator[dict[str, Any]]:
-        """The first `limit` combinations.
+        """Yield the first `limit` combinations.
 
         Raises:
             ConfigError: no limit, and more than 100,000 combinations.
@@ -59,7 +59,7 @@ class RandomSearch:
         self.config = config
 
     def points(self, limit: int | None) -> Iterator[dict[str, Any]]:
-        """The first `limit` different points; fewer if there are no more (every parameter has few values).
+        """Yield the first `limit` different points; fewer where the parameters have no more.
 
         Raises:
             ConfigError: no limit.
@@ -90,12 +90,12 @@ class RandomSearch:
 
 
 def search_of(config: SweepConfig) -> Search:
-    """The search that the file's `method` names."""
+    """Return the search that the file's `method` names."""
     return GridSearch(config) if config.method == "grid" else RandomSearch(config)
 
 
 def is_endless(config: SweepConfig) -> bool:
-    """Whether only --max-runs can end the sweep."""
+    """Return whether only --max-runs can end the sweep."""
     return config.method == "random" and config.run_cap is None
 
 

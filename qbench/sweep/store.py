@@ -28,7 +28,7 @@ NOT_RUN = "not run"
 
 
 class Store:
-    """The folder of one sweep. A file is either whole or not there: it is written aside, synced, and renamed.
+    """The folder of one sweep. A file is whole or absent: it is written under another name, synced, and renamed.
 
     Layout: `trials/<trial id>.json`, `trials/<trial id>.traceback.txt` (of a failure), `trainings/` (trained weights,
     written by training), `wandb/`; after each trial `results.csv` and `results.json`, after each run `summary.json`.
@@ -40,7 +40,7 @@ class Store:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """The folder made, proven writable, and held against a second sweep.
+        """Make the folder, prove that it can be written, and hold it against a second sweep meanwhile.
 
         Raises:
             UserError: it cannot be written, belongs to something else, or another process has it open.
@@ -88,7 +88,7 @@ class Store:
             raise UserError(f"{self.folder}: was written by another qbench (format {found}); choose another --output")
 
     def get(self, trial_id: str) -> TrialRecord | None:
-        """The record of a trial; None if it never finished.
+        """Return the record of a trial; None if it never finished.
 
         Raises:
             UserError: its file is damaged.
@@ -102,7 +102,7 @@ class Store:
             raise UserError(f"{path}: is damaged; delete it to run the trial again") from None
 
     def put_result(self, trial: PlannedTrial, result: TrialResult) -> TrialRecord:
-        """Keep a trial's result; a figure that is not finite is kept as null, which is all that JSON has for it."""
+        """Keep a trial's result; a number that is not finite is kept as null, for JSON has no other."""
         # The plan's identity: the process that trained may read the sources again after an edit, but runs the old.
         identity = {"trial_id": trial.id, "training_key": trial.training_key}
         row = {**{key: _finite(value) for key, value in result.row.items()}, **identity}
@@ -119,17 +119,17 @@ class Store:
         return record
 
     def traceback_file(self, trial_id: str) -> Path:
-        """Where a failed trial's traceback is."""
+        """Return where a failed trial's traceback is."""
         return self.trials / f"{trial_id}.traceback.txt"
 
     def _put(self, record: TrialRecord) -> None:
         _write(self.trials / f"{record.trial_id}.json", record.to_json())
 
     def write_results(self, trials: Iterable[PlannedTrial], records: Mapping[str, TrialRecord]) -> None:
-        """`results.json` (a list of rows) and `results.csv` (the same; empty where a row has no value).
+        """Write `results.json`, a list of rows, and `results.csv`, the same with empty cells where a row has no value.
 
-        A row for each trial: its record's, with `status` and `error` added. One without a record is in it too, config
-        keys alone and the status `not run`, so that the rows of an unfinished sweep are seen to be part of more.
+        Each trial has a row: its record's, with `status` and `error` added. A trial without a record has its config
+        keys alone and the status `not run`, so that an unfinished sweep is seen to be unfinished.
         """
         rows = []
         for trial in trials:
@@ -147,7 +147,7 @@ class Store:
         _write(self.folder / RESULTS_CSV, table.getvalue())
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """`summary.json`: the figures of the comparison."""
+        """Write `summary.json`: the comparison."""
         _write(self.folder / SUMMARY, _json(summary))
 
     def drop_summary(self) -> None:

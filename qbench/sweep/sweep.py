@@ -3,52 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from qbench.sweep.executor import Executor
 from qbench.sweep.plan import PlannedTrial
 from qbench.sweep.store import Store
+from qbench.sweep.sweep_result import SweepResult
 from qbench.trial.record import TrialRecord
 from qbench.trial.result import TrialResult
 
 
-class Watcher(Protocol):
+class SweepProgress(Protocol):
     """Shows a sweep's progress."""
 
     def begin(self, total: int, known: int) -> None:
-        """`known` of `total` trials are in the store; the rest will run."""
+        """Show that `known` of `total` trials are in the store; the rest will run."""
         ...
 
-    def started(self, trial: PlannedTrial) -> None: ...
-    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None: ...
-    def done(self, trial: PlannedTrial, record: TrialRecord) -> None: ...
-    def warn(self, text: str) -> None: ...
+    def started(self, trial: PlannedTrial) -> None:
+        """Show that a trial begins."""
+        ...
 
+    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None:
+        """Show that a trial has trained `epoch` of its `epochs`."""
+        ...
 
-@dataclass
-class SweepResult:
-    """What a run of a sweep did.
+    def done(self, trial: PlannedTrial, record: TrialRecord) -> None:
+        """Show a trial's record, which is in the store by now."""
+        ...
 
-    Attributes:
-        records: of the trials shown, in the plan's order; a trial without one has not run.
-        ran: trials run now.
-        interrupted: by Ctrl-C, before the end.
-    """
-
-    records: dict[str, TrialRecord] = field(default_factory=dict)
-    ran: int = 0
-    interrupted: bool = False
-
-    @property
-    def failed(self) -> list[TrialRecord]:
-        """The trials that failed."""
-        return [record for record in self.records.values() if record.status == "failed"]
+    def warn(self, text: str) -> None:
+        """Show what went wrong beside the trials."""
+        ...
 
 
 def pending(trials: Sequence[PlannedTrial], store: Store, force: bool = False) -> list[PlannedTrial]:
-    """The trials without a result: never run, or failed the last time.
+    """Return the trials without a result: never run, or failed the last time; with `force`, all of them.
 
     Raises:
         UserError: a damaged record.
@@ -61,7 +52,7 @@ def run_sweep(
     shown: Sequence[PlannedTrial],
     store: Store,
     executor: Executor,
-    watcher: Watcher,
+    progress: SweepProgress,
     force: bool = False,
 ) -> SweepResult:
     """Run the trials that have no result yet, keeping each as it ends, and write the results of `shown`.
@@ -73,54 +64,56 @@ def run_sweep(
         UserError: a damaged record.
     """
     todo = pending(trials, store, force)
-    report = SweepResult(_stored(shown, store))
-    watcher.begin(len(trials), len(trials) - len(todo))
+    result = SweepResult(_stored(shown, store))
+    progress.begin(len(trials), len(trials) - len(todo))
     try:
         if todo:
             store.drop_summary()
-            store.write_results(shown, report.records)
-            executor.run(todo, _Keeper(store, watcher, report, shown))
+            store.write_results(shown, result.records)
+            executor.run(todo, _KeepingListener(store, progress, result, shown))
     except KeyboardInterrupt:
-        report.interrupted = True
-    report.records = _stored(shown, store)
-    store.write_results(shown, report.records)
-    return report
+        result.interrupted = True
+    result.records = _stored(shown, store)
+    store.write_results(shown, result.records)
+    return result
 
 
 def _stored(trials: Sequence[PlannedTrial], store: Store) -> dict[str, TrialRecord]:
     return {trial.id: record for trial in trials if (record := store.get(trial.id)) is not None}
 
 
-class _Keeper:
-    """Between executor and watcher: puts each result into the store, and into the results, first."""
+class _KeepingListener:
+    """Puts each result into the store and the tables, then shows it."""
 
-    def __init__(self, store: Store, watcher: Watcher, report: SweepResult, shown: Sequence[PlannedTrial]) -> None:
+    def __init__(
+        self, store: Store, progress: SweepProgress, result: SweepResult, shown: Sequence[PlannedTrial]
+    ) -> None:
         self._store = store
-        self._watcher = watcher
-        self._report = report
+        self._progress = progress
+        self._result = result
         self._shown = shown
         self._wandb_failed = False
 
     def started(self, trial: PlannedTrial) -> None:
-        self._watcher.started(trial)
+        self._progress.started(trial)
 
     def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None:
-        self._watcher.epoch(trial, epoch, epochs)
+        self._progress.epoch(trial, epoch, epochs)
 
     def finished(self, trial: PlannedTrial, result: TrialResult, wandb_failure: str | None) -> None:
         if result.error is None:
             record = self._store.put_result(trial, result)
         else:
             record = self._store.put_failure(trial, result.error, result.traceback)
-        self._report.records[trial.id] = record
-        self._report.ran += 1
-        self._store.write_results(self._shown, self._report.records)
-        self._watcher.done(trial, record)
+        self._result.records[trial.id] = record
+        self._result.ran += 1
+        self._store.write_results(self._shown, self._result.records)
+        self._progress.done(trial, record)
         if wandb_failure is not None and not self._wandb_failed:
             self._wandb_failed = True
-            self._watcher.warn(f"wandb: {wandb_failure}. Results are kept; wandb runs are missing or cut short")
+            self._progress.warn(f"wandb: {wandb_failure}. Results are kept; wandb runs are missing or cut short")
 
 
 def default_output(name: str) -> Path:
-    """Where a sweep goes unless told otherwise: `runs/<name>`."""
+    """Return where a sweep of this name goes unless told otherwise: `runs/<name>`."""
     return Path("runs") / name

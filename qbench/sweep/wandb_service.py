@@ -1,22 +1,22 @@
-"""Each trial as a wandb run, beside the store."""
+"""wandb: each trial as a run, beside the store."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from qbench.errors import UserError
 from qbench.trial.identity import digest
 
 if TYPE_CHECKING:
-    from pytorch_lightning.loggers import Logger
+    import wandb
 
+    from qbench.sweep.config import SweepConfig
     from qbench.sweep.plan import PlannedTrial
+    from qbench.sweep.wandb_run import TrialRun
 
 Mode = Literal["offline", "online", "disabled"]
 _MODES: dict[str, Mode] = {
@@ -29,7 +29,7 @@ _MODES: dict[str, Mode] = {
 
 
 def wandb_mode() -> Mode:
-    """`WANDB_MODE`, else offline: nothing leaves the machine unasked.
+    """Return the mode in `WANDB_MODE`, else offline: nothing leaves the machine unasked.
 
     Raises:
         UserError: a mode that is not one of offline, online, disabled.
@@ -49,8 +49,10 @@ class WandbService:
 
     Attributes:
         folder: the sweep's; the runs are in its `wandb/`.
+        mode: whether runs are sent while they are written.
         sweep_id: the runs' group.
         sweep_name: a tag, and in the config.
+        project, entity: where runs belong; None leaves it to the environment, or to wandb.
         notes: the file's description.
     """
 
@@ -63,12 +65,14 @@ class WandbService:
     notes: str | None = None
 
     def start(self, trial: PlannedTrial) -> TrialRun:
-        """The run of a trial, in this process.
+        """Start the run of a trial, in this process.
 
         Raises:
             Exception: whatever wandb raises.
         """
         import wandb
+
+        from qbench.sweep.wandb_run import TrialRun
 
         run_id = digest(self.sweep_id, trial.id)
         # What a killed attempt at this trial left would be synced as a second run with the same id.
@@ -77,19 +81,6 @@ class WandbService:
         # wandb keeps a cache and its service's logs in the home folder otherwise.
         os.environ.setdefault("WANDB_CACHE_DIR", str(self.folder / "wandb" / "cache"))
         os.environ.setdefault("WANDB_DATA_DIR", str(self.folder / "wandb" / "data"))
-        settings = wandb.Settings(
-            mode=self.mode,
-            silent=True,
-            console="off",
-            root_dir=str(self.folder),
-            disable_code=True,
-            disable_git=True,
-            symlink=False,
-            x_save_requirements=False,
-            x_disable_meta=True,  # the machine and the command line: the row is the record, and it names no machine
-            x_disable_machine_info=True,
-            x_disable_stats=True,
-        )
         config = trial.config
         run = wandb.init(
             project=self.project or os.environ.get("WANDB_PROJECT") or "qbench",
@@ -109,45 +100,45 @@ class WandbService:
             },
             dir=str(self.folder),
             reinit="create_new",
-            settings=settings,
+            settings=self._settings(),
         )
         return TrialRun(run)
 
+    def _settings(self) -> wandb.Settings:
+        import wandb
 
-class TrialRun:
-    """One open wandb run. Once started, wandb's failures end the logging, never the trial.
+        return wandb.Settings(
+            mode=self.mode,
+            silent=True,
+            console="off",
+            root_dir=str(self.folder),
+            disable_code=True,
+            disable_git=True,
+            symlink=False,
+            x_save_requirements=False,
+            x_disable_meta=True,  # the machine and the command line: the row is the record, and it names no machine
+            x_disable_machine_info=True,
+            x_disable_stats=True,
+        )
 
-    Attributes:
-        logger: for Lightning: the training's history goes into the run.
-        failure: wandb's first failure; None while there is none.
+
+def sweep_service(config: SweepConfig, folder: Path) -> WandbService | None:
+    """Return what makes the runs of a sweep whose results go to `folder`; None where wandb is disabled.
+
+    Raises:
+        UserError: as `wandb_mode`.
     """
-
-    def __init__(self, run: Any) -> None:
-        from qbench.sweep.wandb_logger import TrialLogger
-
-        self._run = run
-        self.failure: str | None = None
-        run.define_metric("trainer/global_step")
-        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-        self.logger: Logger = TrialLogger(self, run)
-
-    @contextlib.contextmanager
-    def guarded(self) -> Iterator[None]:
-        """A context that notes an exception of wandb instead of raising it."""
-        try:
-            yield
-        except Exception as error:
-            self.failure = self.failure or describe(error)
-
-    def finish(self, row: Mapping[str, Any] | None) -> None:
-        """Close the run: with the row's figures as its summary, or, without a row, as failed."""
-        with self.guarded():
-            if row is not None:
-                self._run.summary.update({key: value for key, value in row.items() if "/" in key and value is not None})
-        with self.guarded():
-            self._run.finish(exit_code=1 if row is None else 0)
+    mode = wandb_mode()
+    if mode == "disabled":
+        return None
+    return WandbService(folder, mode, config.sweep_id, config.name, config.project, config.entity, config.description)
 
 
-def describe(error: BaseException) -> str:
-    """An exception of wandb in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300].rstrip('.')}"
+def trial_service(folder: Path) -> WandbService | None:
+    """Return what makes the run of a trial that belongs to no sweep; None where wandb is disabled.
+
+    Raises:
+        UserError: as `wandb_mode`.
+    """
+    mode = wandb_mode()
+    return None if mode == "disabled" else WandbService(folder, mode, "train", "train")

@@ -3,65 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from qbench.errors import ConfigError
-
-_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
-_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
-_INT = re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$")
-_FLOAT = re.compile(
-    r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-)
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader reading scalars by YAML 1.2's core schema (YAML 1.2.2, 10.3.2).
-
-    PyYAML follows 1.1, where `1e-4` is a string, `no` is false, `010` is eight and `1:30` is ninety.
-    """
-
-    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012  PyYAML's own class attribute
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.tag == "tag:yaml.org,2002:merge":
-                continue
-            if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a string", key.start_mark)
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} occurs twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-    def construct_integer(self, node: yaml.ScalarNode) -> int:
-        text = str(node.value)
-        return int(text, 0) if text[:2] in ("0o", "0x") else int(text, 10)
-
-    def construct_real(self, node: yaml.ScalarNode) -> float:
-        text = node.value.lower()
-        return float(text.replace(".inf", "inf").replace(".nan", "nan"))
-
-
-for _tag, _pattern, _first in (
-    ("null", _NULL, ["~", "n", "N", ""]),
-    ("bool", _BOOL, list("tTfF")),
-    ("int", _INT, list("-+0123456789")),
-    ("float", _FLOAT, list("-+.0123456789")),
-    ("merge", re.compile(r"^<<$"), ["<"]),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, _first)
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_integer)
-_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_real)
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
-    """The mapping in a YAML file, and the file's text.
+    """Return the mapping in a YAML file, and the file's text.
 
     Raises:
         ConfigError: no such file, not readable, not UTF-8, not YAML, a key given twice, a mapping's key that is no
@@ -85,19 +34,25 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def parse_yaml(text: str, file: str | None = None) -> Any:
-    """The value of one YAML document; None for an empty text.
+    """Return the value of one YAML document; None for an empty text.
 
     Raises:
         ConfigError: as `read_yaml`; the message holds the line and the column.
     """
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    from qbench.sweep.core_schema import load
+
     try:
-        values = yaml.load(text, Loader=_Loader)  # noqa: S506  a subclass of SafeLoader
-    except yaml.MarkedYAMLError as error:
+        values = load(text)
+    except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
         raise ConfigError(f"is not valid YAML: {where}{error.problem or error.context}", file=file) from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (YAMLError, ValueError) as error:
         raise ConfigError(f"is not valid YAML: {' '.join(str(error).split())}", file=file) from None
+    except LookupError:
+        raise ConfigError("is not valid YAML: a tag does not fit its value", file=file) from None
     except RecursionError:
         raise ConfigError("is not valid YAML: nested too deeply", file=file) from None
     _check_plain(values, (), file)

@@ -92,10 +92,10 @@ def test_bad_input_is_one_line_and_writes_nothing(trained):
 def test_images_of_another_kind_are_refused(trained, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "my_data_under_test.py").write_text(
-        "from qbench.data import Examples, Source, source\nfrom dataclasses import replace\n"
-        "def load(seed):\n    found = source('digits').load(seed)\n"
+        "from dataclasses import replace\nfrom qbench import Dataset, Examples, get_dataset\n"
+        "def load(seed):\n    found = get_dataset('digits').load(seed)\n"
         "    return replace(found, test=Examples(found.test.images / 3, found.test.labels))\n"
-        "THIRDS = Source(load, (1, 8, 8), 10, '')\nWIDE = Source(load, (1, 8, 9), 10, '')\n"
+        "THIRDS = Dataset(load, (1, 8, 8), 10, '')\nWIDE = Dataset(load, (1, 8, 9), 10, '')\n"
     )
     qbench("export", trained(), "--to", "m")
     assert "expected values (1·q - 8)/8 of pixels" in refused("run-packed", "m", "--data", "my_data_under_test.THIRDS")

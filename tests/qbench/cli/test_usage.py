@@ -15,10 +15,10 @@ def qbench(*arguments):
 WRONG = {
     "option": (["sweep", "--nonsense"], "qbench sweep", "no such option --nonsense"),
     "nearly one": (["sweep", "--dryrun", "x"], "qbench sweep", "no such option --dryrun (did you mean --dry-run?)"),
-    "nearly two": (
+    "nearly some": (
         ["bench", "kernels", "--round"],
         "qbench bench kernels",
-        "no such option --round (did you mean --rounds, --json?)",
+        "no such option --round (did you mean --rounds, --only, --json?)",
     ),
     "option of the group": (["--nonsense"], "qbench", "no such option --nonsense"),
     "option of the inner group": (["bench", "--no"], "qbench bench", "no such option --no"),

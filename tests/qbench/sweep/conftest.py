@@ -29,7 +29,8 @@ def workplace(tmp_path, monkeypatch):
 
 @pytest.fixture
 def fake(workplace):
-    from qbench.sweep.plan import load_training, make_importable
+    from qbench.sweep.plan import load_training
+    from qbench.sweep.plug_ins import make_importable
 
     make_importable(workplace)
     return load_training("fake_training")

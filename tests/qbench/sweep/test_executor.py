@@ -4,9 +4,11 @@ from dataclasses import replace
 import pytest
 
 from qbench.sweep.config import load_sweep
-from qbench.sweep.executor import InProcessExecutor, LocalExecutor, Schedule, default_workers
+from qbench.sweep.executor import InProcessExecutor
+from qbench.sweep.local_executor import LocalExecutor, default_workers
 from qbench.sweep.plan import PlannedTrial, make_plan
-from qbench.sweep.worker import Setup
+from qbench.sweep.schedule import Schedule
+from qbench.sweep.trial_runner import Setup
 from qbench.trial.config import TrialConfig
 
 

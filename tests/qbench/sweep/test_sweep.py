@@ -8,11 +8,11 @@ from qbench.sweep.executor import InProcessExecutor
 from qbench.sweep.plan import make_plan
 from qbench.sweep.store import Store
 from qbench.sweep.sweep import pending, run_sweep
-from qbench.sweep.worker import Setup
+from qbench.sweep.trial_runner import Setup
 
 
 class Silent:
-    """A watcher that counts."""
+    """A progress that counts."""
 
     def __init__(self):
         self.begun = None
@@ -37,18 +37,18 @@ class Silent:
 
 @pytest.fixture
 def sweep(fake, workplace):
-    """Runs a sweep file in a store, as often as asked; returns the report and the watcher."""
+    """Runs a sweep file in a store, as often as asked; returns the report and the progress."""
     store = Store(workplace / "out")
 
     def run(text, max_runs=None, executor=None, force=False):
         path = workplace / "s.yaml"
         path.write_text(text)
         plan = make_plan(load_sweep(path), fake, max_runs)
-        watcher = Silent()
+        progress = Silent()
         with store.opened():
             inside = executor or InProcessExecutor(Setup("fake_training", store.folder, (), None), fake)
-            report = run_sweep(plan.trials, plan.shown, store, inside, watcher, force)
-        return report, watcher
+            report = run_sweep(plan.trials, plan.shown, store, inside, progress, force)
+        return report, progress
 
     run.store = store
     return run
@@ -66,11 +66,11 @@ def ran(store):
 
 
 def test_a_second_run_trains_nothing(sweep):
-    report, watcher = sweep(GRID.format([0, 1]))
-    assert (report.ran, len(report.records), watcher.begun) == (4, 4, (4, 0))
+    report, progress = sweep(GRID.format([0, 1]))
+    assert (report.ran, len(report.records), progress.begun) == (4, 4, (4, 0))
     before = (sweep.store.folder / "results.json").read_text()
-    report, watcher = sweep(GRID.format([0, 1]))
-    assert (report.ran, len(report.records), watcher.begun) == (0, 4, (4, 4))
+    report, progress = sweep(GRID.format([0, 1]))
+    assert (report.ran, len(report.records), progress.begun) == (0, 4, (4, 4))
     assert ran(sweep.store) == 4
     assert (sweep.store.folder / "results.json").read_text() == before
 
@@ -111,13 +111,13 @@ def test_rows_are_in_the_plans_order_with_config_and_figures(sweep):
 
 def test_failed_trials_are_recorded_and_tried_again(sweep, monkeypatch, fake):
     text = GRID.format([0, 1]) + "  scheme_options: {value: {act: raise-1}}\n"
-    report, watcher = sweep(text)
+    report, progress = sweep(text)
     assert len(report.failed) == 2
-    assert sorted(status for _, status in watcher.ended) == ["done", "done", "failed", "failed"]
+    assert sorted(status for _, status in progress.ended) == ["done", "done", "failed", "failed"]
     assert [row["status"] for row in rows(sweep.store)] == ["done", "failed", "done", "failed"]
     assert "ValueError" in sweep.store.traceback_file(report.failed[0].trial_id).read_text()
-    report, watcher = sweep(text)
-    assert (report.ran, watcher.begun) == (2, (4, 2))
+    report, progress = sweep(text)
+    assert (report.ran, progress.begun) == (2, (4, 2))
 
 
 class InterruptsAfter:
@@ -126,8 +126,8 @@ class InterruptsAfter:
     def __init__(self, inside, count):
         self.inside, self.count = inside, count
 
-    def run(self, trials, observer):
-        self.inside.run(trials[: self.count], observer)
+    def run(self, trials, listener):
+        self.inside.run(trials[: self.count], listener)
         raise KeyboardInterrupt
 
 
@@ -148,11 +148,11 @@ class Reads:
         self.inside, self.store = inside, store
         self.seen = []
 
-    def run(self, trials, observer):
+    def run(self, trials, listener):
         for trial in trials:
             self.seen.append([row["status"] for row in rows(self.store)])
             assert not (self.store.folder / "summary.json").exists()
-            self.inside.run([trial], observer)
+            self.inside.run([trial], listener)
 
 
 def test_results_are_whole_and_say_what_is_missing_while_the_sweep_runs(sweep, fake):

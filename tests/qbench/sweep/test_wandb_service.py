@@ -4,8 +4,8 @@ import pytest
 
 from qbench.errors import UserError
 from qbench.sweep.plan import PlannedTrial
+from qbench.sweep.trial_runner import Setup, TrialRunner
 from qbench.sweep.wandb_service import WandbService, wandb_mode
-from qbench.sweep.worker import Setup, TrialRunner
 from qbench.trial.config import TrialConfig
 from qbench.trial.identity import digest
 
@@ -135,7 +135,7 @@ def test_no_key_and_no_file_outside_the_output(fake, online_free):
 
 
 def test_a_failed_trial_ends_its_run_as_failed(fake, online_free):
-    result, wandb_failure = run(online_free, LogsAnEpoch(fake, fail=True), trial(), service(online_free))
+    result, _ = run(online_free, LogsAnEpoch(fake, fail=True), trial(), service(online_free))
     assert result.error == "ValueError: no"
     exits = [record.exit.exit_code for record in records(online_free / "out") if record.HasField("exit")]
     assert exits == [1]

@@ -1,0 +1,41 @@
+"""`qbench ls`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from qbench.cli.options import Json
+from qbench.cli.output import print_json
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    quantizers = "quantizers"
+    schemes = "schemes"
+    models = "models"
+    data = "data"
+    backends = "backends"
+
+
+def ls(
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="What to list.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """List what there is to choose from.
+
+    \b
+    Example:
+      qbench ls schemes
+      qbench ls backends --json
+    """
+    from qbench.report.columns import aligned
+    from qbench.report.listing import listing, listing_lines
+
+    if as_json:
+        print_json(listing(kind.value))
+    else:
+        print("\n".join(aligned(listing_lines(kind.value), left=2)))

@@ -1,0 +1,68 @@
+"""`qbench sweep`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qbench.cli.options import Json, SweepFile
+from qbench.cli.output import print_json, print_report, print_trials
+from qbench.cli.trials import run_trials
+
+
+def sweep(
+    file: SweepFile,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the trials and stop; write nothing.")] = False,
+    max_runs: Annotated[
+        int | None, typer.Option(min=1, help="Run the first N trials at most.", metavar="N", show_default="all")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Worker processes.", show_default="one for each CPU")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where results go.", show_default="runs/<name of the sweep>")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the trials of a sweep file and compare their schemes.
+
+    \b
+    Example:
+      qbench sweep sweeps/binary_vs_int8.yaml
+      qbench sweep sweeps/binary_vs_int8.yaml --dry-run
+      qbench sweep my.yaml --max-runs 4 --workers 2 --output runs/try
+
+    Trials that are done are never run again: stop with Ctrl-C, go on with the same command. Failed trials are tried
+    again. results.csv and results.json are written after each trial, with a row for those that have not run. Each
+    trial is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise.
+
+    What a file can set: the keys that `qbench train --help` names.
+    """
+    from qbench.sweep.config import load_sweep
+    from qbench.sweep.local_executor import LocalExecutor, default_workers
+    from qbench.sweep.plan import TRAINING, load_training, make_plan
+    from qbench.sweep.store import Store
+    from qbench.sweep.sweep import default_output, pending
+    from qbench.sweep.trial_runner import Setup
+    from qbench.sweep.wandb_service import sweep_service
+
+    config = load_sweep(file)
+    folder = output or default_output(config.name)
+    wandb = sweep_service(config, folder.resolve())
+    plan = make_plan(config, load_training(TRAINING), max_runs)
+    store = Store(folder)
+    if dry_run:
+        print_trials(plan.trials, pending(plan.trials, store), folder, as_json)
+        return
+    setup = Setup(TRAINING, folder.resolve(), (config.folder,), wandb)
+    executor = LocalExecutor(setup, workers or default_workers(plan.trials))
+    run = run_trials(plan.trials, plan.shown, store, executor, metric=config.metric, goal=config.goal)
+    if as_json:
+        print_json(run.to_dict(name=config.name, sweep_id=config.sweep_id))
+    else:
+        print_report(run.report)
+        runs = f"; wandb runs in wandb/, {wandb.mode}" if wandb else ""
+        print(f"\nResults: {folder}/ (results.csv, results.json, summary.json{runs})")
+    run.leave()

@@ -1,0 +1,88 @@
+"""Trials run from the command line: what `sweep` and `train` share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from qbench.cli.exit_codes import DONE, FAILED, INTERRUPTED
+
+if TYPE_CHECKING:
+    from qbench.report.model import ReportModel
+    from qbench.sweep.executor import Executor
+    from qbench.sweep.plan import PlannedTrial
+    from qbench.sweep.store import Store
+    from qbench.sweep.sweep_result import SweepResult
+
+
+@dataclass(frozen=True)
+class TrialsRun:
+    """What became of the trials.
+
+    Attributes:
+        result: their records, and what was run now.
+        report: the comparison made of them.
+        store: where both are kept.
+        shown: the trials that the results are about.
+    """
+
+    result: SweepResult
+    report: ReportModel
+    store: Store
+    shown: Sequence[PlannedTrial]
+
+    def to_dict(self, **more: Any) -> dict[str, Any]:
+        """Return plain values, for JSON: those of `more`, what was run, what failed, the comparison."""
+        failures = [
+            {"trial_id": r.trial_id, "error": r.error, "traceback": str(self.store.traceback_file(r.trial_id))}
+            for r in self.result.failed
+        ]
+        done = {"output": str(self.store.folder), "ran": self.result.ran, "interrupted": self.result.interrupted}
+        return {**more, **done, "failures": failures, **self.report.as_dict()}
+
+    def leave(self) -> None:
+        """Name what went wrong, and end the command with its exit code."""
+        labels = {trial.id: trial.label for trial in self.shown}
+        for record in self.result.failed:
+            print(f"failed: {labels[record.trial_id]}: {record.error}", file=sys.stderr)
+            print(f"        traceback: {self.store.traceback_file(record.trial_id)}", file=sys.stderr)
+        if self.result.interrupted:
+            print("interrupted: what is done is kept; the same command goes on from here", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(FAILED if self.result.failed else DONE)
+
+
+def run_trials(
+    trials: Sequence[PlannedTrial],
+    shown: Sequence[PlannedTrial],
+    store: Store,
+    executor: Executor,
+    *,
+    metric: str | None = None,
+    goal: Literal["minimize", "maximize"] = "maximize",
+    force: bool = False,
+    epochs: bool = False,
+) -> TrialsRun:
+    """Run trials with their progress on standard error, and keep a summary of `shown` beside their results.
+
+    Args:
+        trials: to run, unless they are done.
+        shown: the trials that the results are about.
+        metric, goal: by which the best trial is named.
+        force: run those that are done too.
+        epochs: show each epoch's end.
+    """
+    from qbench.report.model import make_report
+    from qbench.report.progress import progress_on
+    from qbench.sweep.sweep import run_sweep
+
+    with store.opened():
+        with progress_on(sys.stderr, epochs) as progress:
+            result = run_sweep(trials, shown, store, executor, progress, force)
+        report = make_report(list(result.records.values()), len(shown), metric, goal)
+        store.write_summary(report.as_dict())
+    return TrialsRun(result, report, store, shown)
