@@ -44,7 +44,7 @@ class TrainingError(UserError):
 def config_error(error: ValidationError, known: list[str]) -> ConfigError:
     """A pydantic error as one line: the first fault, its key, what was expected and found."""
     first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"]) or None
+    key = ".".join(str(part) for part in first["loc"] if part != "[key]") or None
     if first["type"] == "extra_forbidden":
         return ConfigError(f"unknown key{nearest(str(first['loc'][-1]), known)}", key)
     if first["type"] == "missing":
