@@ -15,7 +15,7 @@ from quantizers import Registry
 SCHEMES: Registry[Scheme] = Registry("scheme", group="qbench.schemes")
 
 
-def get_scheme(name: str, **options: Any) -> Scheme:
+def get_scheme(name: str, /, **options: Any) -> Scheme:
     """Return the scheme called `name` (or at a dotted path), with `options` replaced.
 
     Raises:
