@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one clear line, exit code 2."""
+"""Errors that a user can mend: one clear line, exit code 2."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ T = TypeVar("T")
 
 
 class UserError(Exception):
-    """Bad input. The message says what is wrong, where, and what to do; the command line prints it alone."""
+    """Bad input. The message says what is wrong, where, and what to do; the command line prints nothing else."""
 
 
 class ConfigError(UserError):
     """A configuration that cannot be used.
 
     Args:
-        message: what is wrong and what would be right.
-        key: dotted path of the offending key, e.g. `parameters.scheme.values`.
-        file: the file it stands in, if any.
+        message: what is wrong, and what would be right.
+        key: dotted path of the key that is wrong, e.g. `parameters.scheme.values`.
+        file: the file that holds it, if any.
     """
 
     def __init__(self, message: str, key: str | None = None, file: str | None = None) -> None:
@@ -32,13 +32,13 @@ class ConfigError(UserError):
         super().__init__(": ".join(part for part in (file, key, message) if part))
 
     def within(self, *, file: str | None = None, prefix: str | None = None) -> ConfigError:
-        """The same error, with the file, or with `prefix.` before its key."""
+        """Return the same error with the file, or with `prefix.` before its key."""
         key = ".".join(part for part in (prefix, self.key) if part) or None
         return ConfigError(self.message, key, file or self.file)
 
 
 class TrainingError(UserError):
-    """A training that cannot give a usable network."""
+    """A training that gives no usable network."""
 
 
 def one_line(error: BaseException) -> str:
@@ -47,9 +47,14 @@ def one_line(error: BaseException) -> str:
 
 
 def config_error(error: ValidationError, known: list[str]) -> ConfigError:
-    """A pydantic error as one line: the first fault, its key, what was expected and found."""
+    """Return a pydantic error as one line: the first fault, its key, what was expected and found.
+
+    Args:
+        error: what pydantic raised.
+        known: the keys that an unknown one is compared with.
+    """
     first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"]) or None
+    key = ".".join(str(part) for part in first["loc"] if part != "[key]") or None
     if first["type"] == "extra_forbidden":
         return ConfigError(f"unknown key{nearest(str(first['loc'][-1]), known)}", key)
     if first["type"] == "missing":
@@ -59,23 +64,23 @@ def config_error(error: ValidationError, known: list[str]) -> ConfigError:
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """The tail of an error message: the nearest of the known names, and all of them."""
-    from quantizers.registry import nearest as tail  # its package loads torch: only messages wait for that
+    """Return the tail of an error message: the nearest of the known names, and all of them."""
+    from quantizers.registry import nearest as tail  # its package loads torch, which only a message should wait for
 
     return tail(name, known)
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 def lookup(registry: Registry[T], name: str, expected: type[T], key: str) -> T:
-    """Return what `registry` has under `name`, or what stands at the dotted path `name`.
+    """Return the item called `name` in a registry, or the object at the dotted path `name`.
+
+    Args:
+        registry: of schemes, models or data sets.
+        name: a registered name or a dotted path.
+        expected: the type that the item must have.
+        key: the configuration's key that holds the name, for messages.
 
     Raises:
-        ConfigError: no such thing, with the nearest one; a path that cannot be imported or leads to something that is
-            no `expected`; with the configuration's `key`.
+        ConfigError: no such item, with the nearest name; a path that cannot be imported; an item of another type.
     """
     try:
         found = registry.get(name)
@@ -84,3 +89,8 @@ def lookup(registry: Registry[T], name: str, expected: type[T], key: str) -> T:
     if not isinstance(found, expected):
         raise ConfigError(f"{name!r} is {type(found).__name__}, expected a {expected.__name__}", key)
     return found
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and tensors on disk: safetensors, never a pickle."""
+"""Files that appear whole or not at all, and tensors on disk: safetensors, never a pickle."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, whose file takes `path`'s place at the end: a reader sees the old file or the new one.
+    """Give a path to write to, whose file replaces `path` at the end: a reader sees the old file or the new one.
 
-    The name does not survive a power cut that the contents do not. What fails leaves the old file and no other; a kill
-    leaves `.<name>.tmp` beside it, which the next writing replaces. One writer at a time.
+    The contents are on disk before the name is, in case of a power cut. An error leaves the old file and no other; a
+    kill leaves `.<name>.tmp` beside it, which the next writing replaces. One writer at a time.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -38,26 +38,30 @@ def _synchronize(path: Path) -> None:
         os.close(handle)
 
 
-_NESTED = "::"  # between a state_dict key and the key of a mapping stored under it (extra states)
+_NESTED = "::"  # joins a state_dict's key and the key of a mapping stored under it (an extra state)
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors; a reader sees the old file or the new one, never half of one. One writer at a time."""
-    from safetensors.torch import save_file  # loads torch, which the writers of text need not
+    """Write tensors to a safetensors file, as `replacing` does."""
+    from safetensors.torch import save_file  # loads torch, which writers of text do not need
 
     with replacing(path) as temporary:
         save_file({key: tensor.detach().contiguous().cpu() for key, tensor in tensors.items()}, temporary)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file."""
+    """Return the tensors of a safetensors file, on the CPU.
+
+    Raises:
+        SafetensorError: a file of another format, or a damaged one.
+    """
     from safetensors.torch import load_file
 
     return load_file(path)
 
 
 def flat_state(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """A state_dict as one level of tensors."""
+    """Return a state_dict as one level of tensors; a mapping under a key becomes keys `key::inner`."""
     flat: dict[str, Tensor] = {}
     for key, value in state.items():
         if isinstance(value, Mapping):
@@ -68,7 +72,11 @@ def flat_state(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def load_state(module: nn.Module, flat: Mapping[str, Tensor]) -> None:
-    """Load what `flat_state` made; every key must match."""
+    """Load a state that `flat_state` made.
+
+    Raises:
+        RuntimeError: keys or shapes that are not the module's.
+    """
     state: dict[str, Any] = {}
     for key, tensor in flat.items():
         outer, nested, inner = key.partition(_NESTED)

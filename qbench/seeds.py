@@ -6,10 +6,9 @@ import hashlib
 
 
 def derive(seed: int, *purpose: int | str) -> int:
-    """A 32-bit seed for one purpose: SHA-256 of the seed and the purpose's words and numbers.
+    """Return a 32-bit seed for one purpose: a hash (SHA-256) of the seed and the purpose's words and numbers.
 
-    torch's CPU generator uses only the low 32 bits of a seed, so streams cannot be kept apart by high bits or by
-    multiples; a hash keeps them apart by more than chance.
+    torch's CPU generator uses only the low 32 bits of a seed, and multiples of small seeds coincide; hashes do not.
 
     >>> derive(0, "order", 1) != derive(1, "order", 0)
     True

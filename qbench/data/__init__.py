@@ -1,1 +1,1 @@
-"""Data sets by name: whole, in memory, split once, served in batches by indexing."""
+"""Data sets by name: held in memory, split once, served in batches."""

@@ -15,17 +15,20 @@ EVALUATION_BATCH = 1000
 
 
 class Batches:
-    """An iterable of (images, labels) batches, taken by indexing: no worker processes, no collation.
+    """Batches of `Examples` as (images, labels), taken by indexing: no worker processes, no collation.
 
-    With a seed, each epoch has its own order, a function of (seed, epoch) alone, so that a resumed training continues
+    With a seed, every epoch has an order of its own that depends on (seed, epoch) alone: a resumed training continues
     with the batches it would have seen. Lightning announces the epoch through `sampler.set_epoch`.
 
     A last batch of one example is left out of a shuffled epoch: BatchNorm cannot train on it.
 
     Args:
-        examples: all of them.
-        batch_size: examples in a batch; the last may be smaller.
+        examples: what to serve.
+        batch_size: examples in a batch; the last batch may be smaller.
         seed: of the order; None keeps the examples' order.
+
+    Raises:
+        ValueError: a batch_size below 1.
     """
 
     def __init__(self, examples: Examples, batch_size: int, seed: int | None = None) -> None:
@@ -38,12 +41,13 @@ class Batches:
 
     @property
     def sampler(self) -> Batches:
-        """Where Lightning looks for `set_epoch`, as it does in a DataLoader."""
+        """The object whose `set_epoch` Lightning calls, as it does with a DataLoader's sampler."""
         return self
 
     batch_sampler = sampler
 
     def set_epoch(self, epoch: int) -> None:
+        """Choose the order of epoch `epoch`, counted from 0."""
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -28,18 +28,24 @@ ARCHIVE = PublishedFile(
 FOLDER = "cifar-10-batches-bin"
 TRAINING_FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST_FILES = ("test_batch.bin",)
-_ORIGIN = ".archive-md5"  # beside unpacked files: the MD5 of the archive they came from
+_ORIGIN = ".archive-md5"  # beside the unpacked files; holds the MD5 of the archive they came from
 _RECORD = 1 + 3 * 32 * 32
 CLASSES = 10
 
-# pylearn2's GCN of CIFAR-10: images of this length. Its ZCA adds 0.1 to every variance; the mean one is then near 1.
+# As in pylearn2's CIFAR-10: the length to which images are scaled, at which the mean variance is near 1, and what the
+# ZCA adds to every variance.
 CONTRAST = 55.0
 EPSILON = 0.1
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Images of a class in each file of the training and of the test set, and how many validate."""
+    """Sizes of a copy of CIFAR-10.
+
+    Attributes:
+        training, test: images of each class in the training and in the test set.
+        validation: how many of the training set are the validation set.
+    """
 
     training: int
     test: int
@@ -50,10 +56,12 @@ PUBLISHED = Counts(training=5000, test=1000, validation=5000)
 
 
 def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels uint8 [N, 3, 32, 32] and labels uint8 [N]: records of a label byte and 3072 pixels, channels first.
+    """Return the pixels, uint8 [N, 3, 32, 32], and the labels, uint8 [N], of one file.
+
+    A record is a label byte and 3072 pixels, channels first.
 
     Raises:
-        DataError: no whole number of records.
+        DataError: a file that cannot be read, or whose size is no whole number of records.
     """
     try:
         content = np.fromfile(path, dtype=np.uint8)
@@ -66,7 +74,7 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read(folder: Path, counts: Counts = PUBLISHED) -> tuple[Examples, Examples]:
-    """The training and the test set in `folder/cifar-10-batches-bin`, as pixels, in the files' order.
+    """Return the training and the test set in `folder/cifar-10-batches-bin`, as pixels, in the files' order.
 
     Raises:
         DataError: a missing or damaged file, or other numbers of images.
@@ -122,7 +130,8 @@ def unpack(archive: Path, target: Path) -> None:
         raise DataError(f"cannot unpack {archive} to {target}: {error.strerror or error}") from error
 
 
-def _provided(folder: Path) -> None:
+def _provide_folder(folder: Path) -> None:
+    """Download and unpack what `folder` lacks, and warn of files of unknown origin."""
     place = folder / FOLDER
     if not place.exists():
         there = (folder / ARCHIVE.path).exists()
@@ -143,7 +152,9 @@ def _provided(folder: Path) -> None:
 
 
 def load(split_seed: int = 0) -> Splits:
-    """CIFAR-10 as BinaryNet takes it: `2x/255 - 1`, 45,000 / 5,000 / 10,000 images [N, 3, 32, 32], see `hold_out`.
+    """Return CIFAR-10 as BinaryNet takes it: `2x/255 - 1`, 45,000 / 5,000 / 10,000 images [N, 3, 32, 32].
+
+    For the validation set see `hold_out`.
 
     Raises:
         DataError: files that are missing and cannot be downloaded, damaged, or of another structure.
@@ -151,16 +162,16 @@ def load(split_seed: int = 0) -> Splits:
     Source: Krizhevsky, Learning multiple layers of features from tiny images, 2009.
     """
     folder = data_folder()
-    _provided(folder)
+    _provide_folder(folder)
     training, test = read(folder, PUBLISHED)
     return hold_out(training, test, split_seed, PUBLISHED.validation)
 
 
 def load_whitened(split_seed: int = 0) -> Splits:
-    """CIFAR-10 as BinaryConnect takes it: global contrast normalization to length 55, then ZCA; otherwise as `load`.
+    """Return CIFAR-10 as BinaryConnect takes it: global contrast normalization to length 55, then ZCA; else as `load`.
 
-    The ZCA is of the 45,000 training images alone (pylearn2's, which BinaryConnect used, was of all 50,000), with 0.1
-    added to every variance. See `global_contrast` and `Whitening`.
+    The ZCA is computed from the 45,000 training images alone, with 0.1 added to every variance; BinaryConnect's, by
+    pylearn2, was computed from all 50,000. See `global_contrast` and `Whitening`.
 
     Raises:
         DataError: as `load`.

@@ -9,9 +9,16 @@ from torch import Tensor
 
 
 def global_contrast(images: Tensor, *, length: float) -> Tensor:
-    """Each image minus its mean over all its values, scaled to the Euclidean length `length`; float32 [N, C, H, W].
+    """Subtract from each image the mean of its values, and scale it to the Euclidean length `length`.
 
-    A constant image becomes zeros. Images: [N, C, H, W], any real type; pixels 0..255.
+    A constant image becomes zeros.
+
+    Args:
+        images: pixels 0..255, [N, C, H, W], of any real type.
+        length: of each result.
+
+    Returns:
+        float32 [N, C, H, W].
 
     Source: pylearn2's global_contrast_normalize; Coates, Lee, Ng, 2011.
     """
@@ -24,14 +31,21 @@ def global_contrast(images: Tensor, *, length: float) -> Tensor:
 
 
 def local_contrast(images: Tensor, *, size: int = 7, sigma: float = 2.0, threshold: float = 1e-4) -> Tensor:
-    """Each channel minus its local mean, over its local root mean square; float32 [N, C, H, W].
+    """Subtract from each channel its local mean, and divide by its local root mean square.
 
-    With G a Gaussian window of `size`² values that sum to 1, zeros outside the image, d = sqrt(G * x²) and d̄ its mean
-    over the channel:
+        y = (x - G * x) / max(d, d̄, threshold)    d = sqrt(G * x²)
 
-        y = (x - G * x) / max(d, d̄, threshold)
+    `*` is convolution with zeros outside the image, G a Gaussian window of `size`² values that sum to 1, and d̄ the mean
+    of d over the channel. d squares x, not `x - G * x`, as does pylearn2's code, which made the papers' SVHN.
 
-    The square is of x, not of `x - G * x`: pylearn2's code has it so, from which the papers' SVHN comes.
+    Args:
+        images: [N, C, H, W], of any real type.
+        size: the window's height and width, odd.
+        sigma: the Gaussian's standard deviation, in pixels.
+        threshold: the smallest divisor.
+
+    Returns:
+        float32 [N, C, H, W].
 
     Raises:
         ValueError: an even window.
@@ -42,7 +56,8 @@ def local_contrast(images: Tensor, *, size: int = 7, sigma: float = 2.0, thresho
     if size % 2 == 0:
         raise ValueError(f"size must be odd, got {size}")
     x = images.to(torch.float32)
-    # The window is a product of two rows; a pass is a product with a band matrix, far faster than a one-channel conv2d.
+    # The window is the product of a column and a row. Smoothing is then two products with band matrices, which are far
+    # faster than a convolution of one channel.
     down, across = (_smoothing(length, size, sigma) for length in x.shape[2:])
 
     def smooth(values: Tensor) -> Tensor:
@@ -54,7 +69,7 @@ def local_contrast(images: Tensor, *, size: int = 7, sigma: float = 2.0, thresho
 
 
 def _smoothing(length: int, size: int, sigma: float) -> Tensor:
-    """The matrix [length, length] that smooths a column of pixels by a Gaussian window, with zeros beyond its ends."""
+    """Return the matrix [length, length] that smooths a column of pixels by a Gaussian window, zeros outside of it."""
     distance = torch.arange(length).unsqueeze(0) - torch.arange(length).unsqueeze(1)
     weights = (-torch.arange(-(size // 2), size // 2 + 1, dtype=torch.float64).square() / (2 * sigma**2)).exp()
     band = (-distance.double().square() / (2 * sigma**2)).exp() * (distance.abs() <= size // 2)

@@ -9,11 +9,11 @@ from qbench.data.splits import Splits
 
 
 class TensorDataModule(pl.LightningDataModule):
-    """Serves `Splits` to a Trainer: shuffled training batches, validation and test in order.
+    """Splits for a `pl.Trainer`: training batches shuffled, validation and test batches in order.
 
     Args:
         splits: the data.
-        batch_size: of training; evaluation takes batches of EVALUATION_BATCH.
+        batch_size: examples in a training batch; evaluation takes EVALUATION_BATCH at once.
         seed: of the order of training batches.
     """
 
@@ -24,6 +24,11 @@ class TensorDataModule(pl.LightningDataModule):
         self.seed = seed
 
     def train_dataloader(self) -> Batches:
+        """Return the training batches, in another order each epoch.
+
+        Raises:
+            ValueError: a trainer of several processes, each of which would see every batch.
+        """
         if self.trainer is not None and self.trainer.world_size > 1:
             raise ValueError(
                 f"TensorDataModule feeds one process, the trainer has {self.trainer.world_size}: "
@@ -32,9 +37,11 @@ class TensorDataModule(pl.LightningDataModule):
         return Batches(self.splits.train, self.batch_size, self.seed)
 
     def val_dataloader(self) -> Batches:
+        """Return the validation batches, in the split's order."""
         return Batches(self.splits.validation, EVALUATION_BATCH)
 
     def test_dataloader(self) -> Batches:
+        """Return the test batches, in the split's order."""
         return Batches(self.splits.test, EVALUATION_BATCH)
 
     predict_dataloader = test_dataloader

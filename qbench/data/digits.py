@@ -9,9 +9,10 @@ from qbench.data.splits import Examples, Splits, stratified
 
 
 def load(split_seed: int = 0) -> Splits:
-    """Digits with pixels 0..16 as `2x/16 - 1`, split 60/20/20, stratified: 1,077 / 360 / 360 images [N, 1, 8, 8].
+    """Return digits, pixels 0..16 as `2x/16 - 1`, split 60/20/20 by class: 1,077 / 360 / 360 images [N, 1, 8, 8].
 
-    The scaled pixels are multiples of 1/8, so that sums of them are exact in float32 in any order.
+    The scaled pixels are multiples of 1/8, so that their sums are exact in float32 in any order.
+
     Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test part).
     """
     pixels, labels = load_digits(return_X_y=True)

@@ -1,4 +1,4 @@
-"""Published data files, downloaded when absent: resumed, retried, and checked before they are there."""
+"""Downloads of published data files: resumed, retried, and checked before the file appears."""
 
 from __future__ import annotations
 
@@ -25,11 +25,9 @@ _CHUNK = 1 << 18
 _TIMEOUT = 30.0
 _ATTEMPTS = 4
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
-# Nobody is there: asking again within seconds does not help, and a machine without a network should hear so at once.
+# Nothing answers: another attempt within seconds does not help, and a machine without a network should say so at once.
 _UNREACHABLE = {errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH}
-
-
-# What a transfer can end with. Not OSError as a whole: a full disk is no reason to ask again.
+# Errors of a transfer after which another attempt may help. Not every OSError: a full disk remains full.
 _BROKEN = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError)
 
 
@@ -38,9 +36,9 @@ class PublishedFile:
     """A file as its authors publish it.
 
     Attributes:
-        path: where it belongs, below the data folder.
-        urls: where it is, tried in this order.
-        md5: the published one, hexadecimal.
+        path: its place below the data folder.
+        urls: its addresses, tried in this order.
+        md5: its published MD5, hexadecimal.
     """
 
     path: str
@@ -49,6 +47,7 @@ class PublishedFile:
 
     @property
     def name(self) -> str:
+        """The file's name without folders."""
         return Path(self.path).name
 
 
@@ -57,7 +56,7 @@ class _RefusedError(Exception):
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 of a file, hexadecimal."""
+    """Return the MD5 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -67,10 +66,12 @@ def provide(title: str, files: Sequence[PublishedFile], folder: Path, *, pause: 
 
     Args:
         title: the data set's name, for messages.
-        pause: seconds before the first repetition; each further one waits twice as long.
+        files: what is needed.
+        folder: the data folder.
+        pause: seconds before the second attempt; each further pause is twice as long.
 
     Raises:
-        DataError: a file could not be had; names the missing files and where to put them.
+        DataError: a file cannot be downloaded; the message names the missing files and where to put them.
     """
     missing = [file for file in files if not (folder / file.path).exists()]
     for file in missing:
@@ -86,10 +87,16 @@ def provide(title: str, files: Sequence[PublishedFile], folder: Path, *, pause: 
 
 
 def fetch(file: PublishedFile, target: Path, *, pause: float = 1.0, stream: TextIO | None = None) -> None:
-    """Download one file to `target`, which appears whole and with the published MD5 or not at all.
+    """Download one file to `target`, which appears whole and with the published MD5, or not at all.
 
-    What has arrived is kept beside it as `.NAME.part`: a later call asks the server for the rest (HTTP range). Under a
-    lock: of several processes one downloads. Progress goes to `stream`, by default stderr.
+    What has arrived is kept beside it as `.NAME.part`; a later call asks the server for the rest (HTTP range). One
+    process downloads; others wait for it.
+
+    Args:
+        file: what to download.
+        target: the path at which it appears.
+        pause: as in `provide`.
+        stream: where progress is written; None is stderr.
 
     Raises:
         DataError: no address gave the file, or the folder cannot be written.
@@ -106,17 +113,23 @@ def fetch(file: PublishedFile, target: Path, *, pause: float = 1.0, stream: Text
 
 
 def _download(file: PublishedFile, part: Path, pause: float, stream: TextIO) -> None:
+    """Complete `part` from the first address that gives the file."""
     reasons = []
     for url in file.urls:
         try:
-            _from(url, file, part, pause, stream)
+            _download_from(url, file, part, pause, stream)
             return
         except _RefusedError as error:
             reasons.append(f"{url}: {error}")
     raise DataError(f"cannot download {file.name} ({'; '.join(reasons)})")
 
 
-def _from(url: str, file: PublishedFile, part: Path, pause: float, stream: TextIO) -> None:
+def _download_from(url: str, file: PublishedFile, part: Path, pause: float, stream: TextIO) -> None:
+    """Complete `part` from `url`, in several attempts.
+
+    Raises:
+        _RefusedError: the last reason.
+    """
     reason = ""
     for attempt in range(_ATTEMPTS):
         if attempt:
@@ -127,7 +140,7 @@ def _from(url: str, file: PublishedFile, part: Path, pause: float, stream: TextI
         except urllib.error.HTTPError as error:
             reason = f"HTTP {error.code} {error.reason}"
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and resumed:
-                # Nothing is left to send: the part is whole, or of another file.
+                # The server has nothing beyond what the part holds: it is whole, or of another file.
                 if md5_of(part) == file.md5:
                     return
                 part.unlink()
@@ -146,13 +159,13 @@ def _from(url: str, file: PublishedFile, part: Path, pause: float, stream: TextI
             return
         part.unlink()
         reason = f"its MD5 is {found}, published is {file.md5}"
-        if not resumed:  # a fresh download: the server's file is another one
+        if not resumed:  # a download from the first byte on: the server has another file
             raise _RefusedError(reason)
     raise _RefusedError(f"{reason}, {_ATTEMPTS} times")
 
 
 def _transfer(url: str, part: Path, progress: _Progress) -> None:
-    """Append to `part` what it lacks of the file at `url`; from the start, where the server knows no ranges."""
+    """Append to `part` what it lacks of the file at `url`, or write it anew if the server knows no ranges."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "qbench"} | ({"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as response:
@@ -173,7 +186,7 @@ def _transfer(url: str, part: Path, progress: _Progress) -> None:
 
 
 class _Progress:
-    """A download on a stream: a line that is rewritten on a terminal, elsewhere one line a tenth."""
+    """Progress of a download on a stream: one line that is rewritten on a terminal, elsewhere a line for each tenth."""
 
     def __init__(self, name: str, stream: TextIO) -> None:
         self.name = name
@@ -182,7 +195,7 @@ class _Progress:
         self.shown: int | None = None
 
     def show(self, have: int, total: int | None) -> None:
-        # Percent; bytes in steps of 10 MB where the size is not known.
+        # Percent, or tens of megabytes if the size is not known.
         step = 100 * have // total if total else have // 10_000_000
         step = step if self.terminal else step // 10 * 10 if total else step
         if step == self.shown:

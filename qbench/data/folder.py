@@ -1,4 +1,4 @@
-"""Where data sets lie on this machine, and where what is computed from them is kept."""
+"""The folders of data sets, and of the statistics computed from them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from qbench.errors import UserError
 
 
 class DataError(UserError):
-    """Data files that are missing, damaged, or not what they should be."""
+    """Data files that are missing, damaged, or of another structure."""
 
 
 def data_folder() -> Path:
-    """`$QBENCH_DATA`, by default `~/.cache/qbench`: one folder for each data set."""
+    """Return the folder that holds the data sets: `$QBENCH_DATA`, by default `~/.cache/qbench`."""
     chosen = os.environ.get("QBENCH_DATA")
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "qbench"
 
 
 def statistics_folder() -> Path:
-    """`$QBENCH_CACHE/statistics`, by default `~/.cache/qbench/statistics`: the user's data may be read-only."""
+    """Return `$QBENCH_CACHE/statistics`, by default `~/.cache/qbench/statistics`.
+
+    It is not in the data folder, which may be read-only.
+    """
     chosen = os.environ.get("QBENCH_CACHE")
     return (Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "qbench") / "statistics"

@@ -14,7 +14,7 @@ import torch
 from qbench.data.download import PublishedFile, provide
 from qbench.data.folder import DataError, data_folder
 from qbench.data.splits import Examples, Splits, hold_out
-from qbench.data.structure import check_counts, compare
+from qbench.data.structure import check_counts, warn_of_own_copies
 
 _MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
 _MD5 = {
@@ -30,7 +30,12 @@ FILES = tuple(
 
 @dataclass(frozen=True)
 class Counts:
-    """Examples of each digit in the two published sets, and how many of the training set validate."""
+    """Sizes of a copy of MNIST.
+
+    Attributes:
+        training, test: examples of each digit in the two published sets.
+        validation: how many of the training set are the validation set.
+    """
 
     training: tuple[int, ...]
     test: tuple[int, ...]
@@ -45,10 +50,12 @@ PUBLISHED = Counts(
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """The uint8 array in a gzipped idx file.
+    """Return the uint8 array in a gzipped idx file.
 
     An idx file is the bytes 0, 0, 8 (unsigned bytes), the rank, then each size as a big-endian int32, then the values
-    in C order. Source: http://yann.lecun.com/exdb/mnist/.
+    in C order.
+
+    Source: http://yann.lecun.com/exdb/mnist/.
 
     Raises:
         DataError: a file that is damaged or of another kind.
@@ -70,7 +77,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def read(folder: Path, counts: Counts = PUBLISHED) -> tuple[Examples, Examples]:
-    """The training and the test set in `folder/mnist`, as pixels [N, 1, 28, 28].
+    """Return the training and the test set in `folder/mnist`, as pixels, uint8 [N, 1, 28, 28].
 
     Raises:
         DataError: a damaged file, or one of another structure.
@@ -92,7 +99,9 @@ def read(folder: Path, counts: Counts = PUBLISHED) -> tuple[Examples, Examples]:
 
 
 def load(split_seed: int = 0) -> Splits:
-    """MNIST as BinaryNet takes it: `2x/255 - 1`, 50,000 / 10,000 / 10,000 images [N, 1, 28, 28], see `hold_out`.
+    """Return MNIST as BinaryNet takes it: `2x/255 - 1`, 50,000 / 10,000 / 10,000 images [N, 1, 28, 28].
+
+    For the validation set see `hold_out`.
 
     Raises:
         DataError: files that are missing and cannot be downloaded, damaged, or of another structure.
@@ -102,5 +111,5 @@ def load(split_seed: int = 0) -> Splits:
     folder = data_folder()
     provide("MNIST", FILES, folder)
     training, test = read(folder, PUBLISHED)
-    compare("MNIST", FILES, folder)
+    warn_of_own_copies("MNIST", FILES, folder)
     return hold_out(training, test, split_seed, PUBLISHED.validation)

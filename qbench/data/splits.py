@@ -1,4 +1,4 @@
-"""A data set cut into training, validation and test examples."""
+"""Examples, and a data set split into training, validation and test examples."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Examples:
-    """Images and their classes.
+    """Images with their classes.
 
-    Large data sets stay 8-bit pixels in memory, a quarter of float32, and become numbers batch by batch.
+    Large data sets stay 8-bit pixels in memory, a quarter of float32, and become float32 batch by batch.
 
     Attributes:
-        stored: the images, float32 [N, C, H, W], or their pixels, uint8.
-        labels: int64 [N].
+        stored: the images, float32 [N, C, H, W], or their pixels, uint8 [N, C, H, W].
+        labels: the classes, int64 [N].
+
+    Raises:
+        TypeError: images of another type.
+        ValueError: another number of labels than of images.
     """
 
     stored: Tensor
@@ -34,8 +38,8 @@ class Examples:
     def images(self) -> Tensor:
         """The images as float32 [N, C, H, W]: a pixel p stands for `2p/255 - 1`, computed as `(2p - 255)/255`.
 
-        That has one rounding, so it is the float32 nearest to the true value and odd around 127.5. Of pixels this is a
-        new tensor at each call.
+        The quotient rounds once, so it is the float32 nearest to the true value, and odd around 127.5. For pixels each
+        call computes a new tensor.
         """
         if self.stored.dtype != torch.uint8:
             return self.stored
@@ -48,6 +52,7 @@ class Examples:
         return Examples(self.stored[index], self.labels[index])
 
     def to(self, device: torch.device | str) -> Examples:
+        """Return the examples on `device`."""
         return Examples(self.stored.to(device), self.labels.to(device))
 
 
@@ -61,9 +66,11 @@ class Splits:
 
 
 def stratified(examples: Examples, seed: int, validation: float = 0.2, test: float = 0.2) -> Splits:
-    """Split so that every part has the classes' shares; the same `seed` gives the same split.
+    """Return a split in which every class has the same share of each part.
 
     Args:
+        examples: what to split.
+        seed: the same seed gives the same split.
         validation, test: their shares of the whole; training gets the rest.
     """
     labels = examples.labels.numpy()
@@ -75,10 +82,13 @@ def stratified(examples: Examples, seed: int, validation: float = 0.2, test: flo
 
 
 def hold_out(training: Examples, test: Examples, seed: int, validation: int) -> Splits:
-    """A published test set, and a validation set of `validation` examples cut from the published training set.
+    """Return splits whose validation set is cut from the published training set; the test set stays whole.
 
-    Seed 0 takes the last ones, as BinaryConnect's and BinaryNet's scripts do; any other seed draws them, every class
-    with its share.
+    Args:
+        training, test: the published sets.
+        seed: 0 takes the last examples, as BinaryConnect's and BinaryNet's scripts do; any other seed draws them, every
+            class with its share.
+        validation: number of validation examples.
     """
     count = len(training)
     if seed == 0:

@@ -1,4 +1,4 @@
-"""What a data set must look like, and what is said about a copy that is not the published one."""
+"""Checks of a data set's files: what makes them unusable, and what a user only is told."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ _said: set[str] = set()
 
 
 def check_counts(where: Path, labels: np.ndarray, counts: Sequence[int]) -> None:
-    """Raise a DataError unless `labels` [N] has `counts[c]` examples of every class c and no other class."""
+    """Raise an error unless `labels` [N] has `counts[c]` examples of every class c, and no other class.
+
+    Raises:
+        DataError: other labels; the message begins with `where`.
+    """
     if len(labels) != sum(counts):
         raise DataError(f"{where}: {len(labels):,} examples, expected {sum(counts):,}")
     found = np.bincount(labels, minlength=len(counts))
@@ -28,14 +32,14 @@ def check_counts(where: Path, labels: np.ndarray, counts: Sequence[int]) -> None
 
 
 def say_once(message: str) -> None:
-    """A warning, the first time in this process."""
+    """Log a warning, once in this process."""
     if message not in _said:
         _said.add(message)
         _log.warning(message)
 
 
-def compare(title: str, files: Sequence[PublishedFile], folder: Path) -> None:
-    """Warn, in one line and once, of files whose MD5 is not the published one: the user's own copy, used as it is."""
+def warn_of_own_copies(title: str, files: Sequence[PublishedFile], folder: Path) -> None:
+    """Log, in one line and once, which `files` below `folder` lack the published MD5; they are used as they are."""
     other = [file.name for file in files if md5_of(folder / file.path) != file.md5]
     if other:
         say_once(f"{title}: {', '.join(other)} in {folder}: not the published MD5; used after a check of the structure")

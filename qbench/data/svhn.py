@@ -14,7 +14,7 @@ from qbench.data.contrast import global_contrast, local_contrast
 from qbench.data.download import PublishedFile, provide
 from qbench.data.folder import DataError, data_folder
 from qbench.data.splits import Examples, Splits
-from qbench.data.structure import check_counts, compare
+from qbench.data.structure import check_counts, warn_of_own_copies
 from qbench.seeds import derive
 
 _URL = "http://ufldl.stanford.edu/housenumbers/"
@@ -24,18 +24,20 @@ _MD5 = {
     "extra": "a93ce644f1a588dc4d68dda5feec44a7",
 }
 FILES = {part: PublishedFile(f"svhn/{part}_32x32.mat", (f"{_URL}{part}_32x32.mat",), md5) for part, md5 in _MD5.items()}
-# Of the digits 0 to 9.
+# Numbers of the digits 0 to 9 in each file.
 COUNTS: dict[str, tuple[int, ...]] = {
     "train": (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659),
     "test": (1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660, 1595),
     "extra": (45550, 90560, 74740, 60765, 50633, 53490, 41582, 43997, 35358, 34456),
 }
-VALIDATION = {"train": 400, "extra": 200}  # of each digit
+VALIDATION = {"train": 400, "extra": 200}  # validation images of each digit, by the file they are taken from
 _CHUNK = 2000
 
 
 def read_mat(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels uint8 [N, 3, 32, 32] and digits uint8 [N] of a file with X [32, 32, 3, N] and y [N, 1], where 10 is 0.
+    """Return the pixels, uint8 [N, 3, 32, 32], and the digits, uint8 [N], of one file.
+
+    The file holds X [32, 32, 3, N] and y [N, 1], in which 10 stands for the digit 0.
 
     Raises:
         DataError: a file that is damaged or of another structure.
@@ -59,7 +61,12 @@ def read_mat(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read(folder: Path, part: str, counts: Sequence[int] | None = None) -> Examples:
-    """The pixels and digits of `folder/svhn/PART_32x32.mat`; part: train, test or extra.
+    """Return the pixels and digits of `folder/svhn/PART_32x32.mat`.
+
+    Args:
+        folder: the data folder.
+        part: train, test or extra.
+        counts: expected number of each digit; None expects the published ones.
 
     Raises:
         DataError: a damaged file, or other numbers of digits.
@@ -71,9 +78,13 @@ def read(folder: Path, part: str, counts: Sequence[int] | None = None) -> Exampl
 
 
 def split(parts: dict[str, Examples], test: Examples, seed: int, validation: dict[str, int] | None = None) -> Splits:
-    """Validation is drawn by `seed`: of each digit 400 of the training file and 200 of the extra one.
+    """Return splits whose validation images are drawn by `seed`, an equal number of each digit.
 
-    parts: what to train on, by name: train, perhaps extra. validation: other numbers for each of them.
+    Args:
+        parts: the training images by the file they come from: train, perhaps extra.
+        test: the test images.
+        seed: of the validation images.
+        validation: how many of each digit are drawn from each file; None draws 400 from train and 200 from extra.
     """
     numbers = VALIDATION if validation is None else validation
     held: list[Examples] = []
@@ -86,10 +97,10 @@ def split(parts: dict[str, Examples], test: Examples, seed: int, validation: dic
             chosen[places[torch.randperm(len(places), generator=generator)[: numbers[name]]]] = True
         held.append(examples[chosen])
         kept.append(examples[~chosen])
-    return Splits(_together(kept), _together(held), test)
+    return Splits(_joined(kept), _joined(held), test)
 
 
-def _together(parts: list[Examples]) -> Examples:
+def _joined(parts: list[Examples]) -> Examples:
     if len(parts) == 1:
         return parts[0]
     return Examples(torch.cat([part.stored for part in parts]), torch.cat([part.labels for part in parts]))
@@ -101,14 +112,14 @@ def _load(split_seed: int, names: tuple[str, ...]) -> Splits:
     provide("SVHN", files, folder)
     parts = {name: read(folder, name) for name in names}
     test = read(folder, "test")
-    compare("SVHN", files, folder)
+    warn_of_own_copies("SVHN", files, folder)
     return split(parts, test, split_seed)
 
 
 def load(split_seed: int = 0) -> Splits:
-    """SVHN as BinaryNet takes it: `2x/255 - 1`, 598,388 / 6,000 / 26,032 images [N, 3, 32, 32].
+    """Return SVHN as BinaryNet takes it: `2x/255 - 1`, 598,388 / 6,000 / 26,032 images [N, 3, 32, 32].
 
-    Trained on are the training and the extra file without the validation images (see `split`).
+    The training images are those of the training and the extra file that are no validation images (see `split`).
 
     Raises:
         DataError: files that are missing and cannot be downloaded, damaged, or of another structure.
@@ -121,15 +132,15 @@ def load(split_seed: int = 0) -> Splits:
 
 
 def load_without_extra(split_seed: int = 0) -> Splits:
-    """SVHN without its extra file (1.3 GB): 69,257 / 4,000 / 26,032 images, otherwise as `load`."""
+    """Return SVHN without its extra file (1.3 GB): 69,257 / 4,000 / 26,032 images, otherwise as `load`."""
     return _load(split_seed, ("train",))
 
 
 def load_lcn(split_seed: int = 0) -> Splits:
-    """SVHN as BinaryConnect takes it: global, then local contrast normalization; otherwise as `load`.
+    """Return SVHN as BinaryConnect takes it: global, then local contrast normalization; otherwise as `load`.
 
-    As float32 it takes 7.4 GB. Of the global normalization only the subtraction of an image's mean matters: the local
-    one divides by local contrast.
+    It is float32 and takes 7.4 GB. Since local normalization divides by local contrast, global normalization matters
+    only in that it subtracts an image's mean.
     """
     splits = load(split_seed)
     parts = (splits.train, splits.validation, splits.test)
@@ -137,7 +148,7 @@ def load_lcn(split_seed: int = 0) -> Splits:
 
 
 def normalized(pixels: Tensor) -> Tensor:
-    """Global contrast (length sqrt(3072): values of order 1), then local contrast; float32 [N, 3, 32, 32]."""
+    """Return pixels after global contrast normalization (length sqrt(3072)), then local; float32 [N, 3, 32, 32]."""
     result = torch.empty(pixels.shape, dtype=torch.float32)
     for start in range(0, len(pixels), _CHUNK):
         part = slice(start, start + _CHUNK)

@@ -18,16 +18,18 @@ from qbench.io import load_tensors, save_tensors
 
 _log = logging.getLogger(__name__)
 _CHUNK = 2500
-_VERSION = "zca 1"  # of what is stored; a new one where the arithmetic changes
+_VERSION = "zca 1"  # part of the stored file's name: to be raised when the arithmetic changes
 
 Normalize = Callable[[Tensor], Tensor]
+"""Maps some images [n, ...] to float32 of the same shape."""
 
 
 @dataclass(frozen=True)
 class Whitening:
-    """`y = (x - mean)·matrix` for flattened images x, with `matrix = V·diag(1/sqrt(λ + ε))·Vᵀ`.
+    """The map `y = (x - mean)·matrix` of flattened images x, with `matrix = V·diag(1/sqrt(λ + ε))·Vᵀ`.
 
-    λ and V are the eigenvalues and eigenvectors of the covariance (over N, not N - 1) of the images it is of.
+    λ and V are the eigenvalues and eigenvectors of the covariance (over N, not N - 1) of the images it was computed
+    from.
 
     Attributes:
         mean: float64 [D].
@@ -41,9 +43,12 @@ class Whitening:
 
     @staticmethod
     def of(images: Tensor, normalize: Normalize, epsilon: float) -> Whitening:
-        """The whitening of `normalize(images)`, computed in float64 in passes over 2,500 images at a time.
+        """Compute the whitening of `normalize(images)`, in float64, from 2,500 images at a time.
 
-        images: [N, ...]; `normalize` maps some of them to float32 of their shape. epsilon: ε, added to each variance.
+        Args:
+            images: [N, ...].
+            normalize: what is done to images first.
+            epsilon: ε, added to each variance.
         """
         size = images[0].numel()
         total = torch.zeros(size, dtype=torch.float64)
@@ -55,12 +60,12 @@ class Whitening:
         mean = total / len(images)
         covariance = products / len(images) - torch.outer(mean, mean)
         values, vectors = torch.linalg.eigh(covariance)
-        # Rounding leaves eigenvalues of rank-deficient data near -1e-12.
+        # The smallest eigenvalues can come out near -1e-12.
         matrix = (vectors * (values.clamp_min(0) + epsilon).rsqrt()) @ vectors.T
         return Whitening(mean, (matrix + matrix.T) / 2)
 
     def apply(self, images: Tensor, normalize: Normalize) -> Tensor:
-        """The whitened `normalize(images)`, float32 in the images' shape."""
+        """Return the whitened `normalize(images)`, float32 in the images' shape."""
         mean, matrix = self.mean.float(), self.matrix.float()
         white = torch.empty(images.shape, dtype=torch.float32)
         for start in range(0, len(images), _CHUNK):
@@ -70,9 +75,14 @@ class Whitening:
 
 
 def whitening_of(images: Tensor, normalize: Normalize, kind: str, epsilon: float) -> Whitening:
-    """`Whitening.of`, kept on disk under a name that is a hash of the images' bytes, `kind` and ε.
+    """Return `Whitening.of(images, normalize, epsilon)`, from disk if it was computed before.
 
-    kind: says in words what `normalize` does. Of several processes one computes, the others wait for it.
+    The file's name is a hash of the images' bytes, `kind` and ε. One process computes; others wait for it. Where
+    nothing can be written the result is computed and not kept, with a warning.
+
+    Args:
+        images, normalize, epsilon: as in `Whitening.of`.
+        kind: the name of what `normalize` does.
     """
     hashed = hashlib.sha256(f"{_VERSION}\0{kind}\0{epsilon}\0{images.dtype}\0{tuple(images.shape)}\0".encode())
     hashed.update(images.contiguous().numpy().data)

@@ -12,12 +12,15 @@ from qbench.nn.activation import Activation
 from qbench.nn.from_float import from_float
 from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.nn.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
-from qbench.schemes.quantizer_spec import QuantizerSpec
+from qbench.schemes.quantization import Role
+from qbench.schemes.quantizer_choice import QuantizerChoice
+from qbench.schemes.recipe import Recipe
 from qbench.schemes.scheme import Scheme
 from qbench.seeds import derive
 from quantizers import Quantizer
 
 QuantizerOf = Callable[[QuantLayer], Quantizer | None]
+"""Gives a layer its quantizer; None for float32."""
 
 
 def apply_scheme(
@@ -30,26 +33,32 @@ def apply_scheme(
 ) -> nn.Module:
     """Quantize `model` in place as `scheme` says, and return it.
 
-    Its `nn.Linear` and `nn.Conv2d` become quantizable (parameters kept); every layer, in the order of declaration,
-    gets a weight and an input quantizer; activation slots (`Activation`, `nn.ReLU`) get the scheme's function, and
-    BatchNorms its kind of norm. Weights are not initialized here: see `initialize`.
+    Its `nn.Linear` and `nn.Conv2d` become quantizable and keep their parameters; every layer, in the order of
+    declaration, gets a weight and an input quantizer; activation slots (`Activation`, `nn.ReLU`) get the scheme's
+    function, and BatchNorms the scheme's kind of norm. Weights are not initialized here: see `initialize`.
 
     Args:
+        model: any module; a module that stands in two places remains one module.
+        scheme: its post-training steps are the caller's.
         seed: of the stochastic quantizers; each layer draws from its own stream.
-        weight_quantizer, activation_quantizer: what decides a layer's quantizers instead of the scheme.
+        weight_quantizer, activation_quantizer: give a layer its quantizer instead of the scheme (None: float32).
 
     Raises:
-        ConfigError: a model without a layer to quantize, or a quantizer that cannot be built.
+        ConfigError: a model without a layer to quantize, an override that matches no layer, or a quantizer that cannot
+            be built.
     """
-    _make_quantizable(model, scheme)
+    _make_quantizable(model, scheme.recipe.activation_function)
+    _replace_norms(model, scheme.recipe)
     layers = quant_layers(model)
     if not layers:
         raise ConfigError(f"{type(model).__name__} has no nn.Linear or nn.Conv2d to quantize", "model")
     scheme.quantization.check_names(name for name, _ in layers)
+    weights_of = weight_quantizer or default_weight_quantizer(scheme)
+    input_of = activation_quantizer or default_activation_quantizer(scheme)
     for position, (name, layer) in enumerate(layers):
         layer.name, layer.position, layer.layer_count = name, position, len(layers)
-        layer.weight_quantizer = (weight_quantizer or default_weight_quantizer(scheme))(layer)
-        layer.input_quantizer = (activation_quantizer or default_activation_quantizer(scheme))(layer)
+        layer.weight_quantizer = weights_of(layer)
+        layer.input_quantizer = input_of(layer)
         layer.latent_evaluation = scheme.quantization.evaluation_weights == "latent"
         for role, quantizer in (("weight", layer.weight_quantizer), ("input", layer.input_quantizer)):
             if quantizer is not None:
@@ -59,48 +68,38 @@ def apply_scheme(
 
 
 def default_weight_quantizer(scheme: Scheme) -> QuantizerOf:
-    """What chooses a layer's weight quantizer when nothing else does: the scheme."""
-
-    def choose(layer: QuantLayer) -> Quantizer | None:
-        spec = scheme.quantization.weight_spec(layer.name, layer.position, layer.layer_count)
-        return None if spec is None else _build(spec, "weights")
-
-    return choose
+    """Return the function that gives a layer the weight quantizer that `scheme` names."""
+    return lambda layer: _choice(scheme, "weights", layer).build()
 
 
 def default_activation_quantizer(scheme: Scheme) -> QuantizerOf:
-    """What chooses a layer's input quantizer when nothing else does: the scheme."""
-
-    def choose(layer: QuantLayer) -> Quantizer | None:
-        spec = scheme.quantization.input_spec(layer.name, layer.position, layer.layer_count)
-        return None if spec is None else _build(spec, "network_input" if layer.position == 0 else "activations")
-
-    return choose
+    """Return the function that gives a layer the input quantizer that `scheme` names."""
+    return lambda layer: _choice(scheme, "activations", layer).build()
 
 
-def _build(spec: QuantizerSpec, field: str) -> Quantizer:
-    try:
-        return spec.build()
-    except ConfigError as error:
-        raise error.within(prefix=f"scheme_options.{field}") from error
+def _choice(scheme: Scheme, role: Role, layer: QuantLayer) -> QuantizerChoice:
+    return scheme.quantization.choose(role, layer.name, layer.position, layer.layer_count)
 
 
-def _make_quantizable(model: nn.Module, scheme: Scheme) -> None:
-    replaced: dict[nn.Module, nn.Module] = {}  # one module in two places stays one module
+def _make_quantizable(model: nn.Module, activation_function: str) -> None:
+    """Replace layers by their quantizable kind, and what fills an activation slot by the scheme's function."""
+    replaced: dict[nn.Module, nn.Module] = {}
     for module in list(model.modules()):
-        # Not named_children(), which passes over a module's second place.
+        # Not named_children(), which gives a module that stands in two places once.
         for name, child in module._modules.items():
             if isinstance(child, nn.Linear | nn.Conv2d) and not isinstance(child, QuantLayer):
                 setattr(module, name, replaced.setdefault(child, from_float(child)))
             elif isinstance(child, Activation | nn.ReLU):
-                setattr(module, name, replaced.setdefault(child, Activation(scheme.recipe.activation_function)))
-    _replace_norms(model, scheme)
+                setattr(module, name, replaced.setdefault(child, Activation(activation_function)))
 
 
-def _replace_norms(model: nn.Module, scheme: Scheme) -> None:
-    """The scheme's kind of norm. The output layer's stays plain BatchNorm, as in the authors' shift-based networks."""
+def _replace_norms(model: nn.Module, recipe: Recipe) -> None:
+    """Replace BatchNorms by the scheme's kind of norm.
+
+    One after the last layer stays plain BatchNorm, as in the shift-based networks of BNN's authors.
+    """
     hidden: set[nn.Module] = set()
-    waiting: set[nn.Module] = set()  # norms of which it is not known yet whether a layer follows
+    waiting: set[nn.Module] = set()  # norms after which no layer has come yet
     for module in model.modules():
         if isinstance(module, QuantLayer):
             hidden |= waiting
@@ -111,16 +110,16 @@ def _replace_norms(model: nn.Module, scheme: Scheme) -> None:
         for name, child in module._modules.items():
             if isinstance(child, _BatchNorm):
                 if child not in replaced:
-                    replaced[child] = _norm(child, scheme, child in hidden)
+                    replaced[child] = _norm(child, recipe, child in hidden)
                 setattr(module, name, replaced[child])
 
 
-def _norm(norm: _BatchNorm, scheme: Scheme, hidden: bool) -> nn.Module:
-    if scheme.recipe.norm == "none":
+def _norm(norm: _BatchNorm, recipe: Recipe, hidden: bool) -> nn.Module:
+    if recipe.norm == "none":
         return nn.Identity()
-    if scheme.recipe.norm == "shift" and hidden and type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d):
+    if recipe.norm == "shift" and hidden and type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d):
         kind = ShiftBatchNorm1d if isinstance(norm, nn.BatchNorm1d) else ShiftBatchNorm2d
         norm = kind.from_batch_norm(norm)
-    if scheme.recipe.norm_momentum is not None:
-        norm.momentum = scheme.recipe.norm_momentum
+    if recipe.norm_momentum is not None:
+        norm.momentum = recipe.norm_momentum
     return norm

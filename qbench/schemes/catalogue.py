@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from qbench.errors import ConfigError, lookup
+from qbench.schemes.post_training import PostTraining
+from qbench.schemes.quantization import Quantization
 from qbench.schemes.quantizer_spec import QuantizerSpec
+from qbench.schemes.recipe import Recipe
 from qbench.schemes.scheme import Scheme
 from quantizers import Registry
 
 SCHEMES: Registry[Scheme] = Registry("scheme", group="qbench.schemes")
 
 
-def get_scheme(name: str, **options: Any) -> Scheme:
+def get_scheme(name: str, /, **options: Any) -> Scheme:
     """Return the scheme called `name` (or at a dotted path), with `options` replaced.
 
     Raises:
-        ConfigError: no such scheme, with the nearest one; a path that is no Scheme; an unknown option.
+        ConfigError: no such scheme, with the nearest one; a path to something else; an unknown option or a bad value.
     """
     found = lookup(SCHEMES, name, Scheme, "scheme")
     if not options:
@@ -27,22 +30,102 @@ def get_scheme(name: str, **options: Any) -> Scheme:
         raise error.within(prefix="scheme_options") from None
 
 
-def _add(scheme: Scheme) -> None:
-    SCHEMES.add(scheme.name, scheme)
+_FLOAT32 = Quantization()
+_DEFAULTS = Recipe()
 
 
-def _scheme(**fields: Any) -> Scheme:
-    """Build a scheme from flat fields, as a file gives them."""
-    return Scheme.model_validate(fields)
+def _add(
+    name: str,
+    description: str,
+    quantization: Quantization = _FLOAT32,
+    recipe: Recipe = _DEFAULTS,
+    post_training: PostTraining | None = None,
+) -> None:
+    scheme = Scheme(
+        name=name, description=description, quantization=quantization, recipe=recipe, post_training=post_training
+    )
+    SCHEMES.add(name, scheme)
 
 
-_SIGN_WEIGHTS = QuantizerSpec(name="sign", options={"estimator": "identity"})
-_SIGN_ACTIVATIONS = QuantizerSpec(name="sign")
-# INT8. Weights have a scale per output channel and keep their full range; activations have one per tensor.
-_INT8_WEIGHTS = QuantizerSpec(name="int8", options={"method": "minmax", "channel_axis": 0})
-# Pixels fill a known range evenly spaced: there is nothing to saturate.
-_INT8_PIXELS = QuantizerSpec(name="int8", options={"method": "minmax"})
-_RULES = {
+def _spec(name: str, **options: Any) -> QuantizerSpec:
+    return QuantizerSpec(name=name, options=options)
+
+
+# Binary. Latent weights start in U(-1, 1), and their updates are scaled by layer.
+_SIGN_WEIGHTS = _spec("sign", estimator="identity")
+_LATENT = Recipe(initial_weights="uniform", learning_rate_scale="glorot", learning_rate=1e-2, learning_rate_end=1e-4)
+_BINARYNET = _LATENT.model_copy(update={"activation_function": "identity"})
+
+_add("fp32", "float32 weights and activations: the reference")
+_add(
+    "binaryconnect",
+    "±1 weights by the deterministic sign, float activations (BinaryConnect)",
+    Quantization(weights=_SIGN_WEIGHTS),
+    _LATENT,
+)
+_add(
+    "binaryconnect-stochastic",
+    "±1 weights drawn anew at each step, the latent float weights at evaluation (BinaryConnect)",
+    Quantization(weights=_spec("stochastic_sign", estimator="identity"), evaluation_weights="latent"),
+    _LATENT.model_copy(update={"epoch_factor": 2}),
+)
+_add(
+    "binarynet",
+    "±1 weights and activations by the deterministic sign (BinaryNet)",
+    Quantization(weights=_SIGN_WEIGHTS, activations=_spec("sign")),
+    _BINARYNET,
+)
+_add(
+    "binarynet-stochastic",
+    "±1 weights by the deterministic sign, ±1 activations drawn in training (BinaryNet)",
+    Quantization(weights=_SIGN_WEIGHTS, activations=_spec("stochastic_sign")),
+    _BINARYNET,
+)
+_add(
+    "bnn-shift",
+    "±1 weights, ±1 activations drawn in training, shift-based BatchNorm and AdaMax (BNN, Torch7)",
+    Quantization(weights=_SIGN_WEIGHTS, activations=_spec("stochastic_sign")),
+    Recipe(
+        activation_function="identity",
+        norm="shift",
+        optimizer="shift-adamax",
+        initial_weights="uniform",
+        learning_rate_scale="glorot",
+        learning_rate=2.0**-6,
+        halve_every=10,
+    ),
+)
+_add(
+    "xnor-net",
+    "binarynet with a scale per output channel, the mean magnitude of its latent weights (XNOR-Net)",
+    Quantization(weights=_spec("scaled_sign", estimator="identity"), activations=_spec("sign")),
+    _BINARYNET,
+)
+_add(
+    "ternary-binary",
+    "weights -Δ, 0, +Δ and ±1 activations (Hwang & Sung)",
+    Quantization(weights=_spec("ternary", channel_axis=0), activations=_spec("sign")),
+    Recipe(activation_function="identity"),
+)
+_add(
+    "bitwise",
+    "tanh-compressed real weights and activations first, then their signs (Kim & Smaragdis)",
+    Quantization(weights=_spec("tanh_sign"), activations=_spec("tanh_sign")),
+    Recipe(activation_function="identity", relaxed_share=0.5, learning_rate_end=1e-3),
+)
+_add(
+    "binarize-after",
+    "trained in float32 with hard tanh, binarized afterwards with a scale per channel: fails",
+    Quantization(weights=_spec("scaled_sign"), activations=_spec("sign")),
+    Recipe(activation_function="hardtanh"),
+    PostTraining(),
+)
+
+# INT8 after training. Weights have a scale per output channel and keep their full range; activations have one scale.
+# Pixels fill a known range evenly: there is nothing to clip.
+_INT8_WEIGHTS = _spec("int8", method="minmax", channel_axis=0)
+_INT8_PIXELS = _spec("int8", method="minmax")
+_RANGES = {
     "minmax": "the whole range",
     "mean-extremes": "the mean of the batches' extremes",
     "percentile": "all but a ten-thousandth",
@@ -51,164 +134,57 @@ _RULES = {
 }
 
 
-def _post_training(name: str, description: str, weights: QuantizerSpec, activations: QuantizerSpec) -> None:
-    _add(
-        _scheme(
-            name=name,
-            description=description,
-            weights=weights,
-            activations=activations,
-            network_input=_INT8_PIXELS,
-            stage="post-training",
-            fold_batch_norm=True,
-        )
-    )
+def _add_post_training(name: str, description: str, weights: QuantizerSpec, activations: QuantizerSpec) -> None:
+    quantization = Quantization(weights=weights, activations=activations, network_input=_INT8_PIXELS)
+    _add(name, description, quantization, post_training=PostTraining(fold_batch_norm=True))
 
 
-_add(_scheme(name="fp32", description="float32 weights and activations: the reference"))
-_add(
-    _scheme(
-        name="binaryconnect",
-        description="±1 weights by the deterministic sign, float activations (BinaryConnect)",
-        weights=_SIGN_WEIGHTS,
-        initial_weights="uniform",
-        learning_rate_scale="glorot",
-        learning_rate=1e-2,
-        learning_rate_end=1e-4,
-    )
-)
-_add(
-    _scheme(
-        name="binaryconnect-stochastic",
-        description="±1 weights drawn anew at each step, the latent float weights at evaluation (BinaryConnect)",
-        weights=QuantizerSpec(name="stochastic_sign", options={"estimator": "identity"}),
-        initial_weights="uniform",
-        learning_rate_scale="glorot",
-        learning_rate=1e-2,
-        learning_rate_end=1e-4,
-        epoch_factor=2,
-        evaluation_weights="latent",
-    )
-)
-_add(
-    _scheme(
-        name="binarynet",
-        description="±1 weights and activations by the deterministic sign (BinaryNet)",
-        weights=_SIGN_WEIGHTS,
-        activations=_SIGN_ACTIVATIONS,
-        activation_function="identity",
-        initial_weights="uniform",
-        learning_rate_scale="glorot",
-        learning_rate=1e-2,
-        learning_rate_end=1e-4,
-    )
-)
-_add(
-    SCHEMES.get("binarynet").replace(
-        name="binarynet-stochastic",
-        description="±1 weights by the deterministic sign, ±1 activations drawn in training (BinaryNet)",
-        activations="stochastic_sign",
-    )
-)
-_add(
-    _scheme(
-        name="bnn-shift",
-        description="±1 weights, ±1 activations drawn in training, shift-based BatchNorm and AdaMax (BNN, Torch7)",
-        weights=_SIGN_WEIGHTS,
-        activations=QuantizerSpec(name="stochastic_sign"),
-        activation_function="identity",
-        norm="shift",
-        optimizer="shift-adamax",
-        initial_weights="uniform",
-        learning_rate_scale="glorot",
-        learning_rate=2.0**-6,
-        halve_every=10,
-    )
-)
-_add(
-    SCHEMES.get("binarynet").replace(
-        name="xnor-net",
-        description="binarynet with a scale per output channel, the mean magnitude of its latent weights (XNOR-Net)",
-        weights={"name": "scaled_sign", "options": {"estimator": "identity"}},
-    )
-)
-_add(
-    _scheme(
-        name="ternary-binary",
-        description="weights -Δ, 0, +Δ and ±1 activations (Hwang & Sung)",
-        weights=QuantizerSpec(name="ternary", options={"channel_axis": 0}),
-        activations=_SIGN_ACTIVATIONS,
-        activation_function="identity",
-    )
-)
-_add(
-    _scheme(
-        name="bitwise",
-        description="tanh-compressed real weights and activations first, then their signs (Kim & Smaragdis)",
-        weights=QuantizerSpec(name="tanh_sign"),
-        activations=QuantizerSpec(name="tanh_sign"),
-        activation_function="identity",
-        relaxed_share=0.5,
-        learning_rate_end=1e-3,
-    )
-)
-_add(
-    _scheme(
-        name="binarize-after",
-        description="trained in float32 with hard tanh, binarized afterwards with a scale per channel: fails",
-        weights=QuantizerSpec(name="scaled_sign"),
-        activations=_SIGN_ACTIVATIONS,
-        activation_function="hardtanh",
-        stage="post-training",
-    )
-)
-
-
-for _name, _text in _RULES.items():
-    _rule = _name.replace("-", "_")
-    _post_training(
-        f"int8-{_name}",
-        f"post-training INT8: per-channel weights, activations calibrated to {_text}",
+for _method, _range in _RANGES.items():
+    _add_post_training(
+        f"int8-{_method}",
+        f"post-training INT8: per-channel weights, activations calibrated to {_range}",
         _INT8_WEIGHTS,
-        QuantizerSpec(name="int8", options={"method": _rule}),
+        _spec("int8", method=_method.replace("-", "_")),
     )
-for _name in ("minmax", "kl"):
-    _post_training(
-        f"uint8-{_name}",
-        f"as int8-{_name}, with activations as unsigned codes with a zero point",
+for _method in ("minmax", "kl"):
+    _add_post_training(
+        f"uint8-{_method}",
+        f"as int8-{_method}, with activations as unsigned codes with a zero point",
         _INT8_WEIGHTS,
-        QuantizerSpec(name="uint8", options={"method": _name}),
+        _spec("uint8", method=_method),
     )
-    _post_training(
-        f"int8-{_name}-pow2",
-        f"as int8-{_name}, with every scale a power of two (2^-fractional length)",
-        QuantizerSpec(name="int8", options={"method": "minmax", "channel_axis": 0, "power_of_two": True}),
-        QuantizerSpec(name="int8", options={"method": _name, "power_of_two": True}),
+    _add_post_training(
+        f"int8-{_method}-pow2",
+        f"as int8-{_method}, with every scale a power of two (2^-fractional length)",
+        _spec("int8", method="minmax", channel_axis=0, power_of_two=True),
+        _spec("int8", method=_method, power_of_two=True),
     )
-# Four bits, where the rule for the weights decides. mean-extremes needs batches, and a weight has none.
-for _name in ("minmax", "percentile", "mse", "kl"):
-    _post_training(
-        f"int4-weights-{_name}",
-        f"post-training: per-channel 4-bit weights ranged to {_RULES[_name]}, 8-bit activations (min-max)",
-        QuantizerSpec(name="int8", options={"bits": 4, "method": _name, "channel_axis": 0}),
-        QuantizerSpec(name="int8", options={"method": "minmax"}),
+# With four bits the calibration method of the weights decides. mean-extremes needs batches, and a weight has none.
+for _method in ("minmax", "percentile", "mse", "kl"):
+    _add_post_training(
+        f"int4-weights-{_method}",
+        f"post-training: per-channel 4-bit weights ranged to {_RANGES[_method]}, 8-bit activations (min-max)",
+        _spec("int8", bits=4, method=_method, channel_axis=0),
+        _spec("int8", method="minmax"),
     )
+
+# INT8 in training.
 _add(
-    _scheme(
-        name="int8-qat",
-        description="INT8 in training: per-channel weights, activation ranges by moving average (Jacob et al.)",
-        weights=QuantizerSpec(name="int8_qat", options={"channel_axis": 0, "momentum": 1.0}),
-        activations=QuantizerSpec(name="int8_qat"),
-        network_input=QuantizerSpec(name="int8_qat"),
-    )
+    "int8-qat",
+    "INT8 in training: per-channel weights, activation ranges by moving average (Jacob et al.)",
+    Quantization(
+        weights=_spec("int8_qat", channel_axis=0, momentum=1.0),
+        activations=_spec("int8_qat"),
+        network_input=_spec("int8_qat"),
+    ),
 )
 _add(
-    _scheme(
-        name="int8-lsq",
-        description="INT8 in training: learned step size for weights and activations (LSQ)",
-        weights=QuantizerSpec(name="lsq"),
+    "int8-lsq",
+    "INT8 in training: learned step size for weights and activations (LSQ)",
+    Quantization(
+        weights=_spec("lsq"),
         # After a ReLU there is nothing below zero; pixels may be.
-        activations=QuantizerSpec(name="lsq", options={"signed": False, "batch_axis": 0}),
-        network_input=QuantizerSpec(name="lsq", options={"batch_axis": 0}),
-    )
+        activations=_spec("lsq", signed=False, batch_axis=0),
+        network_input=_spec("lsq", batch_axis=0),
+    ),
 )

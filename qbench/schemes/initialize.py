@@ -13,10 +13,13 @@ from qbench.seeds import derive
 
 
 def glorot_scale(weight: torch.Tensor) -> float:
-    """`sqrt((fan_in + fan_out) / 1.5)`, fans times k·k for a convolution.
+    """Return `sqrt((fan_in + fan_out) / 1.5)` of a weight; both fans count each of a convolution's k·k taps.
 
-    The factor by which a binary layer's update is multiplied (after Glorot); without it, deep binary nets stop early.
+    A binary layer's update is multiplied by it (after Glorot); without it, deep binary networks stop learning early.
     Source: the authors' published code of BinaryConnect and BinaryNet.
+
+    Args:
+        weight: [out, in, ...].
 
     >>> round(glorot_scale(torch.empty(128, 3, 3, 3)), 2)
     28.04
@@ -27,7 +30,9 @@ def glorot_scale(weight: torch.Tensor) -> float:
 
 @torch.no_grad()
 def initialize(model: nn.Module, scheme: Scheme, seed: int) -> None:
-    """Draw the latent weights of quantized layers from U(-1, 1), where the scheme says so; a function of `seed`.
+    """Draw the latent weights of quantized layers from U(-1, 1), where the scheme says so.
+
+    The same seed draws the same weights. Layers whose weights stay float32 keep theirs.
 
     Source: BinaryConnect's and BinaryNet's published code.
     """

@@ -1,4 +1,4 @@
-"""What quantizes a network after its training: the third part of a scheme."""
+"""How a trained float network is quantized: the third part of a scheme."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class PostTraining(BaseModel):
-    """The steps of post-training quantization (PTQ), around the calibration of the scheme's quantizers.
+    """The steps of post-training quantization (PTQ) around the calibration of the quantizers.
 
     Attributes:
-        fold_batch_norm: BatchNorm goes into weights and bias before they are quantized.
-        clip_outliers: weights beyond that many robust standard deviations are clipped for the choice of the range (see
+        fold_batch_norm: BatchNorm is multiplied into weights and bias before they are quantized.
+        clip_outliers: weights beyond so many robust standard deviations are clipped when the range is chosen (see
             `quantizers.analyse_outliers`); None clips none.
-        bias_correction: the mean shift that quantization causes is taken out of each channel's bias.
+        bias_correction: the mean shift that quantization causes in a channel is subtracted from its bias.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -12,9 +12,13 @@ from quantizers import Quantizer
 
 
 class QuantizerSpec(BaseModel):
-    """A quantizer by name (or dotted path) and the options of its constructor.
+    """A quantizer by name, with the options of its constructor.
 
     In a YAML file: `sign`, or `{name: int8, options: {method: kl}}`.
+
+    Attributes:
+        name: a registered name, or a dotted path to a class.
+        options: arguments of the constructor.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,4 +43,4 @@ def _named(value: Any) -> Any:
 
 
 Spec = Annotated[QuantizerSpec, BeforeValidator(_named)]
-"""A field's type that also takes a quantizer's bare name."""
+"""The type of a field that also takes a quantizer's bare name."""

@@ -1,4 +1,4 @@
-"""How a network under a scheme trains: the second part of a scheme."""
+"""How a network trains: the second part of a scheme."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ class Recipe(BaseModel):
     """The settings of a training.
 
     Attributes:
-        activation_function: what fills the model's activation slots. A binary activation replaces the ReLU: identity.
+        activation_function: what fills the model's activation slots. "identity" where a binary quantizer takes the
+            place of the ReLU.
         norm: "shift" makes every BatchNorm before the last quantizable layer shift-based; "none" leaves all out.
         norm_momentum: of BatchNorm's running averages, in torch's sense; None keeps the model's (shift-based: 1/8).
         optimizer: "adam", "shift-adamax", or "sgd" without momentum.
         relaxed_share: share of the epochs in which quantizers that have a relaxed form (`TanhSign`) train with it.
         initial_weights: "uniform" draws latent weights from U(-1, 1); "default" keeps torch's.
         learning_rate_scale: "glorot" multiplies a quantized layer's update by sqrt((fan_in + fan_out) / 1.5).
-        learning_rate, learning_rate_end: the initial rate and that after the last epoch; between them it decays
-            exponentially per epoch.
-        halve_every: instead, the rate is halved every so many epochs, and learning_rate_end has no say.
+        learning_rate: the initial learning rate.
+        learning_rate_end: the learning rate after the last epoch; it decays exponentially per epoch.
+        halve_every: the learning rate is halved every so many epochs instead, and learning_rate_end is not used.
         epoch_factor: epochs for each epoch of the budget; 1 unless a scheme cannot converge within it.
     """
 

@@ -7,36 +7,30 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from qbench.errors import ConfigError, config_error
+from qbench.errors import config_error
+from qbench.schemes.flat_scheme import FLAT_FIELDS, FlatScheme, fields_at
 from qbench.schemes.post_training import PostTraining
-from qbench.schemes.quantization import LayerOverride, Quantization
+from qbench.schemes.quantization import Quantization
 from qbench.schemes.quantizer_spec import QuantizerSpec
 from qbench.schemes.recipe import Recipe
-
-_STAGES = ("training", "post-training")
-_PARTS: dict[str, type[BaseModel]] = {
-    "quantization": Quantization,
-    "recipe": Recipe,
-    "post_training": PostTraining,
-}
-_PART_OF = {field: part for part, model in _PARTS.items() for field in model.model_fields}
-_FLAT_FIELDS = ("name", "description", *_PART_OF, "stage")
 
 
 class Scheme(BaseModel):
     """A way to quantize and train a network.
 
-    The settings follow BinaryConnect and BinaryNet: no bias, every layer quantized, first and last included.
+    The defaults follow BinaryConnect and BinaryNet: every layer is quantized, first and last included.
 
-    Each field of the parts has a name of its own, so that a file may give them flat, `{last_layer: float}`; `stage` then
-    says whether there is a post-training part: "training" (QAT, or none) or "post-training" (PTQ). The constructor takes
-    both forms.
+    The constructor takes the three parts, or the fields of `FlatScheme`; these two are the same scheme:
+
+    >>> parts = Scheme(name="mine", quantization=Quantization(weights="sign"), recipe=Recipe(learning_rate=0.01))
+    >>> parts == Scheme(name="mine", weights="sign", learning_rate=0.01)
+    True
 
     Attributes:
         name, description: for people.
         quantization: which quantizer serves which layer.
         recipe: how the network trains.
-        post_training: None quantizes in training; else the float network is trained, and quantized then.
+        post_training: None quantizes in training; otherwise the float network is trained, and quantized afterwards.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -49,58 +43,37 @@ class Scheme(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _in_parts(cls, values: Any) -> Any:
-        """Sort flat fields into the three parts."""
-        if not isinstance(values, Mapping) or not any(key in _PART_OF or key == "stage" for key in values):
-            return values
-        sorted_: dict[str, Any] = {
-            key: value for key, value in values.items() if key not in _PART_OF and key != "stage"
-        }
-        for key, value in values.items():
-            if key in _PART_OF:
-                part = sorted_.get(_PART_OF[key])
-                given = part.model_dump(exclude_unset=True) if isinstance(part, BaseModel) else dict(part or {})
-                sorted_[_PART_OF[key]] = given | {key: value}
-        stage = values.get("stage", "post-training" if "post_training" in values else "training")
-        if stage not in _STAGES:
-            raise ValueError(f"stage: expected one of {', '.join(_STAGES)}, got {stage!r}")
-        steps = sorted_.pop("post_training", {}) or {}
-        if stage == "post-training":
-            sorted_["post_training"] = steps
-        elif wanted := [key for key, value in steps.items() if value]:
-            raise ValueError(
-                f"{wanted[0]} is a step of post-training schemes: {values.get('name')} quantizes in training"
-            )
-        return sorted_
+    def _from_flat_fields(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and not FLAT_FIELDS.isdisjoint(values):
+            return FlatScheme.model_validate(values).in_parts()
+        return values
 
     def flat(self) -> dict[str, Any]:
-        """Return all fields on one level, with `stage`: the names that `scheme_options` take, plain values."""
-        steps = self.post_training or PostTraining()
+        """Return the fields of `FlatScheme` as plain values."""
         fields: dict[str, Any] = {"name": self.name, "description": self.description}
-        for part in (self.quantization, self.recipe, steps):
+        for part in (self.quantization, self.recipe, self.post_training or PostTraining()):
             fields |= part.model_dump()
-        # Of an override, what it does not give stays the scheme's, which None would not say.
-        fields["layers"] = {
-            name: each.model_dump(exclude_unset=True) for name, each in self.quantization.layers.items()
-        }
         return fields | {"stage": "training" if self.post_training is None else "post-training"}
 
+    def settings(self) -> dict[str, Any]:
+        """Return what decides a result, as plain values for a digest: `flat` without name and description.
+
+        A digest sorts keys, and the order of overrides matters: it is a value of its own.
+        """
+        fields = {key: value for key, value in self.flat().items() if key not in ("name", "description")}
+        return fields | {"layers_order": list(self.quantization.layers)}
+
     def replace(self, **options: Any) -> Scheme:
-        """Return the scheme with other values of flat fields, validated.
+        """Return the scheme with other values of fields of `FlatScheme`, validated.
 
         Raises:
             ConfigError: an unknown field or a bad value.
         """
-        if (stage := options.get("stage", "training")) not in _STAGES:
-            raise ConfigError(f"input should be 'training' or 'post-training', got {stage!r}", "stage")
         try:
             return Scheme.model_validate(self.flat() | options)
         except ValidationError as error:
             place = error.errors(include_url=False)[0]["loc"]
-            known = LayerOverride.model_fields if "layers" in place[:-1] else _FLAT_FIELDS
-            found = config_error(error, list(known))
-            part, _, key = (found.key or "").partition(".")
-            raise ConfigError(found.message, key if part in _PARTS else found.key, found.file) from None
+            raise config_error(error, fields_at(place)) from None
 
     def training_scheme(self) -> Scheme:
         """Return the scheme that training runs: without the quantizers, if this one quantizes afterwards."""
@@ -115,5 +88,5 @@ class Scheme(BaseModel):
 
     @property
     def specs(self) -> list[QuantizerSpec]:
-        """All quantizers that it names."""
+        """All quantizers that the scheme names."""
         return self.quantization.specs

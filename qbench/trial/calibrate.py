@@ -47,8 +47,7 @@ def calibrate_trial(trial: ResolvedTrial, network: nn.Module, splits: Splits, st
 
 def _observed_network(scheme: Scheme) -> dict[str, Any]:
     """Return all of a scheme that shapes what calibration observes: not its names, nor the methods that come after."""
-    fields = {key: value for key, value in scheme.flat().items() if key not in ("name", "description")}
-    return {key: _without_methods(value) for key, value in fields.items()}
+    return {key: _without_methods(value) for key, value in scheme.settings().items()}
 
 
 def _without_methods(value: Any) -> Any:

@@ -60,7 +60,7 @@ class ResolvedTrial:
     @functools.cached_property
     def trial_id(self) -> str:
         """Identity of the result: the configuration, the scheme, the code and the plug-ins that produce it."""
-        return digest(self.config.model_dump(), self.scheme.flat(), code_digest(), self._plugin_digest)
+        return digest(self.config.model_dump(), self.scheme.settings(), code_digest(), self._plugin_digest)
 
     @functools.cached_property
     def training_key(self) -> str:
@@ -68,7 +68,7 @@ class ResolvedTrial:
         # Without names and calibration: what is not quantized in training trains as fp32 does. (What evaluation uses
         # counts, for it decides which epoch is the best.)
         config = self.config.model_dump(exclude={"scheme", "scheme_options", "calibration_images"})
-        trained = {k: v for k, v in self.scheme.training_scheme().flat().items() if k not in ("name", "description")}
+        trained = self.scheme.training_scheme().settings()
         # A module that overrides quantizers does so in training, or after it.
         stage = self.scheme.flat()["stage"] if self._overrides_quantizers else None
         return digest(config, trained, stage, code_digest(), self._plugin_digest)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from qbench.data.batches import Batches
 from qbench.data.splits import Examples, hold_out
 from quantizers import Pixels, find_pixels
 
@@ -26,26 +25,6 @@ def test_the_packed_execution_finds_the_pixels_again():
     examples = every_pixel()
     assert find_pixels(examples.images) == Pixels(multiplier=2, offset=255, divisor=255)
     assert torch.equal(find_pixels(examples.images).encode(examples.images), examples.stored)
-
-
-def test_batches_of_pixels_are_float32_and_stay_pixels_at_rest():
-    examples = every_pixel()
-    batches = Batches(examples, 100, seed=4)
-    found = list(batches)
-    assert [len(labels) for _, labels in found] == [100, 100, 56]
-    for images, labels in found:
-        assert images.dtype == torch.float32
-        assert torch.equal(images, examples.images[labels])
-    assert examples.stored.dtype == torch.uint8
-    assert torch.equal(torch.cat([labels for _, labels in found]).sort().values, torch.arange(256))
-
-
-def test_pixels_and_their_numbers_are_served_in_the_same_order():
-    pixels = every_pixel()
-    numbers = Examples(pixels.images, pixels.labels)
-    for (x, y), (x_again, y_again) in zip(Batches(pixels, 60, 9), Batches(numbers, 60, 9), strict=True):
-        assert torch.equal(x, x_again)
-        assert torch.equal(y, y_again)
 
 
 def test_other_types_and_lengths_are_refused():
