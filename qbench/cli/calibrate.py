@@ -38,7 +38,7 @@ def calibrate(
 
     Any trial whose training was in float32 will do. Nothing is written.
     """
-    from qbench.report.calibration import layers_text, rules_text
+    from qbench.report.calibration import layers_text, methods_text
     from qbench.trial.finished.calibration import compare_trial, report_calibrated_trial
     from qbench.trial.finished.find import find_record
 
@@ -49,7 +49,7 @@ def calibrate(
         if as_json:
             print_json([each.to_dict() for each in results])
         else:
-            print(rules_text(results, setting))
+            print(methods_text(results, setting))
         return
     report = report_calibrated_trial(found, method, images=images, bits=bits, weight_bits=weight_bits)
     if as_json:

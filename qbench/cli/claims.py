@@ -61,7 +61,7 @@ def claims(
     from qbench.claims.run import measure_claims, record_sweeps
     from qbench.claims.stored import default_results_folder, load_results
     from qbench.claims.table import make_rows
-    from qbench.report.claims import claims_text
+    from qbench.claims.text import claims_text
 
     wanted = chosen(only or [])
     record_sweeps(record or [], sweep_file, note, results, _say)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-
 from qbench.cost.energy import Energy
 from qbench.cost.estimate import Estimate
 from qbench.cost.filter_repetition import NetworkRepetition
+from qbench.cost.layer_cost import LayerCost
 from qbench.cost.prices import HOROWITZ_45NM, Bounds
 from qbench.report.columns import aligned
 

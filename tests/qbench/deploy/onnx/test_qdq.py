@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.qbench.nn.test_folding import trained_like
 from torch import nn
 from typer.testing import CliRunner
 
@@ -27,6 +26,7 @@ from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.scheme import Scheme
 from quantizers import LSQ
+from tests.qbench.nn.test_folding import trained_like
 
 onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra 'dev' is not installed")
