@@ -1,7 +1,7 @@
 """What a claim measures on this machine: the functions behind `qbench claims --run`.
 
 Each gives plain values, with `device` where a GPU would give others. Ratios of times are medians over interleaved
-rounds (`cuda_ext.benchmark`), whose quartiles stand beside them as `low` and `high`.
+rounds (`qbench.bench.timing`), whose quartiles stand beside them as `low` and `high`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 import cuda_ext
-from cuda_ext.benchmark import BASELINE, MATMULS, interleave, keep_freed_memory, matmul, peak_gops, quartiles
-from qbench.bench.cases import network_contestants
+from qbench.bench.networks import network_contestants
+from qbench.bench.products import MATMULS, matmul
+from qbench.bench.timing import BASELINE, interleave, keep_freed_memory, peak_gops, quartiles
 from qbench.deploy.packed.convert import pack
 from qbench.deploy.packed.file import save
 from qbench.io import save_tensors

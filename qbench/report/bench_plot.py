@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cuda_ext.benchmark import BASELINE, Timing
 from qbench.bench.cases import CaseResult
+from qbench.bench.timing import BASELINE, Timing
 from qbench.errors import ConfigError
 from qbench.report.svg import GRID, INK, Figure, LogAxis
 
