@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qbench.data.datamodule import EVALUATION_BATCH
 from qbench.data.datasets import get_dataset
-from qbench.deploy.int8.stage import NotIntegerError
-from qbench.deploy.onnx.qdq import _BATCH, OPSET, export_onnx
+from qbench.deploy.int8.encoding import NotIntegerError
+from qbench.deploy.onnx.graph import OPSET
+from qbench.deploy.onnx.qdq import export_onnx
 from qbench.errors import UserError
-from qbench.training.accuracy import predict
+from qbench.training.accuracy import predict, share
 from qbench.trial.finished.module import open_module
 from qbench.trial.record import TrialRecord
 
@@ -52,5 +54,6 @@ def _agreement(path: Path, images: Tensor, expected: Tensor) -> float | None:
     except ImportError:
         return None
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    found = [session.run(["scores"], {"images": batch.numpy()})[0].argmax(1) for batch in images.split(_BATCH)]
-    return int((torch.from_numpy(np.concatenate(found)) == expected).sum()) / len(images)
+    batches = (batch.numpy() for batch in images.split(EVALUATION_BATCH))
+    found = [session.run(["scores"], {"images": batch})[0].argmax(1) for batch in batches]
+    return share(torch.from_numpy(np.concatenate(found)) == expected)

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.qbench.nn.test_folding import trained_like
 from torch import Tensor, nn
 
 from qbench.data.datasets import get_dataset
 from qbench.deploy.chain import UnsupportedStructureError
 from qbench.deploy.int8.agreement import agreement
+from qbench.deploy.int8.encoding import NotIntegerError
 from qbench.deploy.int8.network import IntegerNetwork
-from qbench.deploy.int8.stage import NotIntegerError
 from qbench.nn.activation import Activation
 from qbench.nn.folding import fold_batch_norms
 from qbench.nn.models.catalogue import get_model
@@ -27,12 +26,15 @@ from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import SCHEMES, get_scheme
 from qbench.schemes.scheme import Scheme
 from quantizers import FixedPointMultiplier, Uniform
+from tests.qbench.nn.test_folding import trained_like
 
 IMAGES = get_dataset("digits").load(0).train.images[:200]
 # Random networks clip nothing here and there.
 pytestmark = pytest.mark.filterwarnings("ignore::quantizers.DegenerateKLWarning")
 INTEGER_SCHEMES = [
-    name for name in SCHEMES if name.startswith(("int8", "uint8", "int4")) and SCHEMES.get(name).post_training is not None
+    name
+    for name in SCHEMES
+    if name.startswith(("int8", "uint8", "int4")) and SCHEMES.get(name).post_training is not None
 ]
 
 

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.qbench.nn.test_folding import trained_like
 from torch import nn
 from typer.testing import CliRunner
 
 from qbench.cli.app import app
 from qbench.data.datasets import get_dataset
 from qbench.deploy.chain import UnsupportedStructureError
-from qbench.deploy.int8.stage import NotIntegerError
+from qbench.deploy.int8.encoding import NotIntegerError
 from qbench.deploy.onnx.qdq import export_onnx
 from qbench.errors import UserError
 from qbench.nn.folding import fold_batch_norms
@@ -27,6 +26,7 @@ from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.scheme import Scheme
 from quantizers import LSQ
+from tests.qbench.nn.test_folding import trained_like
 
 onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra 'dev' is not installed")
