@@ -23,7 +23,8 @@ from qbench.trial.record import TrialRecord
 def export_onnx_trial(record: TrialRecord, path: Path) -> dict[str, Any]:
     """Export a finished trial's network, and compare its predictions with onnxruntime's on every test image.
 
-    Returns: `file_bytes`, `nodes`, `opset`, `images`, and `agreement`, None where onnxruntime is not installed.
+    Returns: `file`, `file_bytes`, `nodes`, `opset`, `images` (their number), and `agreement`, the share of equal
+    predictions; None where onnxruntime is not installed.
 
     Raises:
         UserError: as `export_onnx` and `open_module`; a network that does not compute in integers.
