@@ -5,7 +5,7 @@ tests/cuda_ext/test_cuda_device.py; `time` prints a table; `sanitize` runs every
 (memory, races) where it is installed. `--stage NAME` runs one of them, or `exercise`, what the sanitizer watches.
 `--within SECONDS` bounds them all: a stage gets what is left, and the summary is still printed.
 
-Method of the table: `cuda_ext.benchmark`'s rounds and figures on random operands. 1 multiply-add counts 2 operations.
+Method of the table: `qbench.bench.timing`'s rounds and figures on random operands. 1 multiply-add counts 2 operations.
 Every contestant is timed twice, between two CUDA events. `call`: around calls from Python, so that a short one shows
 what the processor needs to start it. `device`: around replays of a CUDA graph that holds REPLAYED calls, which is the
 GPU's own time, gaps between kernels included. The rate is that of `device`, and so is the ratio, to the case's first
@@ -42,7 +42,7 @@ FEW = 8
 ROUNDS = 9
 REPLAYED = 10
 
-# Names of cuda_ext.benchmark.MATMULS, which has the sizes.
+# Names of qbench.bench.products.MATMULS, which has the sizes.
 PRODUCTS = ("square-8192", "square-4096", "tall-1024", "mlp-first-100", "mlp-hidden-100", "mlp-hidden-1", "mlp-last-1")
 # batch, channels, height and width, filters: 3×3, zero padding, BinaryNet's CIFAR-10 network
 CONVOLUTIONS = {
@@ -195,7 +195,7 @@ def sanitize() -> None:
 
 
 def seconds_of(call: Callable[[], object], repeats: int) -> float:
-    """Time one of so many calls between two CUDA events (`cuda_ext.benchmark.Timer`)."""
+    """Time one of so many calls between two CUDA events (`qbench.bench.timing.Timer`)."""
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     start.record()
     for _ in range(repeats):
@@ -221,16 +221,16 @@ def recorded(call: Callable[[], object], pool: object) -> Callable[[], object]:
 
 def compete(case: str, work: float, unit: str, contestants: dict[str, Callable[[], object]]) -> list[dict[str, object]]:
     """Print and return the rows of one case; the first contestant is what the ratios are to."""
-    from cuda_ext import benchmark
+    from qbench.bench import timing
 
     baseline = next(iter(contestants))
-    called = benchmark.summaries(benchmark.interleave(contestants, ROUNDS, seconds_of), baseline)
+    called = timing.summaries(timing.interleave(contestants, ROUNDS, seconds_of), baseline)
     pool = torch.cuda.graph_pool_handle()
     replays = {name: recorded(call, pool) for name, call in contestants.items()}
-    replayed = benchmark.interleave(replays, ROUNDS, seconds_of)
+    replayed = timing.interleave(replays, ROUNDS, seconds_of)
     device = {name: [seconds / REPLAYED for seconds in measured] for name, measured in replayed.items()}
     rows: list[dict[str, object]] = []
-    for name, found in benchmark.summaries(device, baseline).items():
+    for name, found in timing.summaries(device, baseline).items():
         call_seconds = called[name].seconds
         rate = work / found.seconds
         rows.append({"case": case, "contestant": name, **asdict(found), "call_seconds": call_seconds, unit: rate})
@@ -249,7 +249,7 @@ def forced(kernel: str, operation: Callable[..., Tensor], *arguments: object, **
 def time_products() -> Iterator[list[dict[str, object]]]:
     """Time the matrix products of PRODUCTS, case by case."""
     import cuda_ext
-    from cuda_ext.benchmark import MATMULS
+    from qbench.bench.products import MATMULS
 
     def pack_and_multiply(x: Tensor, b: Tensor, k: int, threshold: Tensor, direction: Tensor) -> Tensor:
         return cuda_ext.xnor_matmul_sign(cuda_ext.pack_signs(x), b, k, threshold, direction)

@@ -1,40 +1,28 @@
-"""Kernels and whole networks timed beside torch: the cases of `qbench bench kernels`.
-
-Products and convolutions, the interleaved rounds and the measured peak are `cuda_ext.benchmark`'s; this adds networks:
-the float32 module, the fake-quantized module and the packed network on the same images.
-"""
+"""The cases of `qbench bench kernels`: products and whole networks timed beside torch."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 import cuda_ext
-from cuda_ext.benchmark import BASELINE, MATMULS, Contestant, Timing, as_row, compare, keep_freed_memory, peak_gops
-from cuda_ext.benchmark import cases as product_cases
-from qbench.deploy.packed.convert import pack
-from qbench.deploy.packed.network import PackedNetwork
+from qbench.bench import products
+from qbench.bench.conditions import CLOCKS, Clock, Conditions, check_conditions, measure_conditions, on_isa
+from qbench.bench.networks import network_contestants
+from qbench.bench.timing import BASELINE, Contestant, Timing, compare
 from qbench.errors import ConfigError, nearest
-from qbench.nn.models.catalogue import MODELS, get_model
-from qbench.nn.trace import trace
-from qbench.schemes.apply import apply_scheme
-from qbench.schemes.catalogue import get_scheme
-from qbench.schemes.initialize import initialize
-from quantizers import Pixels
+from qbench.nn.models.catalogue import MODELS
 
 _BATCHES = (1, 50, 100, 1024)
 CASES = (
-    *MATMULS,
-    "cold-1",
+    *products.MATMULS,
+    products.COLD,
     *(f"conv-{batch}" for batch in _BATCHES),
     *(f"{name}-{batch}" for name in ("mnist-mlp", "cifar10-convnet", "svhn-convnet") for batch in _BATCHES),
 )
-"""The cases with a name of their own; any `conv-BATCH` and `MODEL-BATCH` is one too."""
+"""The cases with a name of their own; any `conv-BATCH`, `mlp-BATCH` and `MODEL-BATCH` is one too."""
 DEFAULT = (
     "mlp-first-100",
     "mlp-hidden-100",
@@ -48,8 +36,6 @@ DEFAULT = (
     "cifar10-convnet-50",
     "cifar10-convnet-1",
 )
-# Sums of multiples of 1/8 are exact in float32, so that packed and module must agree on every score.
-_PIXELS = Pixels(multiplier=1, offset=8, divisor=8)
 
 
 @dataclass(frozen=True)
@@ -57,6 +43,7 @@ class CaseResult:
     """One case.
 
     Attributes:
+        case: its name.
         rows: a contestant each; empty where the case was not run.
         agreement: networks: share of images whose packed and fake-quantized predictions are equal.
         not_run: why it was not run; empty if it was.
@@ -68,115 +55,98 @@ class CaseResult:
     not_run: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        rows = [as_row(row) for row in self.rows]
+        """Return plain values, for JSON."""
+        rows = [row.to_dict() for row in self.rows]
         return {"case": self.case, "agreement": self.agreement, "not_run": self.not_run or None, "rows": rows}
 
 
-def bench_cases(names: Sequence[str], rounds: int = 9, device: str = "cpu") -> Iterator[CaseResult]:
-    """Time the named cases one after the other, on torch's present number of threads.
+@dataclass(frozen=True)
+class Benchmark:
+    """Cases to be timed, one after the other, each when its result is asked for.
 
-    On a GPU networks alone are timed, and end with the copy of the scores to the host.
+    Iterating yields a CaseResult for each case (one for each layer of `conv-BATCH`), and at the end, on the CPU, one
+    that says why nothing ran on a GPU. Networks alone are timed on a GPU, up to the copy of their scores to the host.
+
+    Attributes:
+        names: of the cases; all are known.
+        rounds: interleaved rounds.
+        device: "cpu" or "cuda".
+        clock: "wall" or "cpu".
+        isa: the instruction set that the CPU's kernels are forced to; None leaves the choice as it is.
+        only: contestants are timed whose name holds this, beside the baseline; None times all.
+    """
+
+    names: tuple[str, ...]
+    rounds: int
+    device: str
+    clock: Clock
+    isa: str | None
+    only: str | None
+
+    @functools.cached_property
+    def conditions(self) -> Conditions:
+        """What the rows are measured under; its peaks are measured when it is first asked for."""
+        return measure_conditions(self.device, self.rounds, self.clock, self.isa)
+
+    def __iter__(self) -> Iterator[CaseResult]:
+        """Time the cases, on torch's present number of threads."""
+        _ = self.conditions  # before the first case: it keeps freed memory
+        for name in self.names:
+            network = _network_of(name)
+            if network is not None:
+                yield self._network(name, *network)
+            elif self.device != "cpu":
+                yield CaseResult(name, not_run="products alone are timed on the CPU; on a GPU see benchmarks/")
+            else:
+                yield from self._products(name)
+        if self.device == "cpu":
+            reason = cuda_ext.backends()["cuda"].reason or "asked for by --device cuda"
+            yield CaseResult("on a GPU", not_run=reason)
+
+    def _network(self, case: str, model: str, batch: int) -> CaseResult:
+        with on_isa(self.isa):
+            made = network_contestants(model, batch, self.device)
+            return CaseResult(case, self._timed(case, made.contestants, made.operations), made.agreement)
+
+    def _products(self, name: str) -> list[CaseResult]:
+        with on_isa(self.isa):  # weights are arranged for the ISA that they are made on
+            return [
+                CaseResult(case, self._timed(case, contestants, operations))
+                for case, contestants, operations in products.cases([name])
+            ]
+
+    def _timed(self, case: str, contestants: Mapping[str, Contestant], operations: float) -> tuple[Timing, ...]:
+        wanted = {
+            name: contestant
+            for name, contestant in contestants.items()
+            if self.only is None or name == BASELINE or self.only in name
+        }
+        return tuple(compare(case, wanted, operations, self.rounds, self.conditions.peak_gops, CLOCKS[self.clock]))
+
+
+def bench_cases(
+    names: Sequence[str],
+    rounds: int = 9,
+    device: str = "cpu",
+    *,
+    clock: Clock = "wall",
+    isa: str | None = None,
+    only: str | None = None,
+) -> Benchmark:
+    """Return the named cases, to be timed by iterating; the arguments are described at `Benchmark`.
 
     Raises:
-        ConfigError: an unknown case, before any is timed.
+        ConfigError: an unknown case, an ISA that this machine does not run, or an ISA or a clock for a GPU.
     """
     for name in names:
-        _check(name)
-    return _bench_cases(names, rounds, device)
+        if not products.is_product(name) and _network_of(name) is None:
+            raise ConfigError(f"unknown case {name!r}{nearest(name, sorted(CASES))}", "case")
+    check_conditions(device, clock, isa)
+    return Benchmark(tuple(names), rounds, device, clock, isa, only)
 
 
-def _bench_cases(names: Sequence[str], rounds: int, device: str) -> Iterator[CaseResult]:
-    keep_freed_memory()
-    peak = peak_gops() if device == "cpu" and cuda_ext.backends()["cpu"].available else None
-    for name in names:
-        network, batch = _network_case(name)
-        if network is not None:
-            yield _bench_network(name, network, batch, rounds, peak, device)
-        elif device != "cpu":
-            yield CaseResult(name, not_run="products alone are timed on the CPU; on a GPU see benchmarks/")
-        else:
-            for label, contestants, operations in product_cases([name]):
-                yield CaseResult(label, tuple(compare(label, contestants, operations, rounds, peak)))
-    if device == "cpu":
-        reason = cuda_ext.backends()["cuda"].reason or "asked for by --device cuda"
-        yield CaseResult("on a GPU", not_run=reason)
-
-
-def _network_case(name: str) -> tuple[str | None, int]:
-    kind, _, number = name.rpartition("-")
-    is_network = number.isdigit() and int(number) > 0 and kind in set(MODELS)
-    return (kind, int(number)) if is_network else (None, 0)
-
-
-def _check(name: str) -> None:
-    kind, _, number = name.rpartition("-")
-    product = name in MATMULS or name == "cold-1" or (kind == "conv" and number.isdigit() and int(number) > 0)
-    if not product and _network_case(name)[0] is None:
-        raise ConfigError(f"unknown case {name!r}{nearest(name, sorted(CASES))}", "case")
-
-
-@dataclass(frozen=True)
-class NetworkContestants:
-    """A network in its forms on the same images, and the share of equal predictions."""
-
-    contestants: dict[str, Contestant]
-    agreement: float
-    operations: float
-
-
-def network_contestants(name: str, batch: int, device: str = "cpu") -> NetworkContestants:
-    """A registered model with random weights and norms: float32, fake-quantized (BinaryNet) and packed."""
-    named, generator = get_model(name), torch.Generator().manual_seed(0)
-    torch.manual_seed(0)
-    plain = named.make({})
-    module = apply_scheme(copy.deepcopy(plain), get_scheme("binarynet")).eval()
-    initialize(module, get_scheme("binarynet"), 0)
-    _randomize_norms(module, generator)
-    pixels = torch.randint(0, 17, (batch, *named.input_shape), dtype=torch.uint8, generator=generator)
-    packed = PackedNetwork(pack(module, named.input_shape, _PIXELS), device)
-    operations = 2.0 * batch * sum(traced.layer_shape.macs for traced in trace(module, named.input_shape))
-
-    float32 = apply_scheme(plain, get_scheme("fp32")).eval().to(device)
-    module, pixels = module.to(device), pixels.to(device)
-    images = _PIXELS.decode(pixels)
-    weights = sum(4 * parameter.numel() for parameter in float32.parameters())
-    contestants = {BASELINE: Contestant(_inference(float32, images), weights)}
-    if any(isinstance(part, nn.Conv2d) for part in float32.modules()):
-        last = copy.deepcopy(float32).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        batch_last = images.to(memory_format=torch.channels_last)
-        contestants["torch fp32, channels last"] = Contestant(_inference(last, batch_last), weights)
-    contestants["fake-quantized"] = Contestant(_inference(module, images), weights)
-    contestants["packed, pixels in"] = Contestant(_inference(packed, pixels), packed.resident_bytes, True)
-    contestants["packed, float in"] = Contestant(_inference(packed, images), packed.resident_bytes, True)
-    expected = contestants["fake-quantized"].call().argmax(1)
-    equal = [contestants[key].call().argmax(1) == expected for key in contestants if key.startswith("packed")]
-    agreement = sum(int(each.sum()) for each in equal) / (2 * batch)
-    return NetworkContestants(contestants, agreement, operations)
-
-
-def _bench_network(case: str, name: str, batch: int, rounds: int, peak: float | None, device: str) -> CaseResult:
-    made = network_contestants(name, batch, device)
-    rows = compare(case, made.contestants, made.operations, rounds, peak)
-    return CaseResult(case, tuple(rows), made.agreement)
-
-
-def _inference(network: Callable[[Tensor], Tensor], images: Tensor) -> Callable[[], Tensor]:
-    def call() -> Tensor:
-        with torch.inference_mode():
-            return network(images).cpu()  # a GPU's time ends when the scores are here
-
-    return call
-
-
-def _randomize_norms(network: nn.Module, generator: torch.Generator) -> None:
-    """As after training: statistics of the size of the sums, γ of both signs."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.normal_(0, 5, generator=generator)
-            module.running_var.uniform_(50, 1000, generator=generator)
-            with torch.no_grad():
-                module.weight.normal_(generator=generator)
-                module.bias.normal_(generator=generator)
+def _network_of(case: str) -> tuple[str, int] | None:
+    """Return (model, batch) of a case such as `mnist-mlp-100`; None for another case."""
+    model = case.rpartition("-")[0]
+    batch = products.batch_of(case, model)
+    return (model, batch) if batch is not None and model in set(MODELS) else None

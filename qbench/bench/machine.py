@@ -1,4 +1,4 @@
-"""The machine as a measurement finds it."""
+"""The machine made ready for a measurement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from qbench.errors import ConfigError
 
 
 def prepare(device: str, threads: int) -> None:
-    """Give torch its number of threads, and check that the device is there.
+    """Give torch its number of CPU threads, and check that the device is there.
 
     Raises:
         ConfigError: no CUDA device.

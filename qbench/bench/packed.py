@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import cuda_ext
-from cuda_ext.benchmark import quartiles
+from qbench.bench.timing import quartiles
 from qbench.data.datasets import get_dataset
 from qbench.data.splits import Examples
 from qbench.deploy.packed.network import PackedNetwork
@@ -24,16 +24,17 @@ _MIN_ROUNDS, _MIN_SECONDS = 5, 0.5
 
 @dataclass(frozen=True)
 class PackedMeasurement:
-    """What a packed network did.
+    """What a packed network did on the test images of a data set.
 
     Attributes:
-        data, split_seed, images: the test images.
+        data, split_seed, images: which test images, and how many.
         accuracy: share of right predictions.
-        agreement: share of equal predictions with the fake-quantized module of a run; None if none was given.
-        images_per_second: median over `rounds` passes, the time of all test images, scores to classes included.
-        quartiles: of it, 25 % and 75 %.
+        agreement: share of equal predictions with the fake-quantized module of a trial; None if none was given.
+        images_per_second: median over `rounds` passes over all test images, from images to classes.
+        quartiles: 25 % and 75 % of the same.
+        rounds: passes that were timed.
         batch, threads: of the passes.
-        backend: what ran the products: `reference`, or an instruction path.
+        backend: what ran the products: `reference`, or an ISA.
         weight_bytes: of the tensors in the file.
     """
 
@@ -51,28 +52,8 @@ class PackedMeasurement:
     weight_bytes: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
-
-
-def examples_for(network: PackedNetwork, data: str | None, against: TrialRecord | None) -> tuple[str, int, Examples]:
-    """(data set, split seed, test images): those of `against`, else of `data`, else of the run the network came from.
-
-    Raises:
-        UserError: no data set is known, or its images are not what the network takes.
-    """
-    made_from = network.spec.made_from
-    name = data or (against.config.data if against else made_from.get("data"))
-    if not isinstance(name, str):
-        raise UserError("the file does not say what data it was trained on: name them with --data")
-    seed = against.config.split_seed if against else made_from.get("split_seed")
-    found = get_dataset(name)
-    if found.input_shape != network.spec.input.shape:
-        raise ConfigError(
-            f"{name!r} has images {found.input_shape}, the network takes {network.spec.input.shape}", "data"
-        )
-    seed = seed if isinstance(seed, int) else 0
-    return name, seed, found.load(seed).test
 
 
 def measure_packed(
@@ -80,8 +61,14 @@ def measure_packed(
 ) -> PackedMeasurement:
     """Run a packed network over every test image, on torch's present number of threads.
 
+    Args:
+        network: loaded from a file.
+        data: a data set's name; None takes that of `against`, or else the one that the file names.
+        against: a finished trial whose module's predictions are compared.
+        batch: images at a time.
+
     Raises:
-        UserError: images that the network does not take.
+        UserError: no data set is known, or its images are not what the network takes.
     """
     name, seed, examples = examples_for(network, data, against)
     try:
@@ -109,8 +96,30 @@ def measure_packed(
     )
 
 
+def examples_for(network: PackedNetwork, data: str | None, against: TrialRecord | None) -> tuple[str, int, Examples]:
+    """Return (data set, split seed, test images) of `data`, or else of `against`, or else of what the file names.
+
+    The split is that of `against`, or else the one that the file names.
+
+    Raises:
+        UserError: no data set is known, or its images are not what the network takes.
+    """
+    made_from = network.spec.made_from
+    name = data or (against.config.data if against else made_from.get("data"))
+    if not isinstance(name, str):
+        raise UserError("the file does not say what data it was trained on: name them with --data")
+    seed = against.config.split_seed if against else made_from.get("split_seed")
+    found = get_dataset(name)
+    if found.input_shape != network.spec.input.shape:
+        raise ConfigError(
+            f"{name!r} has images {found.input_shape}, the network takes {network.spec.input.shape}", "data"
+        )
+    seed = seed if isinstance(seed, int) else 0
+    return name, seed, found.load(seed).test
+
+
 def _rates(network: PackedNetwork, images: Tensor, batch: int) -> list[float]:
-    """Images per second of each pass."""
+    """Return the images per second of each pass."""
     rates: list[float] = []
     begun = time.perf_counter()
     while len(rates) < _MIN_ROUNDS or time.perf_counter() - begun < _MIN_SECONDS:

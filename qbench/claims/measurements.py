@@ -1,7 +1,7 @@
 """The measurements that claims need on this machine: what `qbench claims --run` runs.
 
 Each function returns plain values, among them `device` where a GPU would give other ones. Ratios of times are medians
-over interleaved rounds (`cuda_ext.benchmark`); `low` and `high` are their quartiles.
+over interleaved rounds (`qbench.bench.timing`); `low` and `high` are their quartiles.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 import cuda_ext
-from cuda_ext.benchmark import BASELINE, MATMULS, interleave, keep_freed_memory, matmul, peak_gops, quartiles
-from qbench.bench.cases import network_contestants
+from qbench.bench.networks import network_contestants
+from qbench.bench.products import MATMULS, matmul
+from qbench.bench.timing import BASELINE, interleave, keep_freed_memory, peak_gops, quartiles
 from qbench.claims.judge import Values
 from qbench.deploy.packed.convert import pack
 from qbench.deploy.packed.file import save

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 import cuda_ext
-from cuda_ext.benchmark import Timing
 from qbench.bench.cases import CaseResult
+from qbench.bench.timing import Timing
 from qbench.report.columns import aligned
 
 

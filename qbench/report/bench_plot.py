@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cuda_ext.benchmark import BASELINE, Timing
 from qbench.bench.cases import CaseResult
+from qbench.bench.timing import BASELINE, Timing
 from qbench.errors import ConfigError
 from qbench.report.chart import BLUE, GREY, INK, chart_svg
 

@@ -16,16 +16,21 @@ from qbench.schemes.scheme import Scheme
 from qbench.trial.identity import digest
 from qbench.trial.resolved import ResolvedTrial
 
+# Options of quantizers that decide what follows from the statistics; `rule` is what `method` was called before.
 _METHOD_OPTIONS = ("method", "method_options", "rule", "rule_options", "power_of_two")
 
 
 def calibrate_trial(trial: ResolvedTrial, network: nn.Module, splits: Splits, store: Path) -> None:
-    """Calibrate, with one pass over the images for all schemes that observe the same network the same way.
+    """Calibrate a network, and correct its biases where the scheme says so.
+
+    The statistics are kept beside the training: trials whose schemes observe the same network in the same way, and
+    differ in the calibration method, share one pass over the images.
 
     Args:
         trial: of a scheme with a post-training part.
         network: quantized, not calibrated.
-        store: the training's folder, which keeps the statistics.
+        splits: the trial's data; calibration takes training images.
+        store: the training's folder, which keeps the statistics as `calibration-<key>.safetensors`.
     """
     config, steps = trial.config, trial.scheme.post_training
     assert steps is not None
@@ -51,7 +56,7 @@ def _observed_network(scheme: Scheme) -> dict[str, Any]:
 
 
 def _without_methods(value: Any) -> Any:
-    """Return plain values without the options of quantizers that decide what follows from the statistics."""
+    """Return plain values without `_METHOD_OPTIONS`, at any depth."""
     if not isinstance(value, dict):
         return value
     return {key: _without_methods(each) for key, each in value.items() if key not in _METHOD_OPTIONS}

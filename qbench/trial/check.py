@@ -1,22 +1,21 @@
-"""Configurations that could not be run, found before anything is trained."""
+"""Finds configurations that could not be run, before anything is trained."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from qbench.errors import ConfigError
+from qbench.nn.hooks import watching
 from qbench.nn.quant_layer import quant_layers
 from qbench.ptq.calibration import calibration_images
 from qbench.training.module import QuantModule
 from qbench.trial.resolved import ResolvedTrial
-from quantizers import BINARY, MovingAverageUniform, Uniform
+from quantizers import BINARY
 
 
 def check(trial: ResolvedTrial) -> None:
-    """Build the trial as `run_trial` will, without data, and forget it.
+    """Build the trial as `run_trial` will, run it on random images, and forget it.
 
     Raises:
         ConfigError: names, options or parts that `run_trial` could not use.
@@ -35,36 +34,29 @@ def check(trial: ResolvedTrial) -> None:
 
 
 def _check_trains(module: QuantModule) -> None:
-    """A quantizer that only calibration makes ready would pass float values through a whole training."""
+    """Refuse quantizers that only calibration makes ready: they would pass float values through a whole training."""
     for name, layer in quant_layers(module.model):
         for field, quantizer in (("weights", layer.weight_quantizer), ("activations", layer.input_quantizer)):
-            if isinstance(quantizer, Uniform) and not isinstance(quantizer, MovingAverageUniform):
+            if quantizer is not None and quantizer.needs_calibration:
                 raise ConfigError(
-                    f"{name}: {type(quantizer).__name__} needs calibration, which schemes have whose stage is "
-                    "'post-training'; int8_qat and lsq train with quantization",
+                    f"{name}: {type(quantizer).__name__} needs calibration, which only schemes of the stage "
+                    "'post-training' have; int8_qat and lsq train with quantization",
                     f"scheme_options.{field}",
                 )
 
 
 @torch.no_grad()
 def _check_signs(network: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """A ReLU in front of a sign makes every activation +1; one that the scheme could not replace is found here."""
+    """Refuse a ReLU in front of a sign, which the scheme could not replace: every activation would be +1."""
+    binary = {name: layer for name, layer in quant_layers(network) if layer.input_format == BINARY}
     negative: dict[str, bool] = {}
 
-    def look(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            negative[name] = negative.get(name, False) or bool((inputs[0] < 0).any())
+    def look(name: str, x: Tensor) -> None:
+        negative[name] = negative.get(name, False) or bool((x < 0).any())
 
-        return hook
-
-    binary = [(name, layer) for name, layer in quant_layers(network) if layer.input_format == BINARY]
-    handles = [layer.register_forward_pre_hook(look(name)) for name, layer in binary]
-    try:
+    with watching(binary, inputs=look):
         generator = torch.Generator().manual_seed(0)
         network.eval()(torch.randn(16, *input_shape, generator=generator))
-    finally:
-        for handle in handles:
-            handle.remove()
     for name, seen in negative.items():
         if not seen:
             raise ConfigError(

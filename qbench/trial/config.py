@@ -1,4 +1,4 @@
-"""One trial's configuration: a validated value with an identity."""
+"""One trial's configuration, as a validated value."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Rate = Annotated[float, Field(gt=0, lt=1e3, allow_inf_nan=False)]
 
 
 class TrialConfig(BaseModel):
-    """Everything that decides a trial's result. Immutable; unknown keys and wrong types are errors.
+    """All that decides a trial's result, but for the code. Immutable; unknown keys and wrong types are errors.
 
     Attributes:
         scheme: a registered scheme's name, or a dotted path to a `Scheme`.
         scheme_options: fields of the scheme to replace, e.g. `{"last_layer": "float"}`.
         seed: of the initial weights, the order of batches and the stochastic quantizers.
-        model, model_options: a registered model and its builder's arguments.
-        data: a registered data set.
+        model, model_options: a registered model, or a dotted path to a `Model`, and its builder's arguments.
+        data: a registered data set, or a dotted path to a `Dataset`.
         split_seed: of the split; the same for every trial that is to be compared.
-        epochs: training epochs; a scheme may need a multiple of them (`Scheme.epoch_factor`).
+        epochs: the budget; a scheme may train for a multiple of it (`Recipe.epoch_factor`).
         batch_size: training images per step.
-        learning_rate, learning_rate_end: of the first and after the last epoch; None takes the scheme's.
+        learning_rate, learning_rate_end: in the first epoch and after the last one; None takes the scheme's.
         calibration_images: training images (chosen by `split_seed`) that post-training schemes calibrate on.
         module: dotted path to a QuantModule subclass; None is QuantModule itself.
         device: where training runs.
@@ -59,15 +59,14 @@ class TrialConfig(BaseModel):
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> TrialConfig:
-        """A config from plain values (of a YAML file, say).
+        """Return the config of plain values (of a YAML file, say).
 
         The key `settings` holds more of these values, so that one parameter of a sweep can set several together: a
         scheme with its own network, rates and epochs.
 
         Raises:
             ConfigError: an unknown key (the nearest one is named), a missing or ill-typed value, a value set inside
-                `settings` and outside. Names such as the scheme's are checked by `training.check`, which knows the
-                registries.
+                `settings` and outside. Names such as the scheme's are looked up later, by `resolve`.
         """
         plain = {key: value for key, value in values.items() if key != SETTINGS}
         if SETTINGS in values:
@@ -81,7 +80,7 @@ class TrialConfig(BaseModel):
 
     @classmethod
     def from_flat(cls, row: Mapping[str, Any]) -> TrialConfig:
-        """Return the config whose `flat` a row holds; the row's other keys are passed over.
+        """Return the config whose `flat` keys a row holds; the row's other keys are passed over.
 
         Raises:
             ConfigError: as `from_mapping`.
@@ -100,13 +99,14 @@ class TrialConfig(BaseModel):
     def flat(self) -> dict[str, Any]:
         """Return the config's keys on one level, nested ones dotted: `model_options.width`.
 
-        Empty mappings have no key. A mapping with a dot in a key of its own (a layer's name) stays whole.
+        An option whose value is an empty mapping, or one with a dot in a key (a layer's name), keeps it as its value.
+        Where there are no options at all there is no key.
         """
-        return flatten(self.model_dump())
+        return _flattened({key: value for key, value in self.model_dump().items() if value != {}})
 
 
 def _merged(values: Mapping[str, Any], more: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Both, nested mappings too; `key` is the place of `more`, for messages."""
+    """Return the values of both, merged in nested mappings too; `key` is the place of `more`, for messages."""
     merged = dict(values)
     for name, value in more.items():
         here = f"{key}.{name}"
@@ -121,12 +121,12 @@ def _merged(values: Mapping[str, Any], more: Mapping[str, Any], key: str) -> dic
     return merged
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one level with dotted keys; one whose own keys hold a dot stays whole."""
+def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one level with dotted keys; one that is empty or has a dot in a key stays whole."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping) and not any("." in inner for inner in value):
-            flat.update(flatten(value, f"{prefix}{key}."))
+        if isinstance(value, Mapping) and value and not any("." in str(inner) for inner in value):
+            flat.update(_flattened(value, f"{prefix}{key}."))
         else:
             flat[f"{prefix}{key}"] = value
     return flat

@@ -1,4 +1,4 @@
-"""A trained network's figures: accuracy, packed execution, costs, and the report on its layers."""
+"""The metrics of a trained network: accuracy, packed execution, training, costs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,117 @@ from qbench.trial.result import TrialResult
 from quantizers import Quantizer
 
 
+def evaluate(trial: ResolvedTrial, module: QuantModule, splits: Splits, trained: TrainingResult) -> TrialResult:
+    """Return the row and the predictions of a trial whose network is trained and, if it has to be, calibrated.
+
+    Args:
+        trial: what was trained.
+        module: with the weights of the best epoch, in evaluation mode, on the CPU.
+        splits: the trial's data.
+        trained: how the training went.
+
+    Raises:
+        TrainingError: a quantizer still waits for calibration.
+    """
+    _check_ready(module.model)
+    network, test, validation = module.model, splits.test, splits.validation
+    predictions = predict(network, test.images)
+    metrics = {
+        "test/accuracy": share(predictions == test.labels),
+        "val/accuracy": share(predict(network, validation.images) == validation.labels),
+        **_execution_metrics(network, test.images, predictions),
+        **_training_metrics(trial, module, trained),
+        **_cost_metrics(trial, network),
+    }
+    identity = {"trial_id": trial.trial_id, "training_key": trial.training_key, "shared": trained.shared}
+    return TrialResult(trial.config.flat() | identity | metrics, predictions.tolist(), test.labels.tolist())
+
+
+def _check_ready(network: nn.Module) -> None:
+    """Refuse what was not calibrated: it passes float values on, and would be reported at the cost of integers."""
+    waiting = [name for name, q in network.named_modules() if isinstance(q, Quantizer) and not q.is_ready]
+    if waiting:
+        raise TrainingError(f"{waiting[0]} was never calibrated: its metrics would be those of float values")
+
+
+def _training_metrics(trial: ResolvedTrial, module: QuantModule, trained: TrainingResult) -> dict[str, Any]:
+    return {
+        "time/train_s": trained.seconds,
+        "time/epochs_per_s": trial.epochs / trained.seconds,
+        "training/epochs": trial.epochs,
+        "training/best_epoch": trained.epoch,
+        "training/loss": trained.loss,
+        "training/loop": trained.loop,
+        "training/learning_rate_start": module.learning_rate,
+        "training/learning_rate_end": module.rate_after(trial.epochs),
+    }
+
+
+def _cost_metrics(trial: ResolvedTrial, network: nn.Module) -> dict[str, Any]:
+    """Return the costs of the network as evaluation runs it; filters are compared in the weights as they are."""
+    float_network = None
+    if trial.scheme.folds_batch_norm:
+        with torch.random.fork_rng(devices=[]):
+            float_network = trial.model.make(trial.config.model_options)
+    estimate = estimate_network(
+        network,
+        trial.model.input_shape,
+        float_network=float_network,
+        optimizer_moments=trial.scheme.recipe.optimizer_moments,
+    )
+    return estimate.metrics(trial.config.batch_size)
+
+
+def _execution_metrics(network: nn.Module, images: Tensor, predictions: Tensor) -> dict[str, Any]:
+    """Return what runs other than in float32, and how far it agrees with fake-quantized evaluation.
+
+    A network with integer layers runs as a chain in integers, if it is one. Any other runs layer by layer through the
+    QuantOps, with float32 between them. Where no layer is packed, every value is None.
+    """
+    metrics: dict[str, Any] = dict.fromkeys(
+        (
+            "kernel/agreement",
+            "kernel/execution",
+            "kernel/ops",
+            "int8/equal_outputs",
+            "int8/within_one",
+            "int8/no_chain",
+            "kernel/backend",
+        )
+    )
+    packed = packed_predictions(network, images)
+    if packed is None:
+        return metrics
+    classes, ops = packed
+    metrics |= {
+        "kernel/agreement": share(classes == predictions),
+        "kernel/execution": "layers",
+        "kernel/ops": " ".join(ops),
+        "kernel/backend": cuda_ext.backends()["cpu"].selected,
+    }
+    return metrics | _chain_metrics(network, images) if "int8" in ops else metrics
+
+
+def _chain_metrics(network: nn.Module, images: Tensor) -> dict[str, Any]:
+    """Return the agreement of the integer chain, or why the network is none."""
+    try:
+        found = agreement(network, images)
+    except UnsupportedStructureError as error:
+        return {"int8/no_chain": str(error)}
+    return {
+        "kernel/agreement": found.predictions,
+        "kernel/execution": "integer chain",
+        "int8/equal_outputs": found.equal_outputs,
+        "int8/within_one": found.within_one,
+    }
+
+
 @torch.no_grad()
 def packed_predictions(network: nn.Module, images: Tensor) -> tuple[Tensor, list[str]] | None:
-    """Predictions of packed execution, and the names of its ops; None where no layer runs packed."""
+    """Return the predictions of packed execution and the names of its ops; None where no layer runs packed.
+
+    The network is unpacked again afterwards.
+    """
     layers = trace(network, tuple(images.shape[1:]))
     try:
         ops = [traced.layer.pack(traced.layer_shape) for traced in layers]
@@ -35,74 +143,3 @@ def packed_predictions(network: nn.Module, images: Tensor) -> tuple[Tensor, list
     finally:
         for _, layer in quant_layers(network):
             layer.unpack()
-
-
-def check_ready(network: nn.Module) -> None:
-    """What is not calibrated passes float values on, and would be reported at the cost of integers."""
-    waiting = [name for name, q in network.named_modules() if isinstance(q, Quantizer) and not q.is_ready]
-    if waiting:
-        raise TrainingError(f"{waiting[0]} was never calibrated: its figures would be those of float values")
-
-
-def evaluate(trial: ResolvedTrial, module: QuantModule, splits: Splits, trained: TrainingResult) -> TrialResult:
-    network, test = module.model, splits.test
-    predictions = predict(network, test.images)
-    validation = predict(network, splits.validation.images)
-    float_network = None
-    if trial.scheme.folds_batch_norm:
-        with torch.random.fork_rng(devices=[]):
-            float_network = trial.model.make(trial.config.model_options)
-    figures: dict[str, Any] = {
-        "test/accuracy": share(predictions == test.labels),
-        "val/accuracy": share(validation == splits.validation.labels),
-        **_execution_figures(network, test.images, predictions),
-        "time/train_s": trained.seconds,
-        "time/epochs_per_s": trial.epochs / trained.seconds,
-        "training/epochs": trial.epochs,
-        "training/best_epoch": trained.epoch,
-        "training/loss": trained.loss,
-        "training/loop": trained.loop,
-        "training/learning_rate_start": module.learning_rate,
-        "training/learning_rate_end": module.rate_after(trial.epochs),
-        **estimate_network(
-            network,
-            trial.model.input_shape,
-            float_network=float_network,
-            optimizer_moments=trial.scheme.recipe.optimizer_moments,
-        ).metrics(trial.config.batch_size),
-    }
-    identity = {
-        "trial_id": trial.trial_id,
-        "training_key": trial.training_key,
-        "shared": trained.shared,
-    }
-    return TrialResult(trial.config.flat() | identity | figures, predictions.tolist(), test.labels.tolist())
-
-
-def _execution_figures(network: nn.Module, images: Tensor, predictions: Tensor) -> dict[str, Any]:
-    """What runs other than in float32, and how far it agrees with fake-quantized evaluation.
-
-    The chain in integers where the network has one; else layer by layer through the QuantOps, in float between them.
-    """
-    packed = packed_predictions(network, images)
-    figures: dict[str, Any] = {
-        "kernel/agreement": None if packed is None else share(packed[0] == predictions),
-        "kernel/execution": None if packed is None else "layers",
-        "kernel/ops": None if packed is None else " ".join(packed[1]),
-        "int8/equal_outputs": None,
-        "int8/within_one": None,
-        "int8/no_chain": None,
-        "kernel/backend": None if packed is None else cuda_ext.backends()["cpu"].selected,
-    }
-    if packed is None or "int8" not in packed[1]:
-        return figures
-    try:
-        found = agreement(network, images)
-    except UnsupportedStructureError as error:
-        return figures | {"int8/no_chain": str(error)}
-    return figures | {
-        "kernel/agreement": found.predictions,
-        "kernel/execution": "integer chain",
-        "int8/equal_outputs": found.equal_outputs,
-        "int8/within_one": found.within_one,
-    }

@@ -1,4 +1,4 @@
-"""Identities: what a result depends on, as a hash."""
+"""The identities of trials: what a result depends on, as a hash."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ METRIC_SOURCES: dict[str, tuple[str, ...]] = {
         "training/**/*",
         "ptq/**/*",
         "trial/*",
-        "deploy/chain.py",
+        "deploy/*",
         "deploy/int8/**/*",
         "io.py",
         "seeds.py",
@@ -31,10 +31,11 @@ METRIC_SOURCES: dict[str, tuple[str, ...]] = {
     "quantizers": ("**/*",),
     "cuda_ext": ("**/*",),
 }
-"""The sources that make a trial's metrics, as patterns below each package: an edit there makes its trials new.
+"""The sources that make a trial's metrics, as patterns below each package: an edit there runs trials again.
 
 An edit anywhere else (an exporter, a report, the command line, a benchmark, a sweep's machinery, what is done with a
-finished trial) changes no metric, and runs no trial again.
+finished trial) changes no metric, and runs no trial again. `*` stands for the files of a folder, `**/*` for those of
+all folders in it as well.
 """
 
 _SOURCES = frozenset({".py", ".cpp", ".h", ".cu", ".cuh"})
@@ -68,6 +69,7 @@ def metric_sources() -> Iterator[tuple[str, Path]]:
 
 
 def _folder(package: str) -> Path:
+    """Return where a package's sources are."""
     spec = find_spec(package)  # without importing it: two of the three load torch
     assert spec is not None
     assert spec.submodule_search_locations is not None

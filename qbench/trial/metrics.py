@@ -1,4 +1,4 @@
-"""The figures of a trial's row: their names, directions, and how they are shown."""
+"""The metrics of a trial's row: their names, directions, and how they are shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure.
+    """One metric.
 
     Attributes:
         label: a table's heading.
@@ -35,10 +35,28 @@ METRICS: dict[str, Metric] = {
     "time/train_s": Metric("training", "s", "minimize", "measured"),
     "kernel/agreement": Metric("kernel agreement", "%", "maximize", "measured"),
 }
+"""The metrics that tables show and a sweep may optimize, by their keys in a row.
+
+- `test/accuracy`, `val/accuracy`: share of right predictions of the best epoch's network, quantized as evaluation runs
+  it. Validation chooses that epoch.
+- `cost/weight_bytes`: all that inference keeps: weights at their stored width, scales, thresholds, biases, norms.
+- `cost/weight_compression`: the same of the float32 network, over that.
+- `cost/energy_uj`: of one inference, by the price table of `qbench.cost.prices`.
+- `cost/macs`: multiply-accumulates of one inference.
+- `filters/unique_fraction`, `filters/op_reduction`: of binary convolutions, the share of 2-D filters that are distinct
+  (a filter and its inverse count as one), and how many times fewer operations computing each once takes; None without
+  such layers.
+- `time/train_s`: seconds of the training, with validation after each epoch; that of the first trial where several
+  share one training.
+- `kernel/agreement`: share of test images that packed execution predicts as fake-quantized execution does; None where
+  nothing runs packed.
+
+A row has more: `evaluation` names them all. The keys are a public interface, which CHANGELOG speaks of.
+"""
 
 
 def show(name: str, value: float | None) -> str:
-    """A figure for a reader: `98.61 %`, `3.2 s`; `-` for none."""
+    """Return a metric for a reader: `98.61 %`, `3.2 s`; `-` where it is None."""
     if value is None:
         return "-"
     unit = METRICS[name].unit if name in METRICS else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,8 +18,9 @@ class TrialRecord:
     Attributes:
         trial_id: its identity, and the name of its file.
         status: `done`, or `failed`.
-        row: config keys and metrics; of a failed trial the config keys alone.
-        predictions, labels: the predicted and the true class of each test image; empty for a failed trial.
+        row: config keys, `trial_id` and `training_key`, and of a trial that is done the metrics.
+        predictions, labels: the predicted and the true class of each test image, in the split's order; empty for a
+            failed trial.
         error: why it failed; None if it did not.
         folder: of its sweep, whose `trainings/` holds the weights; not part of the file. None for a record that was not
             read from one.
@@ -32,15 +34,18 @@ class TrialRecord:
     error: str | None = None
     folder: Path | None = field(default=None, compare=False)
 
-    @property
+    @functools.cached_property
     def config(self) -> TrialConfig:
-        """The trial's configuration."""
+        """The trial's configuration, read from its row.
+
+        Raises:
+            ConfigError: the row of another version, whose configuration this one does not know.
+        """
         return TrialConfig.from_flat(self.row)
 
     def to_json(self) -> str:
         """Return the file's text."""
-        kept = {key: value for key, value in vars(self).items() if key != "folder"}
-        return json.dumps(kept, allow_nan=False) + "\n"
+        return json.dumps({key: getattr(self, key) for key in _KEYS}, allow_nan=False) + "\n"
 
 
 _KEYS = tuple(each.name for each in fields(TrialRecord) if each.name != "folder")
@@ -51,12 +56,18 @@ def read_record(path: Path) -> TrialRecord:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it holds no trial's record.
+        ValueError: it holds no trial's record, or a part of one.
     """
     try:
-        values = json.loads(path.read_text())
-        if not isinstance(values["row"]["training_key"], str):
-            raise TypeError
-        return TrialRecord(**{key: values[key] for key in _KEYS}, folder=path.resolve().parents[1])
+        values = json.loads(path.read_text(encoding="utf-8"))
+        record = TrialRecord(**{key: values[key] for key in _KEYS}, folder=path.resolve().parents[1])
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"no trial's record: {error}") from None
+    expected = {"trial_id": str, "row": dict, "predictions": list, "labels": list}
+    wrong = [key for key, kind in expected.items() if not isinstance(getattr(record, key), kind)]
+    wrong += ["status"] * (record.status not in ("done", "failed"))
+    if not wrong and not isinstance(record.row.get("training_key"), str):
+        wrong.append("row.training_key")
+    if wrong:
+        raise ValueError(f"no trial's record: {wrong[0]} is missing or no such value")
+    return record

@@ -1,4 +1,4 @@
-"""What a trial's configuration stands for: its scheme, network, data and module, and its identity."""
+"""A trial's configuration with its names looked up, and its identity."""
 
 from __future__ import annotations
 
@@ -33,11 +33,14 @@ _KNOWN_PACKAGES = sys.stdlib_module_names | {
 
 @dataclass(frozen=True)
 class ResolvedTrial:
-    """A trial whose names have been looked up, once: what they stand for, and the identities that follow.
+    """A trial whose names have been looked up, once; what they stand for decides its identities.
 
     Attributes:
         config: the configuration.
-        scheme, model, dataset, module: what its names stand for.
+        scheme: the named scheme, with the config's options.
+        model: builds the network.
+        dataset: loads the splits.
+        module: the QuantModule subclass that trains.
     """
 
     config: TrialConfig
@@ -48,7 +51,7 @@ class ResolvedTrial:
 
     @property
     def epochs(self) -> int:
-        """Epochs that the scheme trains for within the budget."""
+        """The epochs of the training: the config's, times the scheme's factor."""
         return self.config.epochs * self.scheme.recipe.epoch_factor
 
     @property
@@ -65,8 +68,8 @@ class ResolvedTrial:
     @functools.cached_property
     def training_key(self) -> str:
         """Identity of the training: equal for trials that differ only in what happens after it."""
-        # Without names and calibration: what is not quantized in training trains as fp32 does. (What evaluation uses
-        # counts, for it decides which epoch is the best.)
+        # Without names and calibration: what is not quantized in training trains as fp32 does. (The weights that
+        # evaluation uses count, for they decide which epoch is the best.)
         config = self.config.model_dump(exclude={"scheme", "scheme_options", "calibration_images"})
         trained = self.scheme.training_scheme().settings()
         # A module that overrides quantizers does so in training, or after it.
@@ -75,7 +78,7 @@ class ResolvedTrial:
 
     @functools.cached_property
     def plugins(self) -> frozenset[str]:
-        """Modules outside the project whose code this trial runs: those that define its parts and their bases."""
+        """The modules outside the project whose code this trial runs: they define its parts, or bases of them."""
         parts = [self.model.build, self.dataset.load, self.module]
         parts += [QUANTIZERS.get(spec.name) for spec in self.scheme.specs]
         modules: set[str] = set()
@@ -97,7 +100,10 @@ class ResolvedTrial:
         return bool(overrides(self.module, ("weight_quantizer", "activation_quantizer", "quantize")))
 
     def build(self) -> QuantModule:
-        """Build the module before training; a function of the configuration."""
+        """Return the module as it is before training; it depends on nothing but the configuration.
+
+        torch's global generator is seeded by it.
+        """
         torch.manual_seed(derive(self.config.seed, "network"))
         return self.module(
             self.model.make(self.config.model_options),
@@ -110,10 +116,11 @@ class ResolvedTrial:
 
 
 def resolve(config: TrialConfig) -> ResolvedTrial:
-    """Look up a configuration's names and try its options.
+    """Look up a configuration's names, and apply the scheme's options.
 
     Raises:
-        ConfigError: an unknown name (with the nearest) or option, or parts that do not fit together.
+        ConfigError: an unknown name (the nearest one is named) or option, parts that do not fit together, or a device
+            that is not there.
     """
     trial = ResolvedTrial(
         config,

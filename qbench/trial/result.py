@@ -1,4 +1,4 @@
-"""What running a trial gives."""
+"""The result of running a trial."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class TrialResult:
     """A trial's metrics, or why it has none.
 
     Attributes:
-        row: configuration keys, `trial_id`, `training_key`, `shared` and the metrics, one level, plain values; empty for
-            a failed trial.
-        predictions: the predicted class of each test image, in the split's order.
+        row: the configuration's keys, `trial_id`, `training_key`, `shared` (whether another trial trained the network)
+            and the metrics; one level, plain values. Empty for a failed trial.
+        predictions: the predicted class of each test image, in the split's order; empty for a failed trial.
         labels: the true ones.
         error: why the trial failed, in one line; None if it did not.
-        traceback: of the failure.
+        traceback: of the failure; empty if there was none.
     """
 
     row: dict[str, Any]

@@ -1,4 +1,4 @@
-"""One trial, from its configuration to its metrics."""
+"""Runs one trial: trains or takes over a training, calibrates, evaluates."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from qbench.training.result import TrainingResult
 from qbench.training.settings import OnEpoch
 from qbench.trial.calibrate import calibrate_trial
 from qbench.trial.check import check
-from qbench.trial.evaluation import check_ready, evaluate
-from qbench.trial.layers import write_layers
+from qbench.trial.evaluation import evaluate
+from qbench.trial.layer_report import write_layer_report
 from qbench.trial.resolved import ResolvedTrial, resolve
 from qbench.trial.result import TrialResult
 
@@ -27,18 +27,18 @@ __all__ = ["check", "resolve", "run_trial"]  # what a sweep asks of the module t
 def run_trial(
     trial: ResolvedTrial, folder: Path, *, logger: Logger | None = None, on_epoch: OnEpoch | None = None
 ) -> TrialResult:
-    """Train (or take over an equal training, or continue from its checkpoint), quantize, evaluate.
+    """Train (or take over an equal training, or continue from its checkpoint), calibrate, evaluate.
 
     Args:
         trial: what `resolve` made of a TrialConfig.
-        folder: `folder/trainings` keeps trained networks; trials with equal `training_key` share one.
-            `folder/layers/<trial id>.json` gets the layers' report where layers are integers.
-        logger: of the training's history, e.g. a WandbLogger; a shared training has none.
+        folder: the sweep's. `trainings/<training key>` keeps the trained network, which trials with an equal key share;
+            `layers/<trial id>.json` gets the report on the layers of a network with integers.
+        logger: of the training's history, e.g. a WandbLogger; a training that is taken over logs nothing.
         on_epoch: called after each epoch with the epoch, counted from 1, and their number.
 
     Raises:
         ConfigError: a configuration that cannot be built.
-        TrainingError: the loss became infinite or NaN.
+        TrainingError: the loss became infinite or NaN, or a quantizer was not calibrated.
         UserError: a checkpoint that is damaged or of another network.
     """
     with _threads(trial.config.threads):
@@ -58,13 +58,14 @@ def run_trial(
                 module.quantize()
                 calibrate_trial(trial, module.model, splits, store)
         module.eval()
-        check_ready(module.model)
-        write_layers(trial, module.model, splits, folder)
-        return evaluate(trial, module, splits, trained)
+        result = evaluate(trial, module, splits, trained)
+        write_layer_report(trial, module.model, splits, folder)
+        return result
 
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
+    """Give torch this number of CPU threads while the context lasts."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -1,4 +1,4 @@
-"""Integer against fake-quantized execution."""
+"""Integer execution beside fake-quantized execution."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from qbench.deploy.int8.network import _BATCH, IntegerNetwork
+from qbench.data.batches import EVALUATION_BATCH
+from qbench.deploy.int8.network import IntegerNetwork
+from qbench.nn.hooks import watching
 from qbench.nn.quant_layer import quant_layers
 from qbench.nn.quant_op.int8 import as_int8
-from quantizers import Quantizer
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Integer against fake-quantized execution of one network on the same images.
+    """How far integer and fake-quantized execution of one network agree on the same images.
 
     Attributes:
         predictions: share of images with the same predicted class.
@@ -32,38 +33,39 @@ class Agreement:
 
 @torch.no_grad()
 def agreement(network: nn.Module, images: Tensor, integer: IntegerNetwork | None = None) -> Agreement:
-    """Run `images` [N, ...] both ways, each chain on its own from the pixels on; N > 0.
+    """Run `images` [N, ...] both ways, each from the pixels to the scores without help of the other; N > 0.
 
-    `network` is in evaluation mode and not packed. A network of one layer hands no codes on: both shares are then 1.
+    Args:
+        network: in evaluation mode and not packed. One of a single layer hands no codes on: both shares of codes are
+            then 1.
+        images: float32.
+        integer: the network's integer form; None makes it.
 
     Raises:
         NotIntegerError, UnsupportedStructureError: as `IntegerNetwork`.
     """
     integer = integer or IntegerNetwork(network)
-    layers = [layer for _, layer in quant_layers(network)]
-    seen: list[Tensor] = []
+    layers = dict(quant_layers(network)[1:])
+    handed_on: list[Tensor] = []
 
-    def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert isinstance(layer.input_quantizer, Quantizer)
-        seen.append(as_int8(layer.input_quantizer.quantize(inputs[0]))[0])
+    def record(name: str, x: Tensor) -> None:
+        quantizer = layers[name].input_quantizer
+        assert quantizer is not None  # the integer network would have refused
+        handed_on.append(as_int8(quantizer.quantize(x))[0])
 
-    handles = [layer.register_forward_pre_hook(record) for layer in layers[1:]]
     equal = near = total = same = 0
     predicted = []
-    try:
-        for batch in images.split(_BATCH):
-            seen.clear()
+    with watching(layers, inputs=record):
+        for batch in images.split(EVALUATION_BATCH):
+            handed_on.clear()
             scores = network(batch)
             *codes, integer_scores = (output.cpu() for output in integer.outputs(batch))
-            for ours, theirs in zip(codes, seen, strict=True):
+            for ours, theirs in zip(codes, handed_on, strict=True):
                 distance = (ours.flatten().short() - theirs.flatten().short()).abs()
                 equal += int((distance == 0).sum())
                 near += int((distance <= 1).sum())
                 total += distance.numel()
             predicted.append(integer_scores.argmax(1))
             same += int((predicted[-1] == scores.argmax(1)).sum())
-    finally:
-        for handle in handles:
-            handle.remove()
     shares = (equal / total, near / total) if total else (1.0, 1.0)
     return Agreement(same / len(images), *shares, torch.cat(predicted))

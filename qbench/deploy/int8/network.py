@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from qbench.deploy.chain import blocks
-from qbench.deploy.int8.stage import NotIntegerError, Stage, check_block, int8_encoding, make_stage
+from qbench.data.batches import EVALUATION_BATCH
+from qbench.deploy.int8.encoding import CodeScale, NotIntegerError, input_encoding, integer_blocks
+from qbench.deploy.int8.stage import make_stage
 from qbench.nn.quant_op.int8 import as_int8
-
-_BATCH = 1000
 
 
 class IntegerNetwork:
@@ -25,12 +24,15 @@ class IntegerNetwork:
     a level, and one code in a hundred differs from the correctly rounded one.
 
     A channel whose bias would not fit (its weights have all but vanished), or whose unit is under 2^-30 of its
-    output's, gets a coarser unit, a power of two larger, and its codes are rounded to it.
+    output's, gets a unit that is larger by a power of two, and its codes are rounded to that.
 
     Args:
         network: an nn.Sequential of blocks (see `blocks`), every layer with integer weights and inputs of 2 to 8 bits,
             calibrated or trained. Later changes of it are not followed.
         device: where it runs.
+
+    Attributes:
+        stages: one for each block.
 
     Raises:
         NotIntegerError, UnsupportedStructureError: a network that cannot run so, with the layer and the reason.
@@ -39,25 +41,22 @@ class IntegerNetwork:
     """
 
     def __init__(self, network: nn.Module, device: torch.device | str = "cpu") -> None:
-        chain = blocks(network)
-        for block in chain:
-            check_block(block)
+        chain = integer_blocks(network)
         if chain[-1].pool is not None:
             raise NotIntegerError(f"{chain[-1].name}: a max-pool after the last layer")
         self.device = torch.device(device)
-        self.quantizer = chain[0].layer.input_quantizer
-        self.stages: list[Stage] = []
-        encoding = int8_encoding(self.quantizer)
-        for block in chain:
-            stage = make_stage(block, encoding, block is chain[-1], self.device)
-            self.stages.append(stage)
-            encoding = stage.output
+        self._quantizer = chain[0].layer.input_quantizer
+        scales = [CodeScale.of_int8(input_encoding(block)) for block in chain]
+        self.stages = [
+            make_stage(block, source, target, self.device)
+            for block, source, target in zip(chain, scales, [*scales[1:], None], strict=True)
+        ]
 
     @torch.no_grad()
     def outputs(self, images: Tensor) -> list[Tensor]:
-        """What every stage makes of float images [B, ...]: int8 codes, of the last one int32 scores."""
-        assert self.quantizer is not None
-        codes = as_int8(self.quantizer.quantize(images))[0].to(self.device)
+        """Return what every stage makes of float images [B, ...]: int8 codes, of the last one int32 scores."""
+        assert self._quantizer is not None
+        codes = as_int8(self._quantizer.quantize(images))[0].to(self.device)
         found = []
         for stage in self.stages:
             codes = stage.run(codes, last=stage is self.stages[-1])
@@ -65,10 +64,10 @@ class IntegerNetwork:
         return found
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Scores, float32 [B, classes]: the int32 scores times their scale."""
-        scores = torch.cat([self.outputs(batch)[-1] for batch in images.split(_BATCH)])
+        """Return the scores, float32 [B, classes]: the int32 scores times their scale."""
+        scores = torch.cat([self.outputs(batch)[-1] for batch in images.split(EVALUATION_BATCH)])
         return (scores.double() * self.stages[-1].output.scale).float()
 
     def predict(self, images: Tensor) -> Tensor:
-        """Classes, int64 [B]: the largest int32 score, the first of equals."""
-        return torch.cat([self.outputs(batch)[-1].argmax(1) for batch in images.split(_BATCH)])
+        """Return the classes, int64 [B]: those of the largest int32 score, the first of equals."""
+        return torch.cat([self.outputs(batch)[-1].argmax(1) for batch in images.split(EVALUATION_BATCH)])

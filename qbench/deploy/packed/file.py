@@ -1,4 +1,4 @@
-"""A packed network's file: safetensors with the network as JSON in its header."""
+"""A packed network's file: safetensors, with the network as JSON in its header."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def save(model: PackedModel, path: str | Path) -> None:
 
 
 def read(path: str | Path) -> PackedModel:
-    """The packed network of a file. Nothing in the file is executed.
+    """Return the packed network of a file. Nothing in the file is executed.
 
     Raises:
-        BadFile: no file, a truncated or changed one, one of something else or of another version.
+        BadFileError: no file, a truncated or changed one, one of something else or of another version.
     """
     path = Path(path)
     try:
@@ -78,16 +78,21 @@ def read(path: str | Path) -> PackedModel:
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> PackedNetwork:
-    """The packed network of a file, ready to run. Raises as `read`."""
+    """Return the packed network of a file, ready to run on `device`.
+
+    Raises:
+        BadFileError: as `read`.
+    """
     return PackedNetwork(read(path), device)
 
 
 def header(network: Any, tensors: Mapping[str, Tensor]) -> str:
-    """What stands under `qbench-packed` in the header: the version, the network, and the checksum of all."""
+    """Return the text under `qbench-packed` in the header: the version, the network, and the checksum of all."""
     return _canonical({"version": VERSION, "sha256": _digest(network, tensors), "network": network})
 
 
 def _described(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return the header's description of the network, of a version that this code reads."""
     if FORMAT not in metadata:
         raise BadFileError(f"{path}: is no packed network: `qbench export` makes them")
     try:
@@ -105,7 +110,7 @@ def _canonical(value: Any) -> str:
 
 
 def _digest(network: Any, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the network as JSON and of each tensor with its name, dtype and shape."""
+    """Return the SHA-256 of the network as JSON and of each tensor with its name, dtype and shape."""
     hashed = hashlib.sha256(_canonical(network).encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().contiguous().cpu()

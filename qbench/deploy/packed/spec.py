@@ -1,4 +1,4 @@
-"""What a packed network is: its layers, as data, and its tensors in the form that a file holds."""
+"""A packed network as data: its layers, and its tensors in the form that a file holds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+import cuda_ext
 from qbench.nn.layer_shape import ConvWindow
 from quantizers import Pixels
 
@@ -29,7 +30,12 @@ class _Value(BaseModel):
 
 
 class PoolSpec(_Value):
-    """A max-pool. `before_norm`: on the layer's sums; otherwise on what the normalization makes of them."""
+    """A max-pool.
+
+    Attributes:
+        kernel, stride, padding: (vertical, horizontal).
+        before_norm: it takes the layer's sums; otherwise what the normalization makes of them.
+    """
 
     kernel: Pair
     stride: Pair
@@ -37,24 +43,31 @@ class PoolSpec(_Value):
     before_norm: bool
 
     def output_size(self, size: Shape) -> Shape:
-        """(H, W) after pooling (H, W). Raises ValueError where a window could lie in the padding alone."""
+        """Return (H, W) after pooling (H, W).
+
+        Raises:
+            ValueError: a window could lie in the padding alone.
+        """
         if any(2 * p > k for k, p in zip(self.kernel, self.padding, strict=True)):
             raise ValueError(f"a max-pool's padding {self.padding} is more than half its kernel {self.kernel}")
-        axes = zip(size, self.kernel, self.stride, self.padding, strict=True)
-        return tuple((n + 2 * p - k) // s + 1 for n, k, s, p in axes)
+        return cuda_ext.conv_output_size(size, self.kernel, self.stride, self.padding, (1, 1))
 
 
 class LayerSpec(_Value):
     """A binary layer and what follows it up to the next: max-pool, BatchNorm, activation.
 
     Attributes:
-        name: of its tensors in the file.
+        name: of the layer; the names of its tensors in the file begin with it.
+        kind: "linear" or "conv2d".
         inputs, outputs: features, or channels.
         kernel, stride, padding, dilation: (vertical, horizontal), of a convolution. Padding adds zeros.
-        output: "bits": each sum compared with its channel's threshold; "float32": of the sum, in this order, what
-            follows.
-        scaled: times its channel's weight scale.
-        norm, centred: less the mean (centred), times scale, plus shift; then the activation.
+        pool: the max-pool, if there is one.
+        output: "bits": each sum is compared with its channel's threshold. "float32": each sum goes through scale, norm
+            and activation, in this order.
+        scaled: the sum is multiplied by its channel's weight scale.
+        norm: it is multiplied by the channel's scale, and the shift added.
+        centred: before that, the channel's mean is subtracted.
+        activation: comes last.
     """
 
     name: str
@@ -74,16 +87,16 @@ class LayerSpec(_Value):
 
     @property
     def dot_length(self) -> int:
-        """K: the products of one sum."""
+        """K, the number of products in one sum."""
         return self.inputs * prod(self.kernel)
 
     @property
     def window(self) -> ConvWindow:
-        """How its filters move over an image."""
+        """The movement of its filters over an image."""
         return ConvWindow(self.stride, self.padding, self.dilation)
 
     def sums_shape(self, shape: Shape) -> Shape:
-        """The shape of the sums, channels first, of one input of `shape`.
+        """Return the shape of the sums, channels first, of one input of `shape`.
 
         Raises:
             ValueError: an input that does not fit.
@@ -97,7 +110,11 @@ class LayerSpec(_Value):
         return self.outputs, *self.window.output_size(shape[1:], self.kernel)
 
     def output_shape(self, sums: Shape) -> Shape:
-        """The shape after pooling `sums`. Raises ValueError where there is no image to pool."""
+        """Return the shape after pooling sums of shape `sums`.
+
+        Raises:
+            ValueError: there is no image to pool.
+        """
         if self.pool is None:
             return sums
         if len(sums) != 3:
@@ -105,11 +122,11 @@ class LayerSpec(_Value):
         return sums[0], *self.pool.output_size(sums[1:])
 
     def tensors(self, reads: Reads) -> dict[str, tuple[torch.dtype, Shape]]:
-        """Dtype and shape of each of its tensors in a file, by name.
+        """Return dtype and shape of each of its tensors in a file, by name.
 
         `weight`: signs, row n those of the float weight's row n in PyTorch's order, ⌈K/8⌉ bytes, least significant bit
-        first. `threshold` and `direction` (a bit, 1 for `sum >= threshold`, 0 for `sum <= threshold`), or
-        `weight_scale`, `mean`, `scale` and `shift`, as far as the output has them.
+        first. Bits out: `threshold` and `direction` (a bit, 1 for `sum >= threshold`, 0 for `sum <= threshold`).
+        float32 out: those of `weight_scale`, `mean`, `scale` and `shift` that the layer has.
         """
         found: dict[str, tuple[torch.dtype, Shape]] = {}
         found["weight"] = (torch.uint8, (self.outputs, -(-self.dot_length // 8)))
@@ -123,12 +140,13 @@ class LayerSpec(_Value):
 
 
 class InputSpec(_Value):
-    """What the network takes.
+    """The input of a network.
 
     Attributes:
         shape: of one image, channels first.
         kind: "pixels": uint8, or the float32 values `pixels` makes of them; "real": float32; "sign": the signs of
             float32 values.
+        pixels: what the float32 values are made of; None but for "pixels".
     """
 
     shape: tuple[Count, ...] = Field(min_length=1, max_length=3)
@@ -138,7 +156,13 @@ class InputSpec(_Value):
 
 @dataclass(frozen=True)
 class Step:
-    """A layer in its place: what it reads, and the shapes of its input, sums and output, channels first."""
+    """A layer in its place.
+
+    Attributes:
+        layer: the layer.
+        reads: what its input is: "bits", "pixels" or "real".
+        input_shape, sums_shape, output_shape: of one image, channels first; the output's is that after pooling.
+    """
 
     layer: LayerSpec
     reads: Reads
@@ -151,6 +175,8 @@ class NetworkSpec(_Value):
     """A packed network without its tensors.
 
     Attributes:
+        input: what it takes.
+        layers: in their order.
         made_from: where it comes from, for people: the trial, its scheme, model, data and accuracy.
     """
 
@@ -160,10 +186,11 @@ class NetworkSpec(_Value):
 
     @property
     def classes(self) -> int:
+        """Number of scores."""
         return self.layers[-1].outputs
 
     def steps(self) -> list[Step]:
-        """The layers in their places.
+        """Return the layers in their places.
 
         Raises:
             ValueError: layers that do not fit each other, or no scores at the end.
@@ -197,7 +224,12 @@ class NetworkSpec(_Value):
 
 @dataclass(frozen=True)
 class PackedModel:
-    """A packed network as a file holds it: `spec`, and the tensors that its layers name."""
+    """A packed network as a file holds it.
+
+    Attributes:
+        spec: the network.
+        tensors: by the names that its layers give them (`LayerSpec.tensors`).
+    """
 
     spec: NetworkSpec
     tensors: Mapping[str, Tensor]
@@ -208,7 +240,7 @@ class PackedModel:
         return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors.values())
 
     def check(self) -> None:
-        """Raise ValueError unless the tensors are those of the spec."""
+        """Raise a ValueError unless the tensors are those of the spec."""
         expected: dict[str, Any] = {}
         for step in self.spec.steps():
             expected |= step.layer.tensors(step.reads)

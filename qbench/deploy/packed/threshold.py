@@ -1,7 +1,7 @@
-"""Everything between a layer's sum and the next layer's input sign, as one comparison per channel.
+"""All that stands between a layer's sum and the next layer's input sign, as one comparison per channel.
 
 BatchNorm and sign fold to `sum >= τ` (γ > 0), `sum <= τ` (γ < 0) or a constant (γ = 0), with `τ = μ - β·σ/γ`. That
-formula rounds otherwise than the float32 BatchNorm does, and integer sums sit exactly on thresholds, so τ is not
+formula does not round as the float32 BatchNorm does, and integer sums sit exactly on thresholds, so τ is not
 computed: the module's own float32 arithmetic is asked, sum by sum. `fl(fl(s·α) + β)`, with or without a fused
 multiply-add, never decreases in s for α > 0 and never increases for α < 0, so bisection finds the one place where the
 answer changes, and the comparison gives the module's answer for every sum.
@@ -24,10 +24,10 @@ _LARGEST = 0x7F7FFFFF  # bits of the largest finite float32
 
 
 def fold_integer(is_positive: IsPositive, bound: int, divisor: int, channels: int) -> tuple[Tensor, Tensor]:
-    """The comparison on integer sums in [-bound, bound] whose value is `sum / divisor`.
+    """Return the comparison on integer sums in [-bound, bound] whose value is `sum / divisor`.
 
-    Result: threshold int32 [C], rising bool [C]: +1 where `sum >= threshold` (rising) or `sum <= threshold`. A constant
-    is a rising comparison that always or never holds.
+    Returns: threshold int32 [C] and rising bool [C]: +1 where `sum >= threshold` (rising) or `sum <= threshold`. A
+    constant is a rising comparison that always or never holds.
     """
     threshold, direction = integer_threshold(
         lambda sums: is_positive(sums.to(torch.float32) / divisor), -bound, bound, channels
@@ -38,7 +38,7 @@ def fold_integer(is_positive: IsPositive, bound: int, divisor: int, channels: in
 
 
 def fold_float(is_positive: IsPositive, channels: int) -> tuple[Tensor, Tensor]:
-    """The same for float32 sums, over all finite ones: threshold float32 [C], rising bool [C]."""
+    """Return the comparison on float32 sums, over all finite ones: threshold float32 [C], rising bool [C]."""
     keys, direction = integer_threshold(
         lambda sums: is_positive(_float_of_key(sums)), -_LARGEST - 1, _LARGEST, channels
     )
@@ -48,14 +48,17 @@ def fold_float(is_positive: IsPositive, channels: int) -> tuple[Tensor, Tensor]:
 
 
 def _float_of_key(keys: Tensor) -> Tensor:
-    """The float32 of a key; keys order as their floats do: bits of positive floats, -1 - magnitude of negative ones."""
+    """Return the float32 of a key; keys have the order of their floats.
+
+    The key of a positive float is its bits, that of a negative one -1 less the bits of its magnitude.
+    """
     keys = keys.to(torch.int64)
     bits = torch.where(keys >= 0, keys, (-1 - keys) - 2**31)
     return bits.to(torch.int32).view(torch.float32)
 
 
 def rising_only(threshold: Tensor, rising: Tensor) -> Tensor:
-    """Thresholds τ' such that `sum >= τ'` is a rising channel's answer and the inverse of a falling channel's.
+    """Return thresholds τ' such that `sum >= τ'` is a rising channel's answer and the inverse of a falling channel's.
 
     `sum <= τ` is not `sum >= next(τ)`, next being the following integer or float32.
     """

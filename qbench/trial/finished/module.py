@@ -21,7 +21,7 @@ def open_module(record: TrialRecord) -> QuantModule:
 
     Raises:
         ConfigError: a configuration that cannot be built.
-        UserError: no trained weights there, or other ones than this code's network has.
+        UserError: there are no trained weights, or they do not fit the network that this code builds.
     """
     trial = _on_cpu(record.config)
     store = _store(record)
@@ -45,7 +45,7 @@ def open_float_module(record: TrialRecord) -> QuantModule:
         raise ConfigError(
             f"{config.scheme} quantizes in training: its network has no float32 form to calibrate", "scheme"
         )
-    # What else the float network was trained with.
+    # The rest of what shaped the float network.
     same = {name: getattr(trained_as.recipe, name) for name in ("activation_function", "norm", "norm_momentum")}
     trial = _on_cpu(config.model_copy(update={"scheme": "int8-minmax", "scheme_options": same}))
     return _trained_module(trial, _store(record)).eval()
@@ -56,7 +56,7 @@ def _on_cpu(config: TrialConfig) -> ResolvedTrial:
 
 
 def _store(record: TrialRecord) -> Path:
-    """The folder of the trial's training: by the key that its row has, for the code may have changed since."""
+    """Return the folder of the trial's training: by the key in its row, for the code may have changed since."""
     assert record.folder is not None
     return record.folder / "trainings" / str(record.row["training_key"])
 

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qbench.data.batches import EVALUATION_BATCH
 from qbench.data.datasets import get_dataset
-from qbench.deploy.int8.stage import NotIntegerError
-from qbench.deploy.onnx.qdq import _BATCH, OPSET, export_onnx
+from qbench.deploy.int8.encoding import NotIntegerError
+from qbench.deploy.onnx.graph import OPSET
+from qbench.deploy.onnx.qdq import export_onnx
 from qbench.errors import UserError
-from qbench.training.accuracy import predict
+from qbench.training.accuracy import predict, share
 from qbench.trial.finished.module import open_module
 from qbench.trial.record import TrialRecord
 
@@ -21,7 +23,8 @@ from qbench.trial.record import TrialRecord
 def export_onnx_trial(record: TrialRecord, path: Path) -> dict[str, Any]:
     """Export a finished trial's network, and compare its predictions with onnxruntime's on every test image.
 
-    Returns: `file_bytes`, `nodes`, `opset`, `images`, and `agreement`, None where onnxruntime is not installed.
+    Returns: `file`, `file_bytes`, `nodes`, `opset`, `images` (their number), and `agreement`, the share of equal
+    predictions; None where onnxruntime is not installed.
 
     Raises:
         UserError: as `export_onnx` and `open_module`; a network that does not compute in integers.
@@ -52,5 +55,6 @@ def _agreement(path: Path, images: Tensor, expected: Tensor) -> float | None:
     except ImportError:
         return None
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    found = [session.run(["scores"], {"images": batch.numpy()})[0].argmax(1) for batch in images.split(_BATCH)]
-    return int((torch.from_numpy(np.concatenate(found)) == expected).sum()) / len(images)
+    batches = (batch.numpy() for batch in images.split(EVALUATION_BATCH))
+    found = [session.run(["scores"], {"images": batch})[0].argmax(1) for batch in batches]
+    return share(torch.from_numpy(np.concatenate(found)) == expected)

@@ -25,11 +25,12 @@ class Exported:
     """A trial's packed network, and how it compares with the module on the test images.
 
     Attributes:
+        model: the packed network.
         agreement: share of test images on which the packed network predicts what the module predicts.
         reproduced: share on which the module predicts what it did when the trial was evaluated; less than 1 where
             another machine or other code evaluates now.
         accuracy: of the packed network.
-        images: how many.
+        images: the number of test images.
     """
 
     model: PackedModel

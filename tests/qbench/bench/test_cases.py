@@ -1,14 +1,19 @@
-"""The benchmark's own correctness: what it compares is equal, and its figures add up."""
+"""The benchmark's own correctness: what it compares is equal, and its rows add up."""
 
 import json
+import platform
+import time
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
 import cuda_ext
-import qbench.bench.cases as bench_module
-from qbench.bench.cases import CASES, DEFAULT, bench_cases, network_contestants
+from cuda_ext import runtime
+from qbench.bench import conditions, products, timing
+from qbench.bench.cases import CASES, DEFAULT, bench_cases
+from qbench.bench.layers_total import layers_totals
+from qbench.bench.networks import network_contestants
 from qbench.cli.app import app
 from qbench.errors import ConfigError
 
@@ -17,10 +22,8 @@ SMALL = "digits-mlp-3"
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    from cuda_ext import benchmark
-
-    monkeypatch.setattr(benchmark, "MIN_SECONDS", 1e-4)
-    monkeypatch.setattr(bench_module, "peak_gops", lambda: 1000.0)
+    monkeypatch.setattr(timing, "MIN_SECONDS", 1e-4)
+    monkeypatch.setattr(conditions, "peak_gops", lambda clock, carry_save=False: 3000.0 if carry_save else 1000.0)
 
 
 def qbench(*arguments):
@@ -106,3 +109,84 @@ def test_the_command():
     assert unknown.stderr.startswith("qbench: error: case: unknown case 'squar-1024'; did you mean 'square-1024'?")
     if not torch.cuda.is_available():
         assert qbench(SMALL, "--device", "cuda").exit_code == 2
+
+
+def test_conditions():
+    found = bench_cases([SMALL], rounds=3, clock="cpu").conditions
+    available = cuda_ext.backends()["cpu"].available
+    assert (found.device, found.threads, found.rounds, found.clock) == ("cpu", torch.get_num_threads(), 3, "cpu")
+    assert found.isa == cuda_ext.backends()["cpu"].selected
+    assert (found.peak_gops, found.carry_save_peak_gops) == ((1000.0, 3000.0) if available else (None, None))
+    assert found.freed_memory_kept == (platform.libc_ver()[0] == "glibc")
+    gpu = bench_cases([SMALL], device="cuda").conditions
+    assert (gpu.peak_gops, gpu.carry_save_peak_gops) == (None, None)
+
+
+def test_the_measured_peaks(monkeypatch):
+    monkeypatch.setattr(conditions, "peak_gops", timing.peak_gops)
+    found = bench_cases([SMALL]).conditions
+    for peak in (found.peak_gops, found.carry_save_peak_gops):  # None where the ISA has no such loop
+        assert peak is None or peak > 1
+
+
+def test_one_isa_is_forced(monkeypatch):
+    isas = cuda_ext.available_isas()[:-1]
+    if not isas:
+        pytest.skip("nothing is compiled here")
+    ran = []
+    product = cuda_ext.xnor_matmul
+    monkeypatch.setattr(cuda_ext, "xnor_matmul", lambda *a: ran.append(runtime.cpu_isa) or product(*a))
+    before = runtime.cpu_isa
+    for case in ("mlp-last-1", SMALL):
+        ran.clear()
+        run = bench_cases([case], rounds=1, isa=isas[-1])
+        assert run.conditions.isa == isas[-1]
+        for result in run:
+            assert result.rows or result.case == "on a GPU"
+            assert runtime.cpu_isa == before  # whoever prints the rows is not on the forced one
+        assert set(ran) == {isas[-1]}
+
+
+def test_an_isa_that_is_not_here_is_named():
+    with pytest.raises(ConfigError, match=r"--isa: (expected .*|no kernel is compiled here), got 'avx1024'"):
+        bench_cases([SMALL], isa="avx1024")
+    with pytest.raises(ConfigError, match="--clock: expected wall or cpu, got 'sun'"):
+        bench_cases([SMALL], clock="sun")
+    with pytest.raises(ConfigError, match="--clock: is of the CPU's kernels"):
+        bench_cases([SMALL], device="cuda", clock="cpu")
+    if cuda_ext.backends()["cpu"].available:
+        with pytest.raises(ConfigError, match="--isa: is of the CPU's kernels"):
+            bench_cases([SMALL], device="cuda", isa=cuda_ext.available_isas()[0])
+
+
+def test_processor_time_is_counted(monkeypatch):
+    """Contestants that wait take no processor time."""
+    monkeypatch.setattr(products, "matmul", lambda size: {"torch fp32": timing.Contestant(lambda: time.sleep(0.02), 0)})
+    wall, cpu = (next(iter(bench_cases(["mlp-last-1"], 1, clock=clock))) for clock in ("wall", "cpu"))
+    assert wall.rows[0].seconds >= 0.02
+    assert cpu.rows[0].seconds < 0.01
+
+
+def test_contestants_are_chosen_by_their_names():
+    product, network, _ = bench_cases(["mlp-last-1", SMALL], rounds=1, only="xnor")
+    assert [row.name for row in product.rows] == ["torch fp32", "xnor plain", "xnor prepacked", "xnor, float in"]
+    assert [row.name for row in network.rows] == ["torch fp32"]
+    assert network.agreement == 1.0  # of all of them
+    assert {"torch fp32", "xnor plain", "int8"} <= {row.name for row in next(iter(bench_cases(["mlp-last-1"], 1))).rows}
+
+
+def test_the_layers_of_a_convolution_case_are_summed(monkeypatch):
+    monkeypatch.setattr(products, "CONVOLUTIONS", ((8, 4, 8), (8, 2, 16)))
+    monkeypatch.setattr("qbench.bench.layers_total.CONVOLUTIONS", products.CONVOLUTIONS)
+    results = list(bench_cases(["conv-2", "mlp-last-1"], rounds=1))
+    first, second, product, _ = results
+    assert (first.case, second.case, product.case) == ("conv-2 8x4x4 to 8", "conv-2 8x2x2 to 16", "mlp-last-1")
+    totals = layers_totals(results)
+    assert [(total.case, total.name) for total in totals] == [("conv-2", row.name) for row in first.rows]
+    base, *others = totals
+    assert base.ratio == 1.0
+    assert base.seconds == first.rows[0].seconds + second.rows[0].seconds
+    for total, one, two in zip(others, first.rows[1:], second.rows[1:], strict=True):
+        assert total.seconds == one.seconds + two.seconds
+        assert total.ratio == base.seconds / total.seconds
+    assert layers_totals(results[:1]) == []  # interrupted after one layer

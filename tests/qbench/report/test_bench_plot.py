@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from typer.testing import CliRunner
 
-from cuda_ext.benchmark import Timing
 from qbench.bench.cases import CaseResult
+from qbench.bench.timing import Timing
 from qbench.cli.app import app
 from qbench.errors import ConfigError
 from qbench.report.bench_plot import bench_chart, bench_svg, plot_file
@@ -119,8 +119,8 @@ def test_where_a_plot_can_be_written(tmp_path):
 
 
 def test_the_command_writes_the_plot(tmp_path, monkeypatch):
-    monkeypatch.setattr("cuda_ext.benchmark.MIN_SECONDS", 1e-4)
-    monkeypatch.setattr("qbench.bench.cases.peak_gops", lambda: 1000.0)
+    monkeypatch.setattr("qbench.bench.timing.MIN_SECONDS", 1e-4)
+    monkeypatch.setattr("qbench.bench.conditions.peak_gops", lambda *_, **__: 1000.0)
     target = tmp_path / "rows.svg"
     command = ["bench", "kernels", "mlp-last-1", "--rounds", "2"]
     shown = CliRunner().invoke(app, [*command, "--plot", str(target)])

@@ -1,4 +1,4 @@
-"""One trial from its configuration to its figures: determinism, sharing, identity, agreement."""
+"""One trial from its configuration to its metrics: determinism, sharing, identity, agreement."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import torch
 from pytorch_lightning.loggers import CSVLogger
 
 import qbench.trial.resolved
+from qbench.data.datasets import get_dataset
+from qbench.deploy.int8.network import IntegerNetwork
 from qbench.errors import ConfigError, TrainingError
 from qbench.nn.quant_layer import QuantLayer
 from qbench.ptq import calibration
@@ -20,7 +22,10 @@ from qbench.training.module import QuantModule
 from qbench.trial import run as training
 from qbench.trial.check import check
 from qbench.trial.config import TrialConfig
+from qbench.trial.finished.module import open_module
+from qbench.trial.record import TrialRecord
 from qbench.trial.resolved import resolve
+from qbench.trial.result import TrialResult
 from qbench.trial.run import run_trial
 from quantizers import Quantizer, Sign, Uniform
 
@@ -31,7 +36,7 @@ def config(scheme: str = "binarynet", **fields: Any) -> TrialConfig:
     return TrialConfig.from_mapping({"scheme": scheme, **SMALL, **fields})
 
 
-def figures(row: dict[str, Any]) -> dict[str, Any]:
+def metrics(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if not key.startswith("time/") and key != "shared"}
 
 
@@ -42,7 +47,7 @@ def test_the_same_trial_gives_the_same_bits(scheme: str, tmp_path: Path) -> None
     first = run_trial(resolve(config(scheme)), tmp_path / "a")
     torch.rand(7)  # another state of the global generator
     again = run_trial(resolve(config(scheme)), tmp_path / "b")
-    assert figures(first.row) == figures(again.row)
+    assert metrics(first.row) == metrics(again.row)
     assert first.predictions == again.predictions
     stored = [next((tmp_path / name).glob("trainings/*/weights.safetensors")).read_bytes() for name in "ab"]
     assert stored[0] == stored[1]
@@ -71,10 +76,10 @@ def test_int8_shares_the_fp32_training_and_one_calibration_pass(
     assert len({row["time/train_s"] for row in rows}) == 1
     # A stored pass gives what a pass of its own gives.
     alone = run_trial(resolve(config("int8-kl")), tmp_path / "alone").row
-    assert figures(alone) == figures(rows[2])
+    assert metrics(alone) == metrics(rows[2])
 
 
-def test_int8_figures_come_from_the_quantized_network(tmp_path: Path) -> None:
+def test_int8_metrics_come_from_the_quantized_network(tmp_path: Path) -> None:
     fp32 = run_trial(resolve(config("fp32", epochs=4)), tmp_path)
     int8 = run_trial(resolve(config("int8-minmax", epochs=4)), tmp_path)
     assert abs(fp32.row["test/accuracy"] - int8.row["test/accuracy"]) <= 0.02
@@ -106,16 +111,47 @@ def test_networks_trained_with_quantization_run_in_integers(scheme: str, tmp_pat
     assert 3 < row["cost/weight_compression"] < 4
 
 
-def test_post_training_steps_change_the_figures_and_not_the_training(tmp_path: Path) -> None:
+def opened(result: TrialResult, folder: Path) -> QuantModule:
+    """The module that a trial evaluated, from its stored weights."""
+    row = result.row
+    return open_module(TrialRecord(row["trial_id"], "done", row, result.predictions, result.labels, folder=folder))
+
+
+def test_post_training_steps_change_the_metrics_and_not_the_training(tmp_path: Path) -> None:
     coarse = {"name": "int8", "options": {"bits": 2, "method": "minmax"}}
-    rows = [
-        run_trial(resolve(config("int8-minmax", scheme_options={"weights": coarse, **more})), tmp_path).row
+    results = [
+        run_trial(resolve(config("int8-minmax", scheme_options={"weights": coarse, **more})), tmp_path)
         for more in ({}, {"bias_correction": True}, {"clip_outliers": 1.5}, {"fold_batch_norm": False})
     ]
+    rows = [result.row for result in results]
     assert len({row["training_key"] for row in rows}) == 1
-    assert len({row["val/accuracy"] for row in rows}) == 4  # two bits a tensor: every step tells
-    assert all(row["kernel/agreement"] == 1.0 for row in rows)
     assert len({row["cost/weight_bytes"] for row in rows}) == 1
+    # two bits a tensor: every step tells
+    assert len({tuple(result.predictions) for result in results}) == 4
+    plain, corrected, clipped, apart = (opened(result, tmp_path).model.fc1 for result in results)
+    assert torch.equal(corrected.weight, plain.weight)
+    assert not torch.equal(corrected.bias, plain.bias)
+    assert torch.equal(clipped.weight, plain.weight)
+    assert clipped.weight_quantizer.scale < plain.weight_quantizer.scale
+    assert not torch.equal(apart.weight, plain.weight)
+
+
+@pytest.mark.parametrize("more", [{}, {"bias_correction": True}, {"clip_outliers": 1.5}, {"fold_batch_norm": False}])
+def test_integers_decide_as_float32_does_wherever_that_is_no_tie(more: dict[str, Any], tmp_path: Path) -> None:
+    """Two-bit weights give scores of few values: classes tie, and which of them float32 puts first is its rounding."""
+    coarse = {"name": "int8", "options": {"bits": 2, "method": "minmax"}}
+    result = run_trial(resolve(config("int8-minmax", scheme_options={"weights": coarse, **more})), tmp_path)
+    assert result.row["int8/within_one"] == 1.0
+    network = opened(result, tmp_path).model
+    images = get_dataset("digits").load(0).test.images
+    integers = IntegerNetwork(network).predict(images)
+    with torch.no_grad():
+        scores = network(images)
+    chosen, best = scores.gather(1, integers[:, None])[:, 0], scores.amax(1)
+    assert bool((best - chosen <= 1e-5 * scores.abs().amax(1)).all())
+    agreeing = int((scores.argmax(1) == integers).sum())
+    assert result.row["kernel/agreement"] == agreeing / 360
+    assert agreeing > 340
 
 
 @pytest.mark.parametrize("scheme", ["binarynet", "binarynet-stochastic", "binaryconnect"])
@@ -147,7 +183,7 @@ def test_agreement_is_empty_where_nothing_packed_runs(tmp_path: Path) -> None:
     assert row["training/epochs"] == 4  # twice the budget, and it says so
 
 
-def test_a_row_has_the_config_the_identity_and_the_figures(tmp_path: Path) -> None:
+def test_a_row_has_the_config_the_identity_and_the_metrics(tmp_path: Path) -> None:
     result = run_trial(resolve(config("binarynet", seed=3)), tmp_path)
     row = result.row
     assert (row["scheme"], row["seed"], row["model_options.hidden"]) == ("binarynet", 3, 24)
@@ -272,9 +308,9 @@ PAIRS = {
 @pytest.mark.parametrize("pair", list(PAIRS.values()), ids=list(PAIRS))
 def test_what_ran_before_does_not_change_a_result(pair: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path) -> None:
     first, second = (TrialConfig.from_mapping({**SMALL, **fields}) for fields in pair)
-    alone = [figures(run_trial(resolve(c), tmp_path / name).row) for name, c in (("a", first), ("b", second))]
-    forwards = [figures(run_trial(resolve(c), tmp_path / "ab").row) for c in (first, second)]
-    backwards = [figures(run_trial(resolve(c), tmp_path / "ba").row) for c in (second, first)]
+    alone = [metrics(run_trial(resolve(c), tmp_path / name).row) for name, c in (("a", first), ("b", second))]
+    forwards = [metrics(run_trial(resolve(c), tmp_path / "ab").row) for c in (first, second)]
+    backwards = [metrics(run_trial(resolve(c), tmp_path / "ba").row) for c in (second, first)]
     assert forwards == alone
     assert backwards == alone[::-1]
 
@@ -370,7 +406,7 @@ def test_a_half_written_training_is_trained_again(tmp_path: Path) -> None:
     (store / "weights.safetensors").write_bytes(b"half")
     again = run_trial(resolve(config()), tmp_path).row
     assert not again["shared"]
-    assert figures(again) == figures(first)
+    assert metrics(again) == metrics(first)
 
 
 def test_threads_are_restored(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from qbench.data.datasets import get_dataset
 from qbench.deploy.chain import UnsupportedStructureError
 from qbench.deploy.int8.agreement import agreement
+from qbench.deploy.int8.encoding import NotIntegerError
 from qbench.deploy.int8.network import IntegerNetwork
-from qbench.deploy.int8.stage import NotIntegerError
 from qbench.nn.activation import Activation
 from qbench.nn.folding import fold_batch_norms
 from qbench.nn.models.catalogue import get_model

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from qbench.cli.app import app
 from qbench.data.datasets import get_dataset
 from qbench.deploy.chain import UnsupportedStructureError
-from qbench.deploy.int8.stage import NotIntegerError
+from qbench.deploy.int8.encoding import NotIntegerError
 from qbench.deploy.onnx.qdq import export_onnx
 from qbench.errors import UserError
 from qbench.nn.folding import fold_batch_norms

@@ -7,13 +7,15 @@ import torch
 from random_networks import evaluated, quantized
 from torch import nn
 
-from qbench.deploy.packed.convert import NotPackableError, pack, scale_and_shift
+from qbench.deploy.packed.convert import pack
 from qbench.deploy.packed.network import PackedNetwork
+from qbench.deploy.packed.norm import scale_and_shift
+from qbench.deploy.packed.packable import NotPackableError
 from qbench.nn.quant_linear import QuantLinear
 from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
 from qbench.training.module import QuantModule
-from quantizers import Quantized, Sign
+from quantizers import Pixel8, Pixels, Quantized, Sign, StochasticSign, TanhSign
 
 
 def net(*more, **changed):
@@ -159,3 +161,40 @@ def test_scale_and_shift_are_the_modules_own():
     torch.testing.assert_close(scale.double(), exact.detach(), rtol=1e-6, atol=0)
     expected = norm.bias.double() - norm.running_mean.double() * exact
     torch.testing.assert_close(shift.double(), expected.detach(), rtol=1e-5, atol=1e-6)
+
+
+class Late(Sign):
+    """+1 from 0.75 on."""
+
+    def forward(self, x):
+        return super().forward(x - 0.75)
+
+    def quantize(self, x):
+        return super().quantize(x - 0.75)
+
+
+def test_a_network_input_is_packed_where_evaluation_takes_its_sign():
+    images = torch.randn(6, 1, 8, 8)
+    network = quantized(net())
+    for quantizer in (Sign(), StochasticSign(), TanhSign()):
+        network.conv.input_quantizer = quantizer.eval()
+        model = pack(network, (1, 8, 8))
+        assert model.spec.input.kind == "sign"
+        assert torch.equal(PackedNetwork(model)(images), evaluated(network, images))
+    network.conv.input_quantizer = Late()
+    refused(network, "the network's input passes through Late; only a sign, 8-bit pixels and float32")
+
+
+def test_another_quantizer_to_pixels_says_which_they_are():
+    class Own(Pixel8):
+        pass
+
+    class Inverted(Pixel8):
+        def quantize(self, x):
+            return super().quantize(-x)
+
+    network = quantized(net())
+    network.conv.input_quantizer = Own(1, 8, 8)
+    assert pack(network, (1, 8, 8)).spec.input.pixels == Pixels(multiplier=1, offset=8, divisor=8)
+    network.conv.input_quantizer = Inverted(1, 8, 8)
+    refused(network, "the network's input passes through Inverted")

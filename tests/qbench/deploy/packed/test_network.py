@@ -167,7 +167,7 @@ def test_thresholds_of_scaled_weights_decide_as_float32_does_for_every_sum(norm)
         sums = images.sum(1, keepdim=True)
         signs = network[1](sums * network[0].weight.abs().mean(1)) >= 0
     packed = PackedNetwork(pack(network, (k,)))
-    bits = packed._stages[0](cuda_ext.pack_signs(images))
+    bits = packed._layers[0](cuda_ext.pack_signs(images))
     assert torch.equal(cuda_ext.unpack_signs(bits, channels) > 0, signs)
     assert 0 < signs.double().mean() < 1
 
@@ -249,7 +249,7 @@ def test_batches():
 
 
 def test_patches_are_made_some_images_at_a_time(monkeypatch):
-    from qbench.deploy.packed import network as module
+    from qbench.deploy.packed import layer as module
 
     network = nn.Sequential(nn.Conv2d(2, 5, 3, padding=1, bias=False), nn.BatchNorm2d(5), nn.ReLU(), nn.Flatten())
     network.append(nn.Linear(5 * 25, 3, bias=False))

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from qbench.deploy.packed.convert import NotPackableError
 from qbench.deploy.packed.file import read, save
+from qbench.deploy.packed.packable import NotPackableError
 from qbench.errors import UserError
 from qbench.trial.config import TrialConfig
 from qbench.trial.finished.find import find_record

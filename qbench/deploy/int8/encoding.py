@@ -1,0 +1,92 @@
+"""How int8 codes stand for real values in an integer network, and which networks have such codes throughout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from qbench.deploy.block import Block
+from qbench.deploy.chain import UnsupportedStructureError, blocks
+from qbench.nn.quant_conv2d import QuantConv2d
+from quantizers import Encoding
+
+
+class NotIntegerError(UnsupportedStructureError):
+    """A network that does not run in integers here; the message names the layer and the reason."""
+
+
+@dataclass(frozen=True)
+class CodeScale:
+    """How the integer codes between two layers stand for real values: `scale · (code - zero_point)`.
+
+    Attributes:
+        scale: of one step between codes.
+        zero_point: the code of 0.
+        low, high: the codes that there are.
+    """
+
+    scale: float
+    zero_point: int
+    low: int
+    high: int
+
+    @classmethod
+    def of_int8(cls, encoding: Encoding) -> CodeScale:
+        """Return a tensor's encoding for codes stored as int8: unsigned codes and their zero point are less 128."""
+        shifted = 0 if encoding.format.minimum < 0 else 128
+        zero_point = 0 if encoding.zero_point is None else int(encoding.zero_point)
+        low, high = int(encoding.format.minimum), int(encoding.format.maximum)
+        return cls(float(encoding.scale), zero_point - shifted, low - shifted, high - shifted)
+
+    def clamped(self, activation: str) -> tuple[int, int]:
+        """Return the lowest and highest code after an activation, which is monotone, as rounding is."""
+        if activation == "relu":
+            return max(self.low, self.zero_point), self.high
+        if activation == "hardtanh":
+            one = round(1 / self.scale)
+            return max(self.low, self.zero_point - one), min(self.high, self.zero_point + one)
+        return self.low, self.high
+
+
+def integer_blocks(network: nn.Module) -> list[Block]:
+    """Return the chain of a network whose layers all compute on integers.
+
+    Raises:
+        UnsupportedStructureError: a network that is no chain of blocks.
+        NotIntegerError: a layer with float32 or uncalibrated weights or inputs, with groups, or whose inputs have no
+            fixed scale.
+    """
+    chain = blocks(network)
+    for block in chain:
+        _check(block)
+    return chain
+
+
+def _check(block: Block) -> None:
+    layer = block.layer
+    for role, quantizer in (("weights", layer.weight_quantizer), ("inputs", layer.input_quantizer)):
+        if quantizer is None or (role == "weights" and layer.latent_evaluation):
+            raise NotIntegerError(f"{block.name}: its {role} are float32")
+        if quantizer.format.kind != "integer":
+            raise NotIntegerError(f"{block.name}: its {role} are {quantizer.format}, not integers")
+        if not quantizer.is_ready:
+            raise NotIntegerError(f"{block.name}: its {role} are not calibrated")
+    input_encoding(block)
+    if isinstance(layer, QuantConv2d) and layer.groups != 1:
+        raise NotIntegerError(f"{block.name}: has {layer.groups} groups")
+
+
+def input_encoding(block: Block) -> Encoding:
+    """Return the scale and zero point of a layer's input, one of each for the whole tensor.
+
+    Raises:
+        NotIntegerError: the quantizer has none that hold for every tensor, or has one per channel.
+    """
+    quantizer = block.layer.input_quantizer
+    encoding = None if quantizer is None else quantizer.encoding()
+    if encoding is None:
+        raise NotIntegerError(f"{block.name}: its inputs pass through {type(quantizer).__name__}")
+    if encoding.scale.numel() != 1:
+        raise NotIntegerError(f"{block.name}: a scale per channel of the input has no int32 sum")
+    return encoding
