@@ -1,1 +1,1 @@
-"""Schemes: what of a network is quantized how, and how it trains, as values."""
+"""Schemes: how a network is quantized and trained, as values."""
