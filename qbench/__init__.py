@@ -75,7 +75,6 @@ _PLACES = {
 }
 """Public name -> its module, with the name that it has there where that is another one."""
 
-__version__ = version("qbench")
 __all__ = [
     "ConfigError",
     "Dataset",
@@ -113,7 +112,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from its module."""
+    """Load a public name from its module, or read the installed version."""
+    if name == "__version__":
+        return version("qbench")  # when it is asked for: a checkout that is not installed has none
     if name not in _PLACES:
         raise AttributeError(f"module 'qbench' has no attribute {name!r}")
     module, _, attribute = _PLACES[name].partition(":")

@@ -21,7 +21,7 @@ class ClockName(StrEnum):
     cpu = "cpu"
 
 
-Clock = Annotated[ClockName, typer.Option(help="The wall's time, or this process's time on the processors.")]
+ClockOption = Annotated[ClockName, typer.Option(help="The wall's time, or this process's time on the processors.")]
 Isa = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Run the CPU's kernels on this ISA.", show_default="the best of this CPU"),
@@ -42,7 +42,7 @@ def kernels(
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads, for every contestant.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Interleaved rounds.")] = 9,
     device: Device = DeviceName.cpu,
-    clock: Clock = ClockName.wall,
+    clock: ClockOption = ClockName.wall,
     isa: Isa = None,
     only: Only = None,
     list_cases: Annotated[bool, typer.Option("--list", help="Name the cases and stop.")] = False,
@@ -66,7 +66,7 @@ def kernels(
     """
     from qbench.bench.cases import CASES, DEFAULT, bench_cases
     from qbench.bench.machine import prepare
-    from qbench.report.bench import bench_dict, bench_head, bench_lines, bench_title
+    from qbench.report.bench import bench_dict, bench_head, bench_lines, bench_title, totals_lines
     from qbench.report.bench_plot import bench_svg, plot_file
 
     if list_cases:
@@ -74,18 +74,21 @@ def kernels(
         return
     target = plot_file(plot) if plot else None
     prepare(device.value, threads)
-    results = bench_cases(cases or list(DEFAULT), rounds, device.value, clock=clock.value, isa=isa, only=only)
+    benchmark = bench_cases(cases or list(DEFAULT), rounds, device.value, clock=clock.value, isa=isa, only=only)
     if not as_json:
-        print(bench_head(device.value, threads, rounds))
+        print(bench_head(benchmark.conditions))
     shown = []
-    for result in results:
+    for result in benchmark:
         shown.append(result)
         if not as_json:
             print("\n".join(bench_lines(result)), flush=True)
     if as_json:
-        print_json(bench_dict(shown, device.value, threads, rounds))
+        print_json(bench_dict(shown, benchmark.conditions))
+    else:
+        for line in totals_lines(shown):
+            print(line)
     if target is not None:
-        target.write_text(bench_svg(shown, bench_title(device.value, threads, rounds)), encoding="utf-8")
+        target.write_text(bench_svg(shown, bench_title(benchmark.conditions)), encoding="utf-8")
     if any(result.agreement not in (None, 1.0) for result in shown):
         raise typer.Exit(FAILED)
 

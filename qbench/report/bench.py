@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import groupby
 from typing import Any
 
 import torch
 
 import cuda_ext
 from qbench.bench.cases import CaseResult
+from qbench.bench.conditions import Conditions
+from qbench.bench.layers_total import layers_totals
+from qbench.bench.products import CONVOLUTIONS
 from qbench.bench.timing import Timing
 from qbench.report.columns import aligned
 
 
-def bench_title(device: str, threads: int, rounds: int) -> str:
-    """Return what the results were measured on: torch, kernels, threads, rounds."""
-    backend = cuda_ext.backends()[device]
-    used = f"{backend.selected} kernels" if backend.available else f"pure-torch references ({backend.reason})"
-    return f"torch {torch.__version__}, {used}, {threads} thread{'s' * (threads > 1)}, {rounds} interleaved rounds"
+def bench_title(conditions: Conditions) -> str:
+    """Return what the results were measured on: torch, kernels, threads, rounds, clock."""
+    backend = cuda_ext.backends()[conditions.device]
+    used = f"{conditions.isa} kernels" if backend.available else f"pure-torch references ({backend.reason})"
+    threads = f"{conditions.threads} thread{'s' * (conditions.threads > 1)}"
+    clock = ", processor time" if conditions.clock == "cpu" else ""
+    return f"torch {torch.__version__}, {used}, {threads}, {conditions.rounds} interleaved rounds{clock}"
 
 
-def bench_head(device: str, threads: int, rounds: int) -> str:
+def bench_head(conditions: Conditions) -> str:
     """Return what the lines below it were measured on, and how to read them."""
+    kept = "is kept for the next call" if conditions.freed_memory_kept else "is not kept, for this libc is no glibc"
     return (
-        f"{bench_title(device, threads, rounds)}\n"
+        f"{bench_title(conditions)}\n"
         "Measured: time of a call (quartiles); GOPS, a multiply-add being 2 operations; share of the direct kernel's\n"
         "measured limit, above 100 % with the carry-save popcount; times as fast as torch fp32, median of the rounds'\n"
-        "ratios (quartiles); resident weights. Freed memory is kept for the next call where libc is glibc."
+        f"ratios (quartiles); resident weights. Freed memory {kept}.\n"
+        f"Limits measured on one core: {_limits(conditions)}."
     )
+
+
+def _limits(conditions: Conditions) -> str:
+    limits = (("direct kernel", conditions.peak_gops), ("carry-save popcount", conditions.carry_save_peak_gops))
+    return ", ".join(f"{name} {gops:,.0f} GOPS" for name, gops in limits if gops is not None) or "none"
 
 
 def bench_lines(result: CaseResult) -> list[str]:
@@ -55,14 +69,27 @@ def _cells(row: Timing) -> list[str]:
     ]
 
 
-def bench_dict(results: Sequence[CaseResult], device: str, threads: int, rounds: int) -> dict[str, Any]:
+def totals_lines(results: Sequence[CaseResult]) -> list[str]:
+    """Return each `conv-BATCH` case's sum over its layers: a line for each contestant; nothing without such a case."""
+    lines: list[str] = []
+    for case, group in groupby(layers_totals(results), key=lambda total: total.case):
+        cells = [[total.name, f"{1e3 * total.seconds:.4g} ms", f"{total.ratio:.2f}×"] for total in group]
+        lines += [f"\n{case}, all {len(CONVOLUTIONS)} layers", *("  " + line for line in aligned(cells, left=1))]
+    return lines
+
+
+def bench_dict(results: Sequence[CaseResult], conditions: Conditions) -> dict[str, Any]:
     """Return the run as plain values for JSON."""
-    backend = cuda_ext.backends()[device]
     return {
         "torch": torch.__version__,
-        "device": device,
-        "backend": backend.selected,
-        "threads": threads,
-        "rounds": rounds,
+        "device": conditions.device,
+        "backend": conditions.isa,
+        "threads": conditions.threads,
+        "rounds": conditions.rounds,
+        "clock": conditions.clock,
+        "peak_gops": conditions.peak_gops,
+        "carry_save_peak_gops": conditions.carry_save_peak_gops,
+        "freed_memory_kept": conditions.freed_memory_kept,
         "cases": [result.to_dict() for result in results],
+        "totals": [asdict(total) for total in layers_totals(results)],
     }

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Recipe(BaseModel):
@@ -36,8 +36,8 @@ class Recipe(BaseModel):
     relaxed_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     initial_weights: Literal["default", "uniform"] = "default"
     learning_rate_scale: Literal["none", "glorot"] = "none"
-    learning_rate: Rate = 3e-3
-    learning_rate_end: Rate = 3e-5
+    learning_rate: _Rate = 3e-3
+    learning_rate_end: _Rate = 3e-5
     halve_every: Annotated[int, Field(ge=1)] | None = None
     epoch_factor: Annotated[int, Field(ge=1)] = 1
 

@@ -21,7 +21,7 @@ from qbench.training.progress import Progress
 
 CHECKPOINT_SECONDS = 60.0
 """A checkpoint is written after the first epoch that ends so long after the last checkpoint."""
-TRAINING = "qbench/training"
+CHECKPOINT_KEY = "qbench/training"
 """Key of `training_state` in a checkpoint, of either loop."""
 
 _log = logging.getLogger(__name__)
@@ -60,12 +60,12 @@ def read_checkpoint(path: Path, parts: tuple[str, ...]) -> tuple[Progress, dict[
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        training = state[TRAINING]
+        training = state[CHECKPOINT_KEY]
         if training["torch"] != str(torch.__version__):
             _log.warning("%s: is of torch %s, this is %s: starting over", path, training["torch"], torch.__version__)
             return None
         progress = Progress(**training["progress"])
-        missing = [key for key in (*parts, TRAINING) if key not in state]
+        missing = [key for key in (*parts, CHECKPOINT_KEY) if key not in state]
         missing += [key for key in ("generator", "cuda_generator") if key not in training]
         if missing:
             raise KeyError(missing[0])
@@ -90,7 +90,7 @@ def save_checkpoint(
 ) -> None:
     """Write the short loop's whole state; a reader sees the old file or the new one."""
     state = {
-        TRAINING: training_state(progress),
+        CHECKPOINT_KEY: training_state(progress),
         "module": module.state_dict(),
         "optimizer": optimizer.state_dict(),
         "scheduler": scheduler.state_dict(),
@@ -115,5 +115,5 @@ def load_checkpoint(path: Path, module: nn.Module, optimizer: Optimizer, schedul
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
-    restore_generators(state[TRAINING])
+    restore_generators(state[CHECKPOINT_KEY])
     return progress

@@ -21,7 +21,7 @@ from qbench.data.datamodule import TensorDataModule
 from qbench.data.splits import Splits
 from qbench.io import replacing
 from qbench.training.checkpoint import (
-    TRAINING,
+    CHECKPOINT_KEY,
     is_due,
     loading_from,
     read_checkpoint,
@@ -127,7 +127,7 @@ class _Epochs(Checkpoint):
         if found is None:
             return False
         self.progress, state = found
-        self.generators = state[TRAINING]
+        self.generators = state[CHECKPOINT_KEY]
         return True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -169,7 +169,7 @@ class _Epochs(Checkpoint):
         """
         for key in ("HYPER_PARAMS_KEY", "HYPER_PARAMS_NAME", "HYPER_PARAMS_TYPE"):
             checkpoint.pop(getattr(pl_module, f"CHECKPOINT_{key}"), None)
-        checkpoint[TRAINING] = training_state(self.progress)
+        checkpoint[CHECKPOINT_KEY] = training_state(self.progress)
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from qbench.errors import ConfigError
 from qbench.nn.hooks import watching
 from qbench.nn.quant_layer import quant_layers
 from qbench.ptq.calibration import calibration_images
+from qbench.schemes.quantization import Role
 from qbench.training.module import QuantModule
 from qbench.trial.resolved import ResolvedTrial
-from quantizers import BINARY
+from quantizers import BINARY, Quantizer
 
 
 def check(trial: ResolvedTrial) -> None:
@@ -35,13 +36,18 @@ def check(trial: ResolvedTrial) -> None:
 
 def _check_trains(module: QuantModule) -> None:
     """Refuse quantizers that only calibration makes ready: they would pass float values through a whole training."""
+    choose = module.scheme.quantization.choose
     for name, layer in quant_layers(module.model):
-        for field, quantizer in (("weights", layer.weight_quantizer), ("activations", layer.input_quantizer)):
+        roles: tuple[tuple[Role, Quantizer | None], ...] = (
+            ("weights", layer.weight_quantizer),
+            ("activations", layer.input_quantizer),
+        )
+        for role, quantizer in roles:
             if quantizer is not None and quantizer.needs_calibration:
                 raise ConfigError(
                     f"{name}: {type(quantizer).__name__} needs calibration, which only schemes of the stage "
                     "'post-training' have; int8_qat and lsq train with quantization",
-                    f"scheme_options.{field}",
+                    f"scheme_options.{choose(role, name, layer.position, layer.layer_count).option}",
                 )
 
 

@@ -12,9 +12,9 @@ from qbench.errors import ConfigError, config_error
 SETTINGS = "settings"
 """The key of a sweep's parameter whose values are mappings of a trial's keys."""
 
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Rate = Annotated[float, Field(gt=0, lt=1e3, allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=1)]
+_Seed = Annotated[int, Field(ge=0, lt=2**31)]
+_Rate = Annotated[float, Field(gt=0, lt=1e3, allow_inf_nan=False)]
 
 
 class TrialConfig(BaseModel):
@@ -42,20 +42,20 @@ class TrialConfig(BaseModel):
 
     scheme: str
     scheme_options: dict[str, Any] = {}
-    seed: Seed = 0
+    seed: _Seed = 0
     model: str = "digits-convnet"
     model_options: dict[str, Any] = {}
     data: str = "digits"
-    split_seed: Seed = 0
-    epochs: Count = 30
+    split_seed: _Seed = 0
+    epochs: _Count = 30
     batch_size: Annotated[int, Field(ge=2)] = 64
-    learning_rate: Rate | None = None
-    learning_rate_end: Rate | None = None
-    calibration_images: Count = 512
+    learning_rate: _Rate | None = None
+    learning_rate_end: _Rate | None = None
+    calibration_images: _Count = 512
     module: str | None = None
     device: Literal["cpu", "cuda"] = "cpu"
     compile: bool = False
-    threads: Count = 1
+    threads: _Count = 1
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> TrialConfig:

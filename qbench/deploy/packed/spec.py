@@ -15,9 +15,9 @@ import cuda_ext
 from qbench.nn.layer_shape import ConvWindow
 from quantizers import Pixels
 
-Count = Annotated[int, Field(ge=1, le=2**24)]
-Pads = Annotated[int, Field(ge=0, le=2**16)]
-Pair = tuple[Count, Count]
+_Count = Annotated[int, Field(ge=1, le=2**24)]
+_Pads = Annotated[int, Field(ge=0, le=2**16)]
+_Pair = tuple[_Count, _Count]
 Shape = tuple[int, ...]
 Function = Literal["relu", "hardtanh", "identity"]
 Reads = Literal["bits", "pixels", "real"]
@@ -37,9 +37,9 @@ class PoolSpec(_Value):
         before_norm: it takes the layer's sums; otherwise what the normalization makes of them.
     """
 
-    kernel: Pair
-    stride: Pair
-    padding: tuple[Pads, Pads]
+    kernel: _Pair
+    stride: _Pair
+    padding: tuple[_Pads, _Pads]
     before_norm: bool
 
     def output_size(self, size: Shape) -> Shape:
@@ -72,12 +72,12 @@ class LayerSpec(_Value):
 
     name: str
     kind: Literal["linear", "conv2d"]
-    inputs: Count
-    outputs: Count
-    kernel: Pair = (1, 1)
-    stride: Pair = (1, 1)
-    padding: tuple[Pads, Pads] = (0, 0)
-    dilation: Pair = (1, 1)
+    inputs: _Count
+    outputs: _Count
+    kernel: _Pair = (1, 1)
+    stride: _Pair = (1, 1)
+    padding: tuple[_Pads, _Pads] = (0, 0)
+    dilation: _Pair = (1, 1)
     pool: PoolSpec | None = None
     output: Literal["bits", "float32"]
     scaled: bool = False
@@ -149,7 +149,7 @@ class InputSpec(_Value):
         pixels: what the float32 values are made of; None but for "pixels".
     """
 
-    shape: tuple[Count, ...] = Field(min_length=1, max_length=3)
+    shape: tuple[_Count, ...] = Field(min_length=1, max_length=3)
     kind: Literal["pixels", "real", "sign"]
     pixels: Pixels | None = None
 

@@ -105,7 +105,11 @@ def test_a_mixed_networks_costs_are_those_of_its_layers() -> None:
 @pytest.mark.parametrize(
     ("scheme", "layers", "message"),
     [
-        ("binarynet", {"out": {"weights": "int8"}}, "out: Uniform needs calibration"),
+        (
+            "binarynet",
+            {"out": {"weights": "int8"}},
+            "scheme_options.layers.out.weights: out: Uniform needs calibration",
+        ),
         ("binarynet", {"otu": "float"}, "scheme_options.layers.otu: matches no layer; did you mean 'out'"),
         ("int8-kl", {"otu": "float"}, "scheme_options.layers.otu: matches no layer; did you mean 'out'"),
         ("int8-kl", {"out": {"weights": "itn8"}}, "scheme_options.layers.out.weights: unknown quantizer 'itn8'"),
