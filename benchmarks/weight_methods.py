@@ -1,6 +1,6 @@
 """Calibration methods of low-bit weights, one table: method by bits, granularity, folding and bias correction.
 
-    python benchmarks/weight_rules.py --seeds 5
+    python benchmarks/weight_methods.py --seeds 5
 
 Trains (or takes from --runs) `digits-convnet` in float32 once a seed and quantizes its weights in every way;
 activations stay at 8 bits (min-max). Each cell is the mean test accuracy over the seeds with its standard deviation, in
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--bits", type=int, nargs="+", default=[4, 3])
-    parser.add_argument("--runs", type=Path, default=Path("runs/weight_rules"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/weight_methods"))
     options = parser.parse_args()
     warnings.simplefilter("ignore", DegenerateKLWarning)
     print(f"float32: {cell(accuracies('fp32', {}, options.seeds, options.runs))}")
