@@ -80,24 +80,24 @@ def cases(names: Sequence[str]) -> Iterator[tuple[str, dict[str, Contestant], fl
     """
     for name in names:
         if name in MATMULS:
-            yield name, matmul(MATMULS[name]), MATMULS[name].operations
+            yield name, matmul_contestants(MATMULS[name]), MATMULS[name].operations
         elif name == COLD:
             size = MATMULS["mlp-hidden-1"]
-            yield name, matmul(size, cold=True), size.operations
+            yield name, matmul_contestants(size, cold=True), size.operations
         elif batch := batch_of(name, "conv"):
             for channels, side, filters in CONVOLUTIONS:
                 label = f"{name} {channels}x{side}x{side} to {filters}"
                 work = 2.0 * batch * side * side * filters * channels * 9
-                yield label, convolution(batch, channels, side, filters), work
+                yield label, convolution_contestants(batch, channels, side, filters), work
         elif batch := batch_of(name, "mlp"):
             macs = batch * (784 * 4096 + 2 * 4096 * 4096 + 4096 * 10)
-            yield name, mlp(batch), 2.0 * macs
+            yield name, mlp_contestants(batch), 2.0 * macs
         else:
             known = ", ".join([*MATMULS, COLD, "conv-BATCH", "mlp-BATCH"])
             raise ValueError(f"case: expected one of {known}, got {name!r}")
 
 
-def matmul(size: MatmulSize, cold: bool = False) -> dict[str, Contestant]:
+def matmul_contestants(size: MatmulSize, cold: bool = False) -> dict[str, Contestant]:
     """Return the contestants of a product; `cold` rotates each through more weights than a cache holds."""
     m, k, n = size.m, size.k, size.n
     generator = torch.Generator().manual_seed(0)
@@ -143,7 +143,7 @@ def _rotating(weights: Tensor, call: Callable[[Tensor], Any], counts_bits: bool)
     return Contestant(lambda: call(next(turn)), _bytes(weights), counts_bits)
 
 
-def convolution(batch: int, channels: int, size: int, filters: int) -> dict[str, Contestant]:
+def convolution_contestants(batch: int, channels: int, size: int, filters: int) -> dict[str, Contestant]:
     """Return the contestants of a 3×3 convolution with padding 1: int32 out, and bits out."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(batch, channels, size, size, generator=generator)
@@ -162,7 +162,7 @@ def convolution(batch: int, channels: int, size: int, filters: int) -> dict[str,
     }
 
 
-def mlp(batch: int, inputs: int = 784, hidden: int = 4096, outputs: int = 10) -> dict[str, Contestant]:
+def mlp_contestants(batch: int, inputs: int = 784, hidden: int = 4096, outputs: int = 10) -> dict[str, Contestant]:
     """Return the contestants of BinaryNet's MNIST network, by the raw operations alone: image bytes in, scores out.
 
     Three hidden layers, of float32 signs and of packed bits.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import cuda_ext
 from qbench.bench.networks import network_contestants
-from qbench.bench.products import MATMULS, matmul
+from qbench.bench.products import MATMULS, matmul_contestants
 from qbench.bench.timing import BASELINE, interleave, keep_freed_memory, peak_gops, quartiles
 from qbench.claims.judge import Values
 from qbench.deploy.packed.convert import pack
@@ -86,7 +86,7 @@ def matmul_8192() -> Values:
     if device == "cuda":
         calls = _cuda_matmul(8192)
     else:
-        made = matmul(MATMULS["square-8192"])
+        made = matmul_contestants(MATMULS["square-8192"])
         calls = {name: made[name].call for name in (BASELINE, "xnor, float in", "xnor prepacked")}
     found = _ratios(calls, 3)
     return {

@@ -22,7 +22,7 @@ Shape = tuple[int, ...]
 Function = Literal["relu", "hardtanh", "identity"]
 Reads = Literal["bits", "pixels", "real"]
 
-MAX_ELEMENTS = 2**24  # of one image; also the sum of ±1 that float32 still holds exactly
+MAX_IMAGE_VALUES = 2**24  # of one image; also the sum of ±1 that float32 still holds exactly
 
 
 class _Value(BaseModel):
@@ -210,7 +210,7 @@ class NetworkSpec(_Value):
             sums = layer.sums_shape(shape)
             output = layer.output_shape(sums)
             for each in (shape, sums, output):
-                if min(each) < 1 or prod(each) > MAX_ELEMENTS:
+                if min(each) < 1 or prod(each) > MAX_IMAGE_VALUES:
                     raise ValueError(f"{layer.name}: cannot compute on shape {each}")
             largest = 1 if self.input.pixels is None or reads != "pixels" else self.input.pixels.bound
             if reads != "real" and layer.dot_length * largest > 2**30:

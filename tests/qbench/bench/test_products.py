@@ -33,7 +33,7 @@ def test_rows_of_a_case() -> None:
 
 def test_the_packed_network_scores_as_the_float_network() -> None:
     # made only if every score is equal
-    assert set(products.mlp(7, inputs=50, hidden=80, outputs=3)) == {BASELINE, "packed"}
+    assert set(products.mlp_contestants(7, inputs=50, hidden=80, outputs=3)) == {BASELINE, "packed"}
 
 
 def test_an_unknown_case_names_the_known_ones() -> None:
