@@ -48,6 +48,11 @@ def formatted(pattern: str) -> Callable[[Values], str]:
     return pattern.format_map
 
 
+def seeds_text(count: int) -> str:
+    """Return a number of seeds in words: `1 seed`, `3 seeds`."""
+    return f"{count} seed" + "s" * (count != 1)
+
+
 @dataclass(frozen=True)
 class Claim:
     """A claim, and how it is checked.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from qbench.claims.claim import ByTraining, Claim, Computed, Selected, formatted
+from qbench.claims.claim import ByTraining, Claim, Computed, Selected, formatted, seeds_text
 from qbench.claims.judge import Values, all_of, trained, within
 from qbench.claims.selection import select_metrics
 from qbench.claims.settings import BINARYNET_CIFAR10
@@ -82,7 +82,7 @@ def _select(sweeps: Sequence[StoredSweep]) -> Selected | None:
             ("with_additions", "op_reduction_with_additions"),
         )
     }
-    notes = f"{values['seeds']} seeds" + (f"; {values['notes']}" if values["notes"] else "")
+    notes = seeds_text(values["seeds"]) + (f"; {values['notes']}" if values["notes"] else "")
     return Selected({**values, **saved, "notes": notes, "percent": 100 * values["unique_fraction"]}, found.sweeps)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qbench.claims import settings
-from qbench.claims.claim import ByTraining, Cited, Claim, formatted
+from qbench.claims.claim import ByTraining, Cited, Claim, formatted, seeds_text
 from qbench.claims.judge import Judge, Values, always, at_most, trained, within
 from qbench.claims.selection import Setting, select_error
 
@@ -20,9 +20,8 @@ _NETS = {"mnist": "MNIST, permutation-invariant MLP", "svhn": "SVHN, ConvNet", "
 def show_error(values: Values) -> str:
     """Return mean and standard deviation over seeds as text: `1.62 ± 0.05 % (3 seeds; epochs 30 for 1000)`."""
     spread = "" if values["spread"] is None else f" ± {values['spread']:.2f}"
-    seeds = f"{values['seeds']} seed" + "s" * (values["seeds"] > 1)
     notes = f"; {values['notes']}" if values["notes"] else ""
-    return f"{values['value']:.2f}{spread} % ({seeds}{notes})"
+    return f"{values['value']:.2f}{spread} % ({seeds_text(values['seeds'])}{notes})"
 
 
 def _percent(error: float, spread: float | None) -> str:

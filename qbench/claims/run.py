@@ -10,7 +10,7 @@ from qbench.claims.record import record
 from qbench.claims.stored import StoredMeasurement, results_folder, write_measurements, write_sweep
 from qbench.claims.table import measure_all
 
-_INCOMPLETE = "a scheme that lacks some of its seeds is shown, not judged; one that lacks all gives no figure"
+_INCOMPLETE = "a scheme that lacks some of its seeds is shown, not judged; one that lacks all has no value"
 
 
 def record_sweeps(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qbench.claims.claim import ByMeasurement, ByTraining, Cited, Claim, Computed, formatted
+from qbench.claims.claim import ByMeasurement, ByTraining, Cited, Claim, Computed, formatted, seeds_text
 from qbench.claims.judge import Judge, Values, always, at_least, at_most, holds, on_gpu, trained, within
 from qbench.claims.selection import select_metrics
 from qbench.claims.settings import BINARYNET_MNIST
@@ -66,7 +66,7 @@ def _rate(values: Values) -> str:
 
 def _agreement(values: Values) -> str:
     notes = f"; {values['notes']}" if values["notes"] else ""
-    return f"{100 * values['kernel/agreement']:.2f} % of predictions alike ({values['seeds']} seeds{notes})"
+    return f"{100 * values['kernel/agreement']:.2f} % of predictions alike ({seeds_text(values['seeds'])}{notes})"
 
 
 def _mlp(values: Values) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qbench.claims import settings
-from qbench.claims.claim import ByMeasurement, ByTraining, Claim, Selected
+from qbench.claims.claim import ByMeasurement, ByTraining, Claim, Selected, seeds_text
 from qbench.claims.judge import Judge, Values, at_least, beats, trained
 from qbench.claims.selection import Setting, select_pair
 from qbench.claims.stored import StoredSweep
@@ -25,13 +25,12 @@ def _pair(first: Setting, second: Setting) -> ByTraining:
 
 def _tests(values: Values) -> str:
     over_seeds = "none from one" if values["p_seeds"] is None else f"p = {values['p_seeds']:.2g}"
-    seeds = f"{values['seeds']} seed" + "s" * (values["seeds"] > 1)
     against = f", for the other {values['p_images_against']:.2g}" if values["p_images_against"] < 1 else ""
     notes = f"; {values['notes']}" if values["notes"] else ""
     return (
         f"{values['first']:.2f} % and {values['second']:.2f} %, {abs(values['difference']):.2f} points "
-        f"{'better' if values['difference'] > 0 else 'worse'}; over {seeds} {over_seeds}, over images p = "
-        f"{values['p_images']:.2g}{against}{notes}"
+        f"{'better' if values['difference'] > 0 else 'worse'}; over {seeds_text(values['seeds'])} {over_seeds}, "
+        f"over images p = {values['p_images']:.2g}{against}{notes}"
     )
 
 

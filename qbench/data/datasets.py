@@ -29,6 +29,7 @@ class Dataset:
 
 
 DATASETS: Registry[Dataset] = Registry("data set", group="qbench.data")
+"""The data sets by name; a plug-in adds its own under the entry-point group `qbench.data`."""
 
 
 def get_dataset(name: str) -> Dataset:

@@ -13,6 +13,7 @@ from qbench.schemes.scheme import Scheme
 from quantizers import Registry
 
 SCHEMES: Registry[Scheme] = Registry("scheme", group="qbench.schemes")
+"""The schemes by name; a plug-in adds its own under the entry-point group `qbench.schemes`."""
 
 
 def get_scheme(name: str, /, **options: Any) -> Scheme:

@@ -238,7 +238,12 @@ def cifar10(**figures):
 def test_trained_filters(id, figures, verdict):
     found = row(id, sweeps=cifar10(**figures))
     assert found.verdict == verdict
-    assert "random weights" in found.here  # the baseline stands beside every trained figure
+    assert "random weights" in found.here  # the baseline stands beside every trained value
+    assert "(2 seeds" in found.here
+
+
+def test_one_seed_is_no_seeds():
+    assert "(1 seed)" in row("filters-42", sweeps=[stored_sweep(cifar10()[0].trials[0])]).here
 
 
 TIMES = {"value": 5.0, "low": 4.0, "high": 6.0, "seconds": 0.1, "rounds": 3, "kernels": "avx512"}

@@ -80,7 +80,7 @@ def test_run_measures_reports_progress_and_stores(results):
 def test_record_keeps_a_run_and_shows_it(run_folder, tmp_path):
     results = tmp_path / "results"
     done = claims("--record", run_folder, "--sweep", "tiny.yaml", "--results", results, "--only", "swar")
-    rule = "a scheme that lacks some of its seeds is shown, not judged; one that lacks all gives no figure"
+    rule = "a scheme that lacks some of its seeds is shown, not judged; one that lacks all has no value"
     missing = f"incomplete: 1 of 4 planned trials failed; {rule}\n"
     assert (done.exit_code, done.stderr) == (0, f"recorded: {results}/tiny.json\n{missing}")
     assert len(load_results(results).sweeps[0].trials) == 3
