@@ -26,7 +26,8 @@ from quantizers.moving_average_observer import MovingAverageObserver
 from quantizers.moving_average_uniform import MovingAverageUniform
 from quantizers.observer import Observer
 from quantizers.outliers import OutlierReport, analyse_outliers, clip_outliers
-from quantizers.pixels import KNOWN_PIXELS, Pixel8, Pixels, find_pixels
+from quantizers.pixel8 import Pixel8
+from quantizers.pixels import KNOWN_PIXELS, Pixels, find_pixels
 from quantizers.quantized import Quantized, storage_bytes
 from quantizers.ranges import Range
 from quantizers.registered import QUANTIZERS, make, register

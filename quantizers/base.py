@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from quantizers.encoding import Encoding
 from quantizers.formats import NumberFormat
 from quantizers.observer import Observer
+from quantizers.pixels import Pixels
 from quantizers.quantized import Quantized
 
 
@@ -34,6 +35,7 @@ class Quantizer(nn.Module, ABC):
         format: the number format of the codes.
         layer_name: the place of the quantizer in its network, for messages; whoever places it sets it.
         observer: the statistics that calibration collects; None for a quantizer that keeps none.
+        pixels: the 8-bit pixels that it rounds to; None for every quantizer of another format than PIXEL8.
         earlier_names: earlier names of constructor arguments, and what they are called now; `quantizers.make` takes
             both, for files that name options the old way.
     """
@@ -41,6 +43,7 @@ class Quantizer(nn.Module, ABC):
     format: NumberFormat
     layer_name: str = ""
     observer: Observer | None = None
+    pixels: Pixels | None = None
     earlier_names: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:

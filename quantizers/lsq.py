@@ -194,7 +194,7 @@ class LSQ(Quantizer):
             raise RuntimeError(
                 self.named("cannot quantize: the step is not initialized (train, or observe and freeze)")
             )
-        step = self._broadcast(x)
+        step = self._broadcast(x).clamp_min(SMALLEST_STEP)
         codes = uniform_codes(x, step, torch.zeros((), device=x.device), self.format.minimum, self.format.maximum)
         if bool(torch.isnan(codes).any()):
             raise ValueError(self.named("NaN has no code"))

@@ -106,6 +106,8 @@ class MinMaxObserver(Observer):
         return result
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
+        if "low_sums" in tensors:  # of version 0.1.0, which kept sums in place of the batches' extremes
+            raise ValueError(self.named("the statistics are of an earlier version; calibrate again"))
         self.minimum = tensors["minimum"].cpu().clone()
         self.maximum = tensors["maximum"].cpu().clone()
         self.count = int(tensors["count"])

@@ -20,7 +20,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_quantizer_example_runs_in_a_sweep(tmp_path: Path) -> None:
-    (example, _), (sweep,) = blocks("python"), blocks("yaml")
+    (example, _), (sweep, _) = blocks("python"), blocks("yaml")
     assert len([line for line in example.splitlines() if line.strip()]) <= 15
     (tmp_path / "median_sign.py").write_text(example)
     short = sweep + "  epochs: {value: 2}\n  model: {value: digits-mlp}\n"
@@ -35,6 +35,17 @@ def test_the_quantizer_example_runs_in_a_sweep(tmp_path: Path) -> None:
     # The scales are stored, so the two modules differ in bytes, and each has its own line in the table.
     assert len({row["cost/weight_bytes"] for row in rows}) == 2
     assert "MedianModule" in done.stdout
+
+
+def test_the_example_of_layers_runs_in_a_sweep(tmp_path: Path) -> None:
+    (tmp_path / "ends.yaml").write_text(blocks("yaml")[1] + "  epochs: {value: 1}\n")
+    done = subprocess.run(
+        [*QBENCH, "sweep", "ends.yaml"], capture_output=True, text=True, timeout=280, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / "runs" / "ends" / "results.csv", newline="") as file:
+        (row, _) = csv.DictReader(file)
+    assert row["kernel/ops"].split() == ["float", "xnor", "xnor", "xnor", "xnor", "float"]
 
 
 def test_the_library_example_runs(tmp_path: Path) -> None:

@@ -89,8 +89,20 @@ class Benchmark:
         return measure_conditions(self.device, self.rounds, self.clock, self.isa)
 
     def __iter__(self) -> Iterator[CaseResult]:
-        """Time the cases, on torch's present number of threads."""
+        """Time the cases, on torch's present number of threads.
+
+        Raises:
+            ConfigError: after the last case: `only` chose no contestant of any.
+        """
         _ = self.conditions  # before the first case: it keeps freed memory
+        timed: set[str] = set()
+        for result in self._cases():
+            timed |= {row.name for row in result.rows}
+            yield result
+        if self.only is not None and timed and not any(self.only in name for name in timed):
+            raise ConfigError(f"no contestant's name holds {self.only!r}", "--only")
+
+    def _cases(self) -> Iterator[CaseResult]:
         for name in self.names:
             network = _network_of(name)
             if network is not None:
@@ -106,22 +118,25 @@ class Benchmark:
     def _network(self, case: str, model: str, batch: int) -> CaseResult:
         with on_isa(self.isa):
             made = network_contestants(model, batch, self.device)
-            return CaseResult(case, self._timed(case, made.contestants, made.operations), made.agreement)
+            return self._timed(case, made.contestants, made.operations, made.agreement)
 
-    def _products(self, name: str) -> list[CaseResult]:
+    def _products(self, name: str) -> Iterator[CaseResult]:
+        made = products.cases([name])
+        while (result := self._product(made)) is not None:
+            yield result
+
+    def _product(self, made: Iterator[tuple[str, dict[str, Contestant], float]]) -> CaseResult | None:
         with on_isa(self.isa):  # weights are arranged for the ISA that they are made on
-            return [
-                CaseResult(case, self._timed(case, contestants, operations))
-                for case, contestants, operations in products.cases([name])
-            ]
+            case = next(made, None)
+            return None if case is None else self._timed(*case)
 
-    def _timed(self, case: str, contestants: Mapping[str, Contestant], operations: float) -> tuple[Timing, ...]:
-        wanted = {
-            name: contestant
-            for name, contestant in contestants.items()
-            if self.only is None or name == BASELINE or self.only in name
-        }
-        return tuple(compare(case, wanted, operations, self.rounds, self.conditions.peak_gops, CLOCKS[self.clock]))
+    def _timed(
+        self, case: str, contestants: Mapping[str, Contestant], operations: float, agreement: float | None = None
+    ) -> CaseResult:
+        only = self.only or ""
+        wanted = {name: each for name, each in contestants.items() if name == BASELINE or only in name}
+        peak, clock = self.conditions.peak_gops, CLOCKS[self.clock]
+        return CaseResult(case, tuple(compare(case, wanted, operations, self.rounds, peak, clock)), agreement)
 
 
 def bench_cases(

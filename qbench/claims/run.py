@@ -41,6 +41,7 @@ def measure_claims(
     """Return each measurement that the claims need, by name: its result, or why there is none.
 
     Args:
+        claims: whose measurements are taken.
         results: where results are kept; None is the checkout's `docs/results`.
         keep: write each result there as soon as it is measured, so that an interrupt loses one at most.
         say: told before each.

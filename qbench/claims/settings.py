@@ -55,7 +55,7 @@ def _script(scheme: str, keys: Mapping[str, Any] = _BC_MNIST) -> Setting:
 BINARYCONNECT_MNIST = _script("binaryconnect")
 BINARYCONNECT_MNIST_STOCHASTIC = _script("binaryconnect-stochastic")
 FLOAT_MNIST = _script("fp32")
-DROPOUT_MNIST = _script("fp32", {**_BC_MNIST, "model_options.dropout": 0.5})
+DROPOUT_MNIST = _script("fp32", _BC_MNIST_DROPOUT)
 
 
 def _cifar10(scheme: str, data: str, batch: int, rates: Mapping[str, Any], unpublished: str = "") -> Setting:

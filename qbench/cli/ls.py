@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from qbench.cli.options import Json
 from qbench.cli.output import print_json
-
-
-class Kind(StrEnum):
-    """What can be listed."""
-
-    quantizers = "quantizers"
-    schemes = "schemes"
-    models = "models"
-    data = "data"
-    backends = "backends"
+from qbench.report.listing import Kind
 
 
 def ls(
@@ -36,6 +26,6 @@ def ls(
     from qbench.report.listing import listing, listing_lines
 
     if as_json:
-        print_json(listing(kind.value))
+        print_json(listing(kind))
     else:
-        print("\n".join(aligned(listing_lines(kind.value), left=2)))
+        print("\n".join(aligned(listing_lines(kind), left=2)))

@@ -61,7 +61,7 @@ class NetworkCost:
 
         Every weight (and scale, bias, threshold) is read once from `weight_level`; every layer reads its input from
         and writes its output to `activation_level` once. To compare schemes, give all of them the same levels:
-        those that the float32 network needs (`qbench.estimate` does).
+        those that the float32 network needs (`estimate_network` does).
         """
         return Energy(
             arithmetic=table.arithmetic(self.operations),

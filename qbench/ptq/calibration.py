@@ -103,9 +103,15 @@ def observe(network: nn.Module, images: Tensor, batch_size: int = CALIBRATION_BA
 
 
 def freeze(network: nn.Module, outlier_sigmas: float | None = None) -> None:
-    """Turn the statistics into ranges, and quantize from now on; `outlier_sigmas` as in `calibrate_weights`."""
-    for quantizer in input_quantizers(network).values():
+    """Turn the statistics into ranges, and quantize from now on; `outlier_sigmas` as in `calibrate_weights`.
+
+    Raises:
+        ValueError: an input quantizer that needs calibration is not ready after its `freeze`.
+    """
+    for name, quantizer in input_quantizers(network).items():
         quantizer.freeze()
+        if quantizer.needs_calibration and not quantizer.is_ready:
+            raise ValueError(f"{name}: {type(quantizer).__name__} is not ready after its calibration")
     calibrate_weights(network, outlier_sigmas)
 
 
@@ -132,14 +138,23 @@ def _integer_scale(quantizer: Quantizer | None) -> Tensor | None:
 
 
 def input_quantizers(network: nn.Module) -> dict[str, Quantizer]:
-    """Return the input quantizers that wait for calibration, by layer name: with an observer, and not ready."""
+    """Return the input quantizers that wait for calibration, by layer name.
+
+    They are those that are not ready, and either need calibration or have an observer.
+    """
+    found = {name: layer.input_quantizer for name, layer in quant_layers(network)}
     return {
-        name: layer.input_quantizer
-        for name, layer in quant_layers(network)
-        if layer.input_quantizer is not None
-        and layer.input_quantizer.observer is not None
-        and not layer.input_quantizer.is_ready
+        name: quantizer
+        for name, quantizer in found.items()
+        if quantizer is not None
+        and not quantizer.is_ready
+        and (quantizer.needs_calibration or quantizer.observer is not None)
     }
+
+
+def can_share_statistics(network: nn.Module) -> bool:
+    """Whether `statistics` has all that was observed: a quantizer without an observer keeps it to itself."""
+    return all(quantizer.observer is not None for quantizer in input_quantizers(network).values())
 
 
 def _observers(network: nn.Module) -> dict[str, Observer]:

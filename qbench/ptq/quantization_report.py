@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qbench.data.batches import EVALUATION_BATCH
 from qbench.data.splits import Examples
 from qbench.nn.hooks import watching
 from qbench.nn.quant_layer import QuantLayer, quant_layers, quantizing_only
@@ -18,6 +17,7 @@ from quantizers import Quantized, Quantizer
 
 IMAGES = 1000
 """The number of images that a report is made from, at most."""
+_BATCH = 100  # fewer than in evaluation: there are float64 copies of every layer's input
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,6 @@ def _input_reports(network: nn.Module, quantizers: dict[str, Quantizer], images:
 
     layers = {name: layer for name, layer in quant_layers(network) if name in quantizers}
     with watching(layers, inputs=record):
-        for batch in images.split(EVALUATION_BATCH):
+        for batch in images.split(_BATCH):
             network(batch)
     return {name: tally.report() for name, tally in tallies.items()}

@@ -6,30 +6,39 @@ The package of a kind is imported only where that kind is listed: Lightning and 
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-KINDS = ("quantizers", "schemes", "models", "data", "backends")
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    quantizers = "quantizers"
+    schemes = "schemes"
+    models = "models"
+    data = "data"
+    backends = "backends"
 
 
-def listing(kind: str) -> list[dict[str, Any]]:
-    """Return all entries of one of KINDS as plain values for JSON: `name`, `description`, and what the kind adds."""
-    if kind == "quantizers":
+def listing(kind: Kind) -> list[dict[str, Any]]:
+    """Return all entries of a kind as plain values for JSON: `name`, `description`, and what the kind adds."""
+    if kind is Kind.quantizers:
         from quantizers import QUANTIZERS
 
         return [{"name": name, "description": _first_line(QUANTIZERS.get(name))} for name in QUANTIZERS]
-    if kind == "schemes":
+    if kind is Kind.schemes:
         from qbench.schemes.catalogue import SCHEMES
 
         return [SCHEMES.get(name).flat() for name in SCHEMES]
-    if kind == "models":
+    if kind is Kind.models:
         from qbench.nn.models.catalogue import MODELS
 
         return [
             {"name": name, "description": found.description, "options": found.options}
             for name, found in ((name, MODELS.get(name)) for name in MODELS)
         ]
-    if kind == "data":
+    if kind is Kind.data:
         from qbench.data.datasets import DATASETS
 
         return [{"name": name, "description": DATASETS.get(name).description} for name in DATASETS]
@@ -55,7 +64,7 @@ def _backends() -> list[dict[str, Any]]:
     return found
 
 
-def listing_lines(kind: str) -> list[tuple[str, str]]:
+def listing_lines(kind: Kind) -> list[tuple[str, str]]:
     """Return (name, description) of all entries of a kind, for people: a description names a model's options."""
     lines = []
     for item in listing(kind):

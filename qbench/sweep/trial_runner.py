@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import traceback as tracebacks
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,11 +57,11 @@ class TrialRunner:
         """
         try:
             resolved = self._training.resolve(trial.config)
+            if not self._planned_here and resolved.trial_id != trial.id:
+                # It would store its training under these sources' key, and its result under the plan's.
+                raise UserError("the sources were edited after the sweep was planned; run it again")
         except Exception as error:
-            return _failed(" ".join(str(error).split()))
-        if not self._planned_here and resolved.trial_id != trial.id:
-            # It would store its training under these sources' key, and its result under the plan's.
-            return _failed("the sources were edited after the sweep was planned; run it again")
+            return TrialResult.failure(_reason(error), tracebacks.format_exc()), None
         run, wandb_failure = self._start_run(trial)
         row = None
         try:
@@ -71,10 +70,6 @@ class TrialRunner:
             )
             row = _plain_row(result)
         except (Exception, SystemExit) as error:
-            if isinstance(error.__context__, KeyboardInterrupt):
-                # Lightning turns Ctrl-C into SystemExit, and leaves the signal ignored.
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                raise KeyboardInterrupt from None
             result = TrialResult.failure(_reason(error), tracebacks.format_exc())
         finally:
             if run is not None:
@@ -92,10 +87,6 @@ class TrialRunner:
             # Trying again with every trial could wait for the same network time-out each time.
             self._wandb = None
             return None, one_line(error)
-
-
-def _failed(reason: str) -> tuple[TrialResult, str | None]:
-    return TrialResult.failure(reason, reason), None
 
 
 def _reason(error: BaseException) -> str:

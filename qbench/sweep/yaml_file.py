@@ -61,7 +61,7 @@ def parse_yaml(text: str, file: str | None = None) -> Any:
 
 def _check_plain(value: Any, above: tuple[int, ...], file: str | None) -> None:
     # An alias can make a list hold itself, and `!!binary` make bytes: after this, values can be walked, and are JSON.
-    if isinstance(value, (dict, list)):
+    if type(value) in (dict, list):  # `!!omap` is another mapping
         if id(value) in above or len(above) > 64:
             raise ConfigError("a value contains itself, or is nested too deeply", file=file)
         for item in value.values() if isinstance(value, dict) else value:

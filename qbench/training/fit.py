@@ -27,7 +27,8 @@ def fit(
     """Train `module` for the trial's epochs; return the state of the best validation epoch.
 
     The short loop trains a module without `own_hooks`: it does a step's arithmetic and nothing else. A `pl.Trainer`
-    trains any other, so that its hooks are called as Lightning documents them. Both continue from the checkpoint in
+    trains any other, and one that optimizes by hand (`automatic_optimization = False`), so that its hooks are called
+    as Lightning documents them. Both continue from the checkpoint in
     `folder`, both compile, and both give QuantModule's own training the same weights, bit for bit. The result's `loop`
     says which it was.
 

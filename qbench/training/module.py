@@ -15,7 +15,7 @@ from qbench.errors import ConfigError, TrainingError
 from qbench.nn.folding import fold_batch_norms
 from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.schemes.apply import apply_scheme, default_activation_quantizer, default_weight_quantizer
-from qbench.schemes.catalogue import get_scheme as named_scheme
+from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.initialize import glorot_scale, initialize
 from qbench.schemes.scheme import Scheme
 from qbench.training.loop_state import LoopState, Reduction
@@ -58,8 +58,8 @@ class QuantModule(pl.LightningModule):
 
     Attributes:
         loop_state: while the short loop trains the module, what it asks in place of a Trainer; else None.
-        logs_by_epoch: set while a trial trains the module in a `pl.Trainer`: `log` takes every value for one of the
-            epoch, as it does in the short loop.
+        logged: while a trial trains the module in a `pl.Trainer`, the names that the epoch has logged for the logger;
+            else None. `log` then takes every value for one of the epoch, as it does in the short loop.
 
     Raises:
         ConfigError: a model that cannot be quantized; a learning_rate_end where the scheme halves the rate.
@@ -69,7 +69,7 @@ class QuantModule(pl.LightningModule):
     """
 
     loop_state: LoopState | None = None
-    logs_by_epoch = False
+    logged: set[str] | None = None
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class QuantModule(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.scheme = named_scheme(scheme) if isinstance(scheme, str) else scheme
+        self.scheme = get_scheme(scheme) if isinstance(scheme, str) else scheme
         self.seed = seed
         recipe = self.scheme.recipe
         if learning_rate_end is not None and recipe.halve_every is not None:
@@ -155,8 +155,10 @@ class QuantModule(pl.LightningModule):
         In the short loop a value with `logger=False` is dropped, for nothing else reads it there.
         """
         if self.loop_state is None:
-            if self.logs_by_epoch:
+            if self.logged is not None:
                 on_step, on_epoch = False, True
+                if logger is not False:
+                    self.logged.add(name)
             super().log(name, value, prog_bar, logger, on_step, on_epoch, reduce_fx, *args, **options)
         elif logger is not False:
             self.loop_state.log(name, value, self.device, reduce_fx, options.get("batch_size"))

@@ -12,7 +12,6 @@ from qbench.io import load_tensors, replacing, save_tensors
 
 _FACTS = "training.json"
 _WEIGHTS = "weights.safetensors"
-_SHORT = "short"  # the loop of every training stored before the loop was
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class TrainingResult:
         loss: mean training loss of the last epoch; None where the module logs none.
         seconds: of the training, with validation after each epoch.
         shared: another trial trained it.
-        loop: the loop that trained it, `short` or `lightning`.
+        loop: the loop that trained it, `short` or `lightning`; None for a training of a version that did not say.
     """
 
     state: dict[str, Tensor]
@@ -33,7 +32,7 @@ class TrainingResult:
     loss: float | None
     seconds: float
     shared: bool = False
-    loop: str = _SHORT
+    loop: str | None = None
 
     def store(self, folder: Path) -> None:
         """Write the result to `folder`; a kill leaves all of it, or nothing that `stored` finds."""
@@ -55,5 +54,5 @@ class TrainingResult:
             known["loss"],
             known["seconds"],
             shared=True,
-            loop=known.get("loop", _SHORT),
+            loop=known.get("loop"),
         )

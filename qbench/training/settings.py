@@ -1,4 +1,4 @@
-"""The budget of one training."""
+"""The settings of one training: epochs, batches, device."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import signal
 import time
 import warnings
@@ -37,6 +38,8 @@ from qbench.training.settings import OnEpoch, TrainingSettings
 TRAINER_CHECKPOINT = "lightning.ckpt"
 """Name of the Trainer's checkpoint."""
 
+_log = logging.getLogger(__name__)
+
 
 def train_in_trainer(
     module: QuantModule,
@@ -70,6 +73,7 @@ def train_in_trainer(
             log_every_n_steps=1_000_000,  # QuantModule.log makes every value one of the epoch
         )
         _fit(trainer, module, data, checkpoint if resumed else None)
+    epochs.progress.seconds = epochs.seconds()
     return epochs.progress.result("lightning")
 
 
@@ -119,7 +123,8 @@ class _Epochs(Checkpoint):
         self.path = path
         self.on_epoch = on_epoch
         self.generators: dict[str, Any] | None = None  # to be restored before the next epoch
-        self.start = self.saved = time.perf_counter()
+        self._start = self._saved = time.perf_counter()
+        self._resumes = True
 
     def resume(self) -> bool:
         """Take over the progress of the checkpoint; return whether the Trainer is to continue from it."""
@@ -128,12 +133,12 @@ class _Epochs(Checkpoint):
             return False
         self.progress, state = found
         self.generators = state[CHECKPOINT_KEY]
+        self._start -= self.progress.seconds
         return True
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clocks."""
-        self.saved = time.perf_counter()
-        self.start = self.saved - self.progress.seconds
+    def seconds(self) -> float:
+        """Return how long the training has taken, that before a kill included."""
+        return time.perf_counter() - self._start
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the random generators, in the first epoch after a checkpoint: hooks before it may have drawn."""
@@ -149,16 +154,33 @@ class _Epochs(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add to the history, tell of the epoch, and write the checkpoint if it is due."""
+        assert isinstance(pl_module, QuantModule)
+        assert pl_module.logged is not None
         progress, epochs = self.progress, trainer.max_epochs or 0
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        # The Trainer's metrics have those of the epochs before, too, and those that are for no logger.
+        metrics = {k: float(value) for k, value in trainer.callback_metrics.items() if k in pl_module.logged}
+        pl_module.logged.clear()
         progress.history.append(metrics | {"epoch": float(trainer.current_epoch)})
-        progress.seconds = time.perf_counter() - self.start
+        progress.seconds = self.seconds()
         if self.on_epoch is not None:
             self.on_epoch(progress.epoch, epochs)
-        if progress.epoch < epochs and is_due(self.saved):
+        if self._resumes and progress.epoch < epochs and is_due(self._saved):
+            self._save(trainer)
+            self._saved = time.perf_counter()
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        """Write the checkpoint; where it holds objects that would not be loaded again, warn and write no further."""
+        try:
             with replacing(self.path) as temporary:
                 trainer.save_checkpoint(temporary, weights_only=False)
-            self.saved = time.perf_counter()
+                torch.load(temporary, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:
+            self._resumes = False
+            _log.warning(
+                "%s: not written, and a killed training starts over: the module's on_save_checkpoint (or a callback's) "
+                "adds more than tensors and plain values",
+                self.path,
+            )
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -180,13 +202,13 @@ def _in_trial(module: QuantModule, compiled: bool) -> Iterator[None]:
     """
     step = "loss" if type(module).training_step is QuantModule.training_step else "training_step"
     before = dict(vars(module))
-    module.logs_by_epoch = True
+    module.logged = set()
     if compiled:
         setattr(module, step, torch.compile(getattr(module, step)))
     try:
         yield
     finally:
-        module.logs_by_epoch = False
+        module.logged = None
         if compiled:
             delattr(module, step)
             vars(module).update({key: value for key, value in before.items() if key == step})

@@ -38,7 +38,9 @@ def calibrate_trial(trial: ResolvedTrial, network: nn.Module, splits: Splits, st
     observers = calibration.observer_settings(network)
     key = digest(config.calibration_images, config.split_seed, _observed_network(trial.scheme), observers)
     path = store / f"calibration-{key}.safetensors"
-    if path.exists():
+    if not calibration.can_share_statistics(network):
+        calibration.observe(network, images)
+    elif path.exists():
         calibration.load_statistics(network, load_tensors(path))
     else:
         calibration.observe(network, images)

@@ -25,6 +25,7 @@ METRIC_SOURCES: dict[str, tuple[str, ...]] = {
         "trial/*",
         "deploy/*",
         "deploy/int8/**/*",
+        "errors.py",
         "io.py",
         "seeds.py",
     ),

@@ -51,7 +51,8 @@ METRICS: dict[str, Metric] = {
 - `kernel/agreement`: share of test images that packed execution predicts as fake-quantized execution does; None where
   nothing runs packed.
 
-A row has more: `evaluation` names them all. The keys are a public interface, which CHANGELOG speaks of.
+A row has more: `qbench.trial.evaluation` and `qbench.cost.estimate` name them. The keys are a public interface, which
+CHANGELOG speaks of.
 """
 
 

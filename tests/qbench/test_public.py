@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,19 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
 
 def test_the_table_of_places_is_the_list_of_names() -> None:
     assert sorted(qbench._PLACES) == sorted(qbench.__all__)
+
+
+def test_type_checkers_see_every_name_where_it_is() -> None:
+    tree = ast.parse(Path(qbench.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {}
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom)
+        for alias in node.names:
+            name = alias.asname or alias.name
+            renamed = f":{alias.name}" if alias.asname not in (None, alias.name) else ""
+            seen[name] = f"{node.module}{renamed}"
+    assert seen == qbench._PLACES
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -157,6 +157,19 @@ def test_a_step_pushed_below_zero_stays_finite_and_can_return():
     assert quantizer.step.grad != 0
 
 
+@pytest.mark.parametrize("step", [-0.05, 0.0, -1e30, 1e-40])
+def test_every_way_reads_a_step_below_the_smallest_as_the_smallest(step):
+    quantizer = trained(torch.ones(4), bits=4)
+    with torch.no_grad():
+        quantizer.step.fill_(step)
+    quantizer.eval()
+    x = torch.tensor([0.0, 0.3, -0.3, 5.0])
+    quantized = quantizer.quantize(x)
+    assert quantized.scale == quantizer.encoding().scale == 2.0**-126
+    assert quantized.codes.tolist() == [0, 7, -8, 7]
+    assert torch.equal(quantized.dequantize(), quantizer(x))
+
+
 def test_state_dict_round_trip():
     x = torch.randn(2, 50, generator=torch.Generator().manual_seed(3))
     quantizer = trained(x, channels=2)

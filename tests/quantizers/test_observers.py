@@ -229,6 +229,12 @@ class TestMinMax:
         assert stored["batch_minima"].dtype == torch.float64
         assert MinMaxObserver().to_tensors()["batch_minima"].shape == (0, 0)
 
+    def test_statistics_of_an_earlier_version_are_refused(self):
+        stored = seen([[1.0]], MinMaxObserver()).to_tensors()
+        earlier = {key: tensor for key, tensor in stored.items() if not key.startswith("batch_")}
+        with pytest.raises(ValueError, match="the statistics are of an earlier version; calibrate again"):
+            MinMaxObserver.from_tensors(earlier | {"low_sums": torch.zeros(1, 35), "high_sums": torch.zeros(1, 35)})
+
     def test_merged_observers_share_no_batches(self):
         first, second = seen([[1.0]], MinMaxObserver()), seen([[2.0]], MinMaxObserver())
         merged = first.merge(second)

@@ -89,7 +89,7 @@ uint32_t* kept_scratch(int64_t count) {
 
 // The product by carry-save popcount; rows that fill no tile are counted directly.
 void carry_save_matmul(const Machine& on, const CarrySaveParts& parts, const uint32_t* a, int64_t lda, int64_t m,
-                  const Weights& b, const int32_t* const* bases, const Result& out) {
+                       const Weights& b, const int32_t* const* bases, const Result& out) {
   const Kernels& kernels = on.kernels;
   const int64_t words = b.row(), column_blocks = ceil_div(b.n, kColumns), tiles = m / kCarrySaveRows;
   const int64_t tile_size = words * kCarrySaveTileWord + kCarrySaveTail;

@@ -11,8 +11,8 @@ from torch import Tensor
 from qbench.deploy.block import Block, PoolWindow
 from qbench.deploy.int8.encoding import CodeScale, NotIntegerError
 from qbench.nn.quant_conv2d import QuantConv2d
-from qbench.nn.quant_op.base import Packed
 from qbench.nn.quant_op.int8 import Int8Op, as_int8
+from qbench.nn.quant_op.packed import Packed
 from quantizers import INT8, FixedPointMultiplier, Quantized, requantize
 
 # A bias beyond this, in units of the accumulator, gets a coarser unit: the sums then fit beside it.

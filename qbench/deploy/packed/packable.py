@@ -70,8 +70,9 @@ def is_sign(quantizer: Quantizer) -> bool:
     """Whether evaluation gives the sign of a number: -1 just below zero, +1 from zero on.
 
     Quantizers to BINARY are taken to change their answer at most once along the numbers, as they are everywhere here.
+    One without an encoding may look at the whole tensor before it answers.
     """
-    if quantizer.format != BINARY:
+    if quantizer.format != BINARY or quantizer.encoding() is None:
         return False
     smallest = torch.tensor(0.0).nextafter(torch.tensor(1.0))
     found = quantizer.quantize(torch.stack([-smallest, torch.tensor(-0.0), torch.tensor(0.0), smallest]))
@@ -80,7 +81,4 @@ def is_sign(quantizer: Quantizer) -> bool:
 
 def pixels_of(quantizer: Quantizer) -> Pixels | None:
     """Return the pixels that a quantizer of format PIXEL8 rounds to; None for another quantizer."""
-    if quantizer.format != PIXEL8 or quantizer.encoding() is None:
-        return None
-    pixels = getattr(quantizer, "pixels", None)
-    return pixels if isinstance(pixels, Pixels) else None
+    return quantizer.pixels if quantizer.format == PIXEL8 and quantizer.encoding() is not None else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from qbench.data.datasets import get_dataset
 from qbench.data.splits import Splits
 from qbench.ptq.method_comparison import MethodResult, calibrated, compare_methods
 from qbench.ptq.quantization_report import QuantizationReport, report_quantization
 from qbench.training.module import QuantModule
 from qbench.trial.finished.module import open_float_module
 from qbench.trial.record import TrialRecord
-from qbench.trial.resolved import resolve
 
 
 def compare_trial(record: TrialRecord, methods: Sequence[str] | None = None, **options: Any) -> list[MethodResult]:
@@ -37,4 +37,4 @@ def report_calibrated_trial(record: TrialRecord, method: str, **options: Any) ->
 
 def _opened(record: TrialRecord) -> tuple[QuantModule, Splits]:
     config = record.config
-    return open_float_module(record), resolve(config).dataset.load(config.split_seed)
+    return open_float_module(record), get_dataset(config.data).load(config.split_seed)

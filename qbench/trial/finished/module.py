@@ -40,7 +40,7 @@ def open_float_module(record: TrialRecord) -> QuantModule:
         UserError: as `open_module`.
     """
     config = record.config
-    trained_as = resolve(config).scheme.training_scheme()
+    trained_as = _on_cpu(config).scheme.training_scheme()
     if trained_as.specs:
         raise ConfigError(
             f"{config.scheme} quantizes in training: its network has no float32 form to calibrate", "scheme"

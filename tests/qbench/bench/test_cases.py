@@ -76,6 +76,24 @@ def test_rows():
         assert 0 < slow <= row.ratio <= fast
 
 
+def test_a_name_that_no_contestant_has_is_an_error():
+    result = qbench("mlp-last-1", SMALL, "--rounds", 1, "--only", "no such")
+    assert result.exit_code == 2
+    assert "--only: no contestant's name holds 'no such'" in result.stderr
+
+
+def test_a_layer_is_shown_before_the_next_is_made(monkeypatch):
+    made = []
+    one = products.convolution_contestants
+    monkeypatch.setattr(products, "CONVOLUTIONS", ((3, 8, 4), (4, 8, 4)))
+    monkeypatch.setattr(products, "convolution_contestants", lambda *size: made.append(size) or one(*size))
+    results = iter(bench_cases(["conv-1"], rounds=1))
+    next(results)
+    assert len(made) == 1
+    next(results)
+    assert len(made) == 2
+
+
 def test_products_are_not_run_on_a_gpu():
     (result,) = bench_cases(["mlp-last-1"], device="cuda")
     assert result.rows == ()
@@ -161,7 +179,9 @@ def test_an_isa_that_is_not_here_is_named():
 
 def test_processor_time_is_counted(monkeypatch):
     """Contestants that wait take no processor time."""
-    monkeypatch.setattr(products, "matmul", lambda size: {"torch fp32": timing.Contestant(lambda: time.sleep(0.02), 0)})
+    monkeypatch.setattr(
+        products, "matmul_contestants", lambda size: {"torch fp32": timing.Contestant(lambda: time.sleep(0.02), 0)}
+    )
     wall, cpu = (next(iter(bench_cases(["mlp-last-1"], 1, clock=clock))) for clock in ("wall", "cpu"))
     assert wall.rows[0].seconds >= 0.02
     assert cpu.rows[0].seconds < 0.01

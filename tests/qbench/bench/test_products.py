@@ -20,7 +20,7 @@ def test_sizes_of_products_have_names() -> None:
 
 
 def test_rows_of_a_case() -> None:
-    contestants = {k: v for k, v in products.matmul(SIZE).items() if "bf16" not in k}
+    contestants = {k: v for k, v in products.matmul_contestants(SIZE).items() if "bf16" not in k}
     rows = {r.name: r for r in compare("tiny", contestants, SIZE.operations, 1, peak=100.0)}
     assert rows[BASELINE].ratio == 1.0
     assert rows["xnor plain"].share_of_peak is not None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from qbench.nn.models.catalogue import get_model
 from qbench.nn.quant_layer import quant_layers
 from qbench.ptq import calibration
 from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
-from quantizers import Quantizer
+from quantizers import Quantized, Quantizer, signed_integer
 
 
 def network(name: str = "int8-minmax") -> nn.Module:
@@ -75,6 +77,66 @@ def test_nan_names_the_layer() -> None:
 def test_no_images() -> None:
     with pytest.raises(ValueError, match="at least one image"):
         calibration.calibrate(network(), torch.rand(0, 1, 8, 8))
+
+
+class Largest(Quantizer):
+    """Divides by the largest value that it has seen, of which it keeps no observer; `lazy` ones forget to freeze."""
+
+    format = signed_integer(8)
+    scale: Tensor | None = None
+    seen = 0.0
+
+    def __init__(self, lazy: bool = False) -> None:
+        super().__init__()
+        self.lazy = lazy
+
+    @property
+    def is_ready(self) -> bool:
+        return self.scale is not None
+
+    @property
+    def needs_calibration(self) -> bool:
+        return True
+
+    def observe(self, x: Tensor) -> None:
+        self.seen = max(self.seen, float(x.abs().max()))
+
+    def freeze(self) -> None:
+        if not self.lazy:
+            self.scale = torch.tensor(self.seen / 127)
+
+    def quantize(self, x: Tensor) -> Quantized:
+        assert self.scale is not None
+        return Quantized((x / self.scale).round().clamp(-127, 127).to(torch.int8), self.scale, None, self.format)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.scale is None:
+            self.observe(x)
+            return x
+        return self.quantize(x).dequantize()
+
+
+def with_own_statistics(**options: Any) -> nn.Module:
+    net = network("int8-minmax")
+    for name, layer in quant_layers(net):
+        layer.input_quantizer = Largest(**options)
+        layer.input_quantizer.layer_name = f"{name}.input"
+    return net
+
+
+def test_a_quantizer_without_an_observer_is_calibrated_as_well() -> None:
+    images = torch.rand(9, 1, 8, 8)
+    net = with_own_statistics()
+    assert not calibration.can_share_statistics(net)
+    calibration.calibrate(net, images)
+    found = [layer.input_quantizer.scale for _, layer in quant_layers(net)]
+    assert float(found[0]) == pytest.approx(float(images.max()) / 127)
+    assert all(scale is not None and scale > 0 for scale in found)
+
+
+def test_a_quantizer_that_calibration_does_not_make_ready_is_an_error() -> None:
+    with pytest.raises(ValueError, match="conv1: Largest is not ready after its calibration"):
+        calibration.calibrate(with_own_statistics(lazy=True), torch.rand(4, 1, 8, 8))
 
 
 def test_quantizers_without_statistics_are_left_alone() -> None:

@@ -20,6 +20,7 @@ from qbench.ptq.calibration import calibration_images
 from qbench.ptq.method_comparison import MethodResult, compare_methods, method_scheme
 from qbench.training.module import QuantModule
 from qbench.trial.config import TrialConfig
+from qbench.trial.finished.calibration import compare_trial
 from qbench.trial.finished.module import open_float_module
 from qbench.trial.record import TrialRecord
 from qbench.trial.resolved import resolve
@@ -111,6 +112,14 @@ def test_bad_methods(arguments: tuple[str, int], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         method_scheme(*arguments)
     assert message in str(caught.value)
+
+
+def test_a_training_of_a_gpu_is_compared_without_one(trained: TrialRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    elsewhere = replace(trained, row=trained.row | {"device": "cuda"})
+    here, there = (compare_trial(record, ["minmax"]) for record in (trained, elsewhere))
+    assert elsewhere.config.device == "cuda"
+    assert there == here
 
 
 def test_a_quantized_training_has_no_float_network(tmp_path: Path) -> None:

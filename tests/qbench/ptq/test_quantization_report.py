@@ -41,7 +41,7 @@ def network(chosen: Scheme) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
 COARSE = get_scheme(
     "int8-minmax",
     weights={"name": "int8", "options": {"bits": 2, "method": "minmax", "channel_axis": 0}},
-    activations={"name": "int8", "options": {"method": "percentile", "rule_options": {"percentile": 90.0}}},
+    activations={"name": "int8", "options": {"method": "percentile", "method_options": {"percentile": 90.0}}},
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from qbench.cli.app import app
-from qbench.report.listing import KINDS
+from qbench.report.listing import Kind
 
 run = CliRunner()
 
@@ -53,8 +53,8 @@ def test_bad_input_is_one_line(arguments: list[str], message: str) -> None:
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_ls(kind: str) -> None:
+@pytest.mark.parametrize("kind", Kind)
+def test_ls(kind: Kind) -> None:
     plain, as_json = run.invoke(app, ["ls", kind]), run.invoke(app, ["ls", kind, "--json"])
     assert plain.exit_code == as_json.exit_code == 0
     names = [item["name"] for item in json.loads(as_json.stdout)]

@@ -53,6 +53,7 @@ def test_anchors_and_merge_keys_work_and_may_be_overridden():
         ("a: !!python/object/apply:os.system ['true']", "could not determine a constructor"),
         ("a: &a [*a]", "contains itself"),
         ("a: !!binary aGk=", "holds a bytes"),
+        ("a: !!omap [b: 1]", "holds a"),
         ("a: .inf", "must be finite"),
         ("a: 1\n---\nb: 2\n", "document"),
         ("a: \x07", "special characters"),

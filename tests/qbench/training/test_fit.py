@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -472,6 +473,92 @@ def test_a_resumed_training_has_its_whole_history(
     assert seen == ([0, 1, 2, 3, 4] if issubclass(kind, OwnLoss) else [None] * 5)
 
 
+class LogsAtTimes(Hooked):
+    """Logs one value in the first epoch alone, and one for no logger."""
+
+    def on_train_epoch_end(self) -> None:
+        super().on_train_epoch_end()
+        self.log("hidden", 7.0, logger=False)
+        if self.current_epoch == 0:
+            self.log("first", 1.0)
+
+
+def test_a_resumed_history_has_each_value_where_it_was_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    parts = trial(LogsAtTimes)
+    splits = parts.dataset.load(0)
+    whole, resumed = History(), History()
+    fit(parts.build(), splits, tmp_path, parts.settings, logger=whole)
+    with pytest.raises(KilledError):
+        fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(5))
+    assert (tmp_path / TRAINER_CHECKPOINT).exists()
+    fit(parts.build(), splits, tmp_path, parts.settings, logger=resumed)
+    assert resumed.by_step() == whole.by_step()
+    found = list(resumed.by_step().values())
+    assert ["first" in metrics for metrics in found] == [True, False, False, False, False]
+    assert not any("hidden" in metrics for metrics in found)
+
+
+class NoLoss(QuantModule):
+    def check_finite(self, losses: Any, epoch: int) -> float | None:
+        return None
+
+
+class HookedNoLoss(NoLoss, Hooked): ...
+
+
+@pytest.mark.parametrize("kind", [NoLoss, HookedNoLoss])
+def test_a_module_may_have_no_mean_loss(kind: type[QuantModule], tmp_path: Path) -> None:
+    parts, told = trial(kind, epochs=2), History()
+    trained = fit(parts.build(), parts.dataset.load(0), tmp_path, parts.settings, logger=told)
+    assert trained.loss is None
+    assert not any("train/loss" in metrics for metrics in told.by_step().values())
+
+
+class Keeping(Hooked):
+    """Its checkpoint holds what only a pickle can."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["place"] = Path("here")
+
+
+def test_a_checkpoint_that_could_not_be_loaded_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    parts = trial(Keeping)
+    splits = parts.dataset.load(0)
+    with pytest.raises(KilledError):
+        fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(3))
+    assert [record.message for record in caplog.records if "starts over" in record.message] == [
+        f"{tmp_path / TRAINER_CHECKPOINT}: not written, and a killed training starts over: the module's "
+        "on_save_checkpoint (or a callback's) adds more than tensors and plain values"
+    ]
+    assert not list(tmp_path.glob("*.ckpt*"))
+    assert not list(tmp_path.glob(".*.tmp"))
+    assert fit(parts.build(), splits, tmp_path, parts.settings).epoch > 0
+
+
+def test_the_trainers_seconds_are_those_of_all_attempts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    parts = trial(Hooked)
+    splits = parts.dataset.load(0)
+
+    def take_ten_seconds(epoch: int, epochs: int) -> None:
+        now[0] += 10
+        if (epoch, now[0]) == (3, 130.0):
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=take_ten_seconds)
+    now[0] = 1000.0
+    trained = fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=take_ten_seconds)
+    # The checkpoint is of the second epoch, which ended when the first ten seconds were over.
+    assert trained.seconds == 10.0 + 30.0
+
+
 @pytest.mark.parametrize("kind", LOOPS)
 def test_another_torch_starts_over_and_says_so(
     kind: type[QuantModule], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -506,7 +593,7 @@ def test_after_training_the_module_is_on_the_cpu_for_calibration(
     assert row["test/accuracy"] > 0.3
 
 
-def test_a_result_stored_before_loops_were_told_apart_is_the_short_loops(tmp_path: Path) -> None:
+def test_a_result_stored_before_loops_were_told_apart_names_none(tmp_path: Path) -> None:
     TrainingResult({"w": torch.ones(2)}, 1, 0.5, 2.0, loop="lightning").store(tmp_path)
     found = TrainingResult.stored(tmp_path)
     assert found is not None
@@ -516,7 +603,7 @@ def test_a_result_stored_before_loops_were_told_apart_is_the_short_loops(tmp_pat
     (tmp_path / "training.json").write_text(json.dumps(facts))
     older = TrainingResult.stored(tmp_path)
     assert older is not None
-    assert older.loop == "short"
+    assert older.loop is None
 
 
 @pytest.mark.cuda

@@ -14,7 +14,7 @@ from qbench.data.datasets import DATASETS
 from qbench.nn.models.catalogue import MODELS
 from qbench.schemes.catalogue import SCHEMES
 from qbench.sweep.plan import load_training, plan_trial
-from qbench.sweep.worker import Setup, TrialRunner
+from qbench.sweep.trial_runner import Setup, TrialRunner
 from qbench.trial.config import TrialConfig
 from qbench.trial.resolved import resolve
 from quantizers import Registry
@@ -49,6 +49,35 @@ def test_names_are_looked_up_once_to_plan_a_trial_and_once_to_run_it(lookups: Co
     assert result.row["trial_id"] == planned.id
     del lookups["fp32"]  # what costs are compared with, not a name of the trial
     assert lookups == ONCE
+
+
+class Broken:
+    """A training that cannot make a trial of a configuration, or not its identity."""
+
+    def __init__(self, resolves: bool) -> None:
+        self.resolves = resolves
+
+    def resolve(self, config: TrialConfig) -> Any:
+        if not self.resolves:
+            raise KeyError("x")
+        return self
+
+    @property
+    def trial_id(self) -> str:
+        raise FileNotFoundError("a plug-in's source is gone")
+
+
+@pytest.mark.parametrize(
+    ("resolves", "error"), [(False, "KeyError: 'x'"), (True, "FileNotFoundError: a plug-in's source is gone")]
+)
+def test_a_trial_that_cannot_be_resolved_has_failed(resolves: bool, error: str, tmp_path: Path) -> None:
+    planned = plan_trial(CONFIG, load_training())
+    setup = Setup(training="qbench.trial.run", folder=tmp_path, importable=(), wandb=None)
+    unusable: Any = Broken(resolves)
+    runner = TrialRunner(setup, unusable, planned_here=False)
+    result, _ = runner.run(planned, lambda epoch, epochs: None)
+    assert result.error == error
+    assert "Traceback" in result.traceback
 
 
 def test_identities_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:

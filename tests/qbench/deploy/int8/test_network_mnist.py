@@ -78,18 +78,18 @@ def test_at_least_999_of_1000_predictions_agree(
     assert float((found.predicted == float_predictions).double().mean()) > (0.97 if negative_gammas else 0.99)
 
 
-def test_a_constant_background_fools_the_kl_rule(splits: Splits, train: Examples, trained: nn.Sequential) -> None:
-    """docs/int8.md: the background's activation is one value, a spike that is not at zero; other rules do not mind."""
+def test_a_constant_background_fools_the_kl_method(splits: Splits, train: Examples, trained: nn.Sequential) -> None:
+    """docs/int8.md: the background's activation is one value, a spike that is not at 0; other methods do not mind."""
     validation, network = splits.validation[torch.arange(2000)], copy.deepcopy(trained)
     fold_batch_norms(network)
     thresholds, accuracies = {}, {}
-    for rule in ("minmax", "percentile", "mse", "kl"):
-        quantized = apply_scheme(copy.deepcopy(network), get_scheme(f"int8-{rule}"))
+    for method in ("minmax", "percentile", "mse", "kl"):
+        quantized = apply_scheme(copy.deepcopy(network), get_scheme(f"int8-{method}"))
         calibration.calibrate(quantized, train.images[:512])
         with torch.no_grad():
             right = quantized(validation.images).argmax(1) == validation.labels
-        thresholds[rule] = float(quantized[3].input_quantizer.covered().high)
-        accuracies[rule] = float(right.double().mean())
+        thresholds[method] = float(quantized[3].input_quantizer.encoding().high)
+        accuracies[method] = float(right.double().mean())
     assert thresholds["kl"] < 0.25 * thresholds["minmax"]
     assert accuracies["kl"] < accuracies["minmax"] - 0.05
     assert min(accuracies["percentile"], accuracies["mse"]) > accuracies["minmax"] - 0.002

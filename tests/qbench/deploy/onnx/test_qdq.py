@@ -78,7 +78,12 @@ def test_onnxruntime_predicts_the_same(name: str, tmp_path: Path) -> None:
     "options",
     [
         {"activations": {"name": "int8", "options": {"bits": 4, "method": "percentile"}}},  # narrower than 8 bits
-        {"network_input": {"name": "int8", "options": {"method": "percentile", "rule_options": {"percentile": 80.0}}}},
+        {
+            "network_input": {
+                "name": "int8",
+                "options": {"method": "percentile", "method_options": {"percentile": 80.0}},
+            }
+        },
         {"weights": {"name": "uint8"}, "activations": {"name": "uint8", "options": {"bits": 5}}},
         {"activation_function": "hardtanh"},
     ],

@@ -33,6 +33,16 @@ def net(*more, **changed):
     return nn.Sequential(OrderedDict((name, part) for name, part in parts.items() if part is not None))
 
 
+class MeanSign(Sign):
+    """Its answer to one value depends on the others."""
+
+    def quantize(self, x):
+        return super().quantize(x - x.mean())
+
+    def forward(self, x):
+        return super().forward(x - x.mean())
+
+
 def refused(network, match, shape=(1, 8, 8)):
     with pytest.raises(NotPackableError, match=match):
         pack(network, shape)
@@ -183,6 +193,8 @@ def test_a_network_input_is_packed_where_evaluation_takes_its_sign():
         assert torch.equal(PackedNetwork(model)(images), evaluated(network, images))
     network.conv.input_quantizer = Late()
     refused(network, "the network's input passes through Late; only a sign, 8-bit pixels and float32")
+    network.conv.input_quantizer = MeanSign()
+    refused(network, "the network's input passes through MeanSign; only a sign, 8-bit pixels and float32")
 
 
 def test_another_quantizer_to_pixels_says_which_they_are():
