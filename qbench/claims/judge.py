@@ -43,11 +43,7 @@ class Judge:
 
 def within(expected: float, tolerance: float, rule: str, key: str = "value") -> Judge:
     """Return the rule: `confirmed` where |value - expected| <= tolerance, else `differs`."""
-
-    def decide(values: Values) -> Verdict:
-        return "confirmed" if abs(values[key] - expected) <= tolerance else "differs"
-
-    return Judge(rule, decide)
+    return Judge(rule, lambda values: "confirmed" if abs(values[key] - expected) <= tolerance else "differs")
 
 
 def all_of(rule: str, *judges: Judge) -> Judge:
@@ -62,29 +58,17 @@ def all_of(rule: str, *judges: Judge) -> Judge:
 
 def at_most(limit: float, rule: str, key: str = "value") -> Judge:
     """Return the rule: `confirmed` where value <= limit, else `not confirmed`."""
-
-    def decide(values: Values) -> Verdict:
-        return "confirmed" if values[key] <= limit else "not confirmed"
-
-    return Judge(rule, decide)
+    return Judge(rule, lambda values: "confirmed" if values[key] <= limit else "not confirmed")
 
 
 def at_least(limit: float, rule: str, key: str = "value") -> Judge:
     """Return the rule: `confirmed` where value >= limit, else `not confirmed`."""
-
-    def decide(values: Values) -> Verdict:
-        return "confirmed" if values[key] >= limit else "not confirmed"
-
-    return Judge(rule, decide)
+    return Judge(rule, lambda values: "confirmed" if values[key] >= limit else "not confirmed")
 
 
 def holds(rule: str, key: str = "value") -> Judge:
     """Return the rule for an identity: `confirmed` where the value is True, else `not confirmed`."""
-
-    def decide(values: Values) -> Verdict:
-        return "confirmed" if values[key] is True else "not confirmed"
-
-    return Judge(rule, decide)
+    return Judge(rule, lambda values: "confirmed" if values[key] is True else "not confirmed")
 
 
 def trained(inner: Judge) -> Judge:
@@ -107,11 +91,10 @@ def trained(inner: Judge) -> Judge:
 
 def on_gpu(inner: Judge) -> Judge:
     """Return `inner` for a GPU's times alone: what a CPU ran is `other machine`."""
-
-    def decide(values: Values) -> Verdict:
-        return inner.decide(values) if values["device"] == "cuda" else "other machine"
-
-    return Judge(f"{inner.rule}; judged on a GPU only", decide)
+    return Judge(
+        f"{inner.rule}; judged on a GPU only",
+        lambda values: inner.decide(values) if values["device"] == "cuda" else "other machine",
+    )
 
 
 def beats() -> Judge:
@@ -136,8 +119,4 @@ def always(verdict: Verdict, rule: str = "") -> Judge:
 
 def quoted(expected: Any, key: str = "value") -> Judge:
     """Return the rule: `cited only` where the program's constant is the value that it quotes, else `differs`."""
-
-    def decide(values: Values) -> Verdict:
-        return "cited only" if values[key] == expected else "differs"
-
-    return Judge("", decide)
+    return Judge("", lambda values: "cited only" if values[key] == expected else "differs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 from qbench.nn.operations import Operations
@@ -50,11 +51,7 @@ class EnergyTable:
 
     def smallest_level(self, size: int) -> str:
         """Return the smallest memory level that holds `size` bytes."""
-        for level in MEMORY_LEVELS:
-            capacity = self.capacity[level]
-            if capacity is None or size <= capacity:
-                return level
-        raise AssertionError("the last level holds everything")
+        return next(level for level in MEMORY_LEVELS if size <= (self.capacity[level] or math.inf))
 
     def arithmetic(self, operations: Operations) -> Bounds:
         """Return the energy of `operations`, pJ."""
