@@ -40,7 +40,12 @@ def test_the_quantizer_example_runs_in_a_sweep(tmp_path: Path) -> None:
 def test_the_example_of_layers_runs_in_a_sweep(tmp_path: Path) -> None:
     (tmp_path / "ends.yaml").write_text(blocks("yaml")[1] + "  epochs: {value: 1}\n")
     done = subprocess.run(
-        [*QBENCH, "sweep", "ends.yaml"], capture_output=True, text=True, timeout=280, cwd=tmp_path, check=False
+        [*QBENCH, "sweep", "ends.yaml", "--max-runs", "1"],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        cwd=tmp_path,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     with open(tmp_path / "runs" / "ends" / "results.csv", newline="") as file:
