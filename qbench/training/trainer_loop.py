@@ -201,7 +201,7 @@ def _in_trial(module: QuantModule, compiled: bool) -> Iterator[None]:
     A subclass that has a `training_step` of its own has that compiled, for it may not call `loss`.
     """
     step = "loss" if type(module).training_step is QuantModule.training_step else "training_step"
-    before = dict(vars(module))
+    own = vars(module).get(step)  # set on the instance, and not by its class
     module.logged = set()
     if compiled:
         setattr(module, step, torch.compile(getattr(module, step)))
@@ -211,7 +211,8 @@ def _in_trial(module: QuantModule, compiled: bool) -> Iterator[None]:
         module.logged = None
         if compiled:
             delattr(module, step)
-            vars(module).update({key: value for key, value in before.items() if key == step})
+            if own is not None:
+                setattr(module, step, own)
 
 
 @contextmanager
