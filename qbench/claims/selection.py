@@ -12,10 +12,10 @@ from torch import nn
 
 from qbench.claims.claim import Selected
 from qbench.claims.record import PLACE
-from qbench.claims.significance import paired_test
 from qbench.claims.stored import StoredSweep, StoredTrial, UnfinishedTrial, missing
 from qbench.nn.models.catalogue import get_model
 from qbench.nn.shift_batch_norm import ShiftBatchNorm2d
+from qbench.report.statistics.significance import paired_test
 from qbench.schemes.catalogue import get_scheme
 from qbench.trial.config import TrialConfig
 from qbench.trial.identity import digest

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qbench.report.model import ReportModel
+    from qbench.report.model.report_model import ReportModel
     from qbench.sweep.plan import PlannedTrial
 
 

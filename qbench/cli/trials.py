@@ -12,7 +12,7 @@ import typer
 from qbench.cli.exit_codes import DONE, FAILED, INTERRUPTED
 
 if TYPE_CHECKING:
-    from qbench.report.model import ReportModel
+    from qbench.report.model.report_model import ReportModel
     from qbench.sweep.executor import Executor
     from qbench.sweep.plan import PlannedTrial
     from qbench.sweep.store import Store
@@ -76,13 +76,14 @@ def run_trials(
         force: run those that are done too.
         epochs: show each epoch's end.
     """
-    from qbench.report.model import make_report
+    from qbench.report.model.report_model import make_report
     from qbench.report.progress import progress_on
+    from qbench.report.study import read_study
     from qbench.sweep.sweep import run_sweep
 
     with store.opened():
         with progress_on(sys.stderr, epochs) as progress:
             result = run_sweep(trials, shown, store, executor, progress, force)
-        report = make_report(list(result.records.values()), len(shown), metric, goal)
+        report = make_report([read_study(store.folder)])
         store.write_summary(report.as_dict())
     return TrialsRun(result, report, store, shown)

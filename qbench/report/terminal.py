@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from qbench.report.confidence_interval import DRAWS
-from qbench.report.model import Group, ReportModel
+from qbench.report.model.group import Group
+from qbench.report.model.report_model import ReportModel
+from qbench.report.statistics.confidence_interval import DRAWS
 from qbench.trial.metrics import show
 
 # By the interval's method: the mark in its cell.
@@ -47,7 +48,7 @@ def _interval(group: Group) -> str:
 
 
 def _runs(group: Group) -> str:
-    return f"{group.runs}" + (f" ({group.failed} failed)" if group.failed else "")
+    return f"{group.runs}" + (f" ({len(group.failed)} failed)" if group.failed else "")
 
 
 _COLUMNS = (

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _FORMAT = 1
 _MARKER = "store.json"
 RESULTS_CSV, RESULTS_JSON, SUMMARY = "results.csv", "results.json", "summary.json"
+ORIGIN = "origin.json"
 NOT_RUN = "not run"
 
 

@@ -4,7 +4,7 @@ import pytest
 from stored_examples import LABELS, stored_sweep, stored_trial
 
 from qbench.claims.selection import Setting, find_group, select_error, select_metrics, select_pair
-from qbench.claims.significance import mcnemar
+from qbench.report.statistics.significance import mcnemar
 from qbench.trial.config import TrialConfig
 from qbench.trial.resolved import resolve
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from qbench.report.confidence_interval import accuracy_interval, bootstrap_means, correct_matrix
+from qbench.report.statistics.confidence_interval import accuracy_interval, bootstrap_means, correct_matrix
 
 
 def crossed_variance(correct):

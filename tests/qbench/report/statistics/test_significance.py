@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, t
 
-from qbench.claims.significance import mcnemar, paired_t, paired_test
+from qbench.report.statistics.significance import mcnemar, paired_t, paired_test
 
 
 @pytest.mark.parametrize(

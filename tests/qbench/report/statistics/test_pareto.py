@@ -1,6 +1,6 @@
 import itertools
 
-from qbench.report.pareto import pareto_front
+from qbench.report.statistics.pareto import pareto_front
 
 
 def test_the_front_by_hand():

@@ -1,0 +1,1 @@
+"""The comparison of all trials, as plain values that every renderer shows."""

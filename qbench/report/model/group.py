@@ -1,0 +1,211 @@
+"""The trials that differ in their seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qbench.errors import UserError
+from qbench.report.statistics.confidence_interval import ConfidenceInterval, accuracy_interval, correct_matrix
+from qbench.report.study import Study
+from qbench.trial.config import TrialConfig
+from qbench.trial.details import TrialDetails
+from qbench.trial.record import TrialRecord
+
+FOLDER = "folder"
+"""The key that tells the studies of one report apart, where there are several."""
+_DETAILS = ("trials", "details")
+
+
+class ReportError(UserError):
+    """Raised for results that cannot be compared."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The trials that differ in their seed alone.
+
+    Attributes:
+        name: the scheme, and the options in which the group differs from others: `binarynet model_options.width=32`.
+        config: the configuration that the trials share, flat.
+        trials: those that are done.
+        details: of the trials that have them, by trial id.
+        failed: the trials that failed.
+        not_run: how many are planned and have no record.
+        accuracy: mean test accuracy with its interval; None if no trial is done.
+        metrics: means over the seeds by the metric's name, None where no trial has it. `kernel/agreement` is the lowest
+            over the seeds, because a single disagreement is a fault.
+        pareto: whether the group is on the Pareto front of test accuracy (up), weight bytes and energy (down), by
+            means; None if one of the three is missing.
+        front_probability: the share of bootstrap draws in which it is; None as for `pareto`.
+        letters: groups that share a letter are not distinguishable in accuracy; None where pairs were not compared.
+        reference: name of the float32 group that it is held against; None for that group itself, or without one.
+        shares_training: names of the groups that share its trainings.
+    """
+
+    name: str
+    config: dict[str, Any]
+    trials: tuple[TrialRecord, ...]
+    details: Mapping[str, TrialDetails]
+    failed: tuple[TrialRecord, ...]
+    not_run: int
+    accuracy: ConfidenceInterval | None
+    metrics: dict[str, float | None]
+    pareto: bool | None = None
+    front_probability: float | None = None
+    letters: str | None = None
+    reference: str | None = None
+    shares_training: tuple[str, ...] = ()
+
+    @property
+    def scheme(self) -> str:
+        """The scheme's name."""
+        return str(self.config.get("scheme"))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the trials that are done."""
+        return tuple(trial.row["seed"] for trial in self.trials)
+
+    @property
+    def runs(self) -> int:
+        """Number of trials that are done."""
+        return len(self.trials)
+
+    @property
+    def labels(self) -> list[int]:
+        """The true classes of the test images; empty where no trial is done."""
+        return self.trials[0].labels if self.trials else []
+
+    def correct(self, seeds: Sequence[int] | None = None) -> NDArray[np.bool_]:
+        """Return [S, N], whether the training with each of `seeds` (None: all) is right on each test image."""
+        of_seed = {trial.row["seed"]: trial for trial in self.trials}
+        chosen = [of_seed[seed] for seed in (self.seeds if seeds is None else seeds)]
+        return correct_matrix([trial.predictions for trial in chosen], self.labels)
+
+    def first_details(self) -> tuple[TrialRecord, TrialDetails] | None:
+        """Return the trial with the lowest seed that has details, with them: what a view of one network shows."""
+        having = [trial for trial in self.trials if trial.trial_id in self.details]
+        first = min(having, key=lambda trial: trial.row["seed"], default=None)
+        return None if first is None else (first, self.details[first.trial_id])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, where the metrics keep their older name, `figures`."""
+        accuracy = None if self.accuracy is None else vars(self.accuracy)
+        return {
+            "name": self.name,
+            "config": self.config,
+            "seeds": self.seeds,
+            "failed": len(self.failed),
+            "accuracy": accuracy,
+            "figures": self.metrics,
+            "pareto": self.pareto,
+            "front_probability": self.front_probability,
+            "letters": self.letters,
+            "reference": self.reference,
+            "shares_training": self.shares_training,
+        }
+
+
+def make_groups(studies: Sequence[Study]) -> tuple[tuple[Group, ...], tuple[str, ...]]:
+    """Return the groups in the order of the trials, and the keys, other than scheme and seed, that vary among them.
+
+    Raises:
+        ReportError: trials of one group were tested on different images.
+    """
+    placed = [(config(record.row, study, studies), record) for study in studies for record in study.records]
+    waiting = [config(row, study, studies) for study in studies for row in study.not_run]
+    varying = varying_keys([each for each, _ in placed] + waiting)
+    members: dict[str, list[TrialRecord]] = {}
+    configs: dict[str, dict[str, Any]] = {}
+    for each, record in placed:
+        name = group_name(each, varying)
+        members.setdefault(name, []).append(record)
+        configs.setdefault(name, each)
+    not_run: dict[str, int] = {}
+    for each in waiting:
+        if not each:  # planned, and nothing is known of it
+            continue
+        name = group_name(each, varying)
+        not_run[name] = not_run.get(name, 0) + 1
+        members.setdefault(name, [])
+        configs.setdefault(name, each)
+    details = {trial_id: found for study in studies for trial_id, found in study.details.items()}
+    groups = tuple(
+        _group(name, configs[name], trials, details, not_run.get(name, 0)) for name, trials in members.items()
+    )
+    return groups, tuple(varying)
+
+
+def config(row: Mapping[str, Any], study: Study, studies: Sequence[Study]) -> dict[str, Any]:
+    """Return what a row says of the trial's configuration, without its seed; with `folder` where there are several."""
+    found = {
+        key: value for key, value in row.items() if key.partition(".")[0] in TrialConfig.model_fields and key != "seed"
+    }
+    return found | {FOLDER: study_label(study, studies)} if found and len(studies) > 1 else found
+
+
+def study_label(study: Study, studies: Sequence[Study]) -> str:
+    """Return what tells a study from the others: its name, or its folder where names are equal."""
+    same = [other for other in studies if other.name == study.name]
+    return study.name if len(same) == 1 else str(study.folder)
+
+
+def varying_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys, other than the scheme, in which configurations differ."""
+    configs = [each for each in configs if each]
+    keys = list(dict.fromkeys(key for each in configs for key in each))
+    return [key for key in keys if key != "scheme" and len({repr(each.get(key)) for each in configs}) > 1]
+
+
+def group_name(config: Mapping[str, Any], varying: Sequence[str]) -> str:
+    """Return the scheme and the varying options of a configuration."""
+    options = [f"{key}={config[key]}" for key in varying if config.get(key) is not None]
+    return " ".join([str(config.get("scheme")), *options])
+
+
+def _group(
+    name: str, config: dict[str, Any], trials: list[TrialRecord], details: Mapping[str, TrialDetails], not_run: int
+) -> Group:
+    done = tuple(trial for trial in trials if trial.status == "done")
+    return Group(
+        name=name,
+        config=config,
+        trials=done,
+        details={trial.trial_id: details[trial.trial_id] for trial in done if trial.trial_id in details},
+        failed=tuple(trial for trial in trials if trial.status == "failed"),
+        not_run=not_run,
+        accuracy=_accuracy(name, done),
+        metrics=_metrics(done),
+    )
+
+
+def _accuracy(name: str, done: Sequence[TrialRecord]) -> ConfidenceInterval | None:
+    if not done:
+        return None
+    for trial in done:
+        if trial.labels != done[0].labels:
+            raise ReportError(
+                f"{name}: seeds {done[0].row['seed']} and {trial.row['seed']} were tested on different images "
+                f"(trials {done[0].trial_id}, {trial.trial_id}): their accuracies have no common mean"
+            )
+    try:
+        return accuracy_interval([trial.predictions for trial in done], done[0].labels)
+    except ValueError as error:
+        raise ReportError(f"{name}: {error}") from None
+
+
+def _metrics(done: Sequence[TrialRecord]) -> dict[str, float | None]:
+    names = dict.fromkeys(key for trial in done for key in trial.row if "/" in key)
+    metrics: dict[str, float | None] = {}
+    for name in names:
+        values = [trial.row[name] for trial in done if trial.row.get(name) is not None]
+        if any(isinstance(value, (str, bool)) for value in values):  # `kernel/ops`, `training/loop`: no number
+            continue
+        metrics[name] = (min if name == "kernel/agreement" else fmean)(values) if values else None
+    return metrics

@@ -1,0 +1,35 @@
+"""The float32 group that another group is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qbench.report.model.group import Group
+
+REFERENCE_SCHEME = "fp32"
+# What may differ between a group and its reference: the options of a scheme that float32 does not have.
+_OF_THE_SCHEME = ("scheme", "scheme_options")
+
+
+def reference_of(group: Group, groups: Sequence[Group], varying: Sequence[str]) -> Group | None:
+    """Return the float32 group that has most of the varying settings of `group`, the first of equals.
+
+    None for a float32 group, and where there is no float32 group tested on the same images.
+    """
+    if group.scheme == REFERENCE_SCHEME:
+        return None
+    keys = [key for key in varying if key.partition(".")[0] not in _OF_THE_SCHEME]
+    candidates = [
+        other for other in groups if other.scheme == REFERENCE_SCHEME and other.runs and same_images(group, other)
+    ]
+    return max(
+        candidates,
+        key=lambda other: sum(other.config.get(key) == group.config.get(key) for key in keys),
+        default=None,
+    )
+
+
+def same_images(first: Group, second: Group) -> bool:
+    """Whether two groups were tested on the same images, as far as data, split and labels tell."""
+    keys = ("data", "split_seed")
+    return first.labels == second.labels and all(first.config.get(key) == second.config.get(key) for key in keys)

@@ -1,0 +1,1 @@
+"""What trials say together, in numbers: intervals, paired comparisons, corrections, power."""

@@ -1,0 +1,109 @@
+"""A sweep's folder as a report reads it: the trials planned, their records and details, and how they were obtained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qbench.errors import UserError
+from qbench.sweep.store import NOT_RUN, ORIGIN, RESULTS_JSON
+from qbench.trial.details import TrialDetails, read_details
+from qbench.trial.record import TrialRecord, read_record
+
+
+@dataclass(frozen=True)
+class Study:
+    """One folder's trials.
+
+    Attributes:
+        name: of the sweep, or of the folder where the sweep did not leave its name.
+        folder: where it lies.
+        records: of the trials that are done or failed, in the plan's order.
+        details: what is kept of each trial, by its id; a trial without details is not among them.
+        not_run: the configurations of the planned trials that have no record, flat.
+        origin: what `Store.write_origin` kept: `metric`, `goal`, `description`, `file` (the sweep file's text), `runs`
+            (when, by which command, with which versions, on which machine). Empty for an earlier version's folder.
+    """
+
+    name: str
+    folder: Path
+    records: tuple[TrialRecord, ...]
+    details: dict[str, TrialDetails] = field(default_factory=dict)
+    not_run: tuple[dict[str, Any], ...] = ()
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def planned(self) -> int:
+        """Number of trials, run or not."""
+        return len(self.records) + len(self.not_run)
+
+
+def read_study(folder: Path) -> Study:
+    """Read what a sweep has left in its folder.
+
+    Raises:
+        UserError: no such folder, one that no sweep wrote, or a damaged file in it.
+    """
+    rows = _rows(folder)
+    records: list[TrialRecord] = []
+    not_run: list[dict[str, Any]] = []
+    for row in rows:
+        if row.get("status") == NOT_RUN:
+            not_run.append({k: v for k, v in row.items() if k not in ("status", "error")})
+        else:
+            records.append(_record(folder, str(row.get("trial_id"))))
+    details = {r.trial_id: found for r in records if (found := read_details(folder, r.trial_id)) is not None}
+    origin = _origin(folder)
+    return Study(
+        str(origin.get("name") or folder.resolve().name), folder, tuple(records), details, tuple(not_run), origin
+    )
+
+
+def studies_of(records: Sequence[TrialRecord], planned: int | None = None, **origin: Any) -> tuple[Study, ...]:
+    """Return a study of records that lie in no folder: for programs, and tests."""
+    missing = ({},) * ((planned or len(records)) - len(records))
+    return (Study("study", Path(), tuple(records), {}, missing, origin),)
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    path = folder / RESULTS_JSON
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        what = "is no folder" if not folder.is_dir() else f"holds no {RESULTS_JSON}: no sweep has written here"
+        raise UserError(f"{folder}: {what}; name the folder that `qbench sweep` printed") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError:
+        rows = None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UserError(f"{path}: is damaged; `qbench sweep` with the same file writes it again")
+    return rows
+
+
+def _record(folder: Path, trial_id: str) -> TrialRecord:
+    path = folder / "trials" / f"{trial_id}.json"
+    if "/" in trial_id or trial_id.startswith("."):  # a path, and no identity
+        raise UserError(f"{folder / RESULTS_JSON}: is damaged ({trial_id!r} is no trial)")
+    try:
+        return read_record(path)
+    except (OSError, ValueError):
+        raise UserError(
+            f"{path}: is missing or damaged; `qbench sweep` with the same file runs the trial again"
+        ) from None
+
+
+def _origin(folder: Path) -> dict[str, Any]:
+    path = folder / ORIGIN
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: is damaged; delete it to have a report without it")
+    return found

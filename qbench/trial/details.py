@@ -1,0 +1,83 @@
+"""What a trial keeps beside its record, for reports: its history, its layers, its histograms."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from qbench.errors import UserError
+
+DETAILS = "details"
+"""The folder beside `trials/` that holds a file a trial."""
+_FORMAT = 1
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class TrialDetails:
+    """What reports show of one trial beyond its row; plain values, an empty part where the trial has none.
+
+    Attributes:
+        history: the training's epochs, as a list for each metric: `epoch` (from 1), `train/loss`, `val/accuracy`, what
+            the module logged, and `flips/<layer>`: the share of a binary layer's weights whose sign changed in the
+            epoch. None where an epoch has no value.
+        layers: what each layer costs: the fields of `qbench.cost.layer_cost.LayerCost` without its operations, and
+            `arithmetic_uj`, `weight_traffic_uj`, `activation_traffic_uj`, each [low, high] for one inference.
+        latent: of each layer with binary weights its latent weights' histogram: `layer`, `low`, `high`, `counts`
+            (equal bins).
+        filters: of each binary convolution `layer`, the counts of `FilterRepetition` with `unique_fraction` and
+            `random_fraction`, and `most`: the most repeated filters as `bits` (a text of 0 and 1, row by row), `rows`,
+            `columns` and `count`.
+        quantization: `QuantizationReport.to_dict()` of a network with integers; empty for another.
+        ranges: of each calibrated input `layer`, `method`, `low`, `high` (the range chosen), its histogram
+            (`edge_low`, `edge_high`, `counts`, equal bins), and, of the KL method, `divergence`: lists of
+            `threshold` and `kl`; else None.
+        calibration: `seed`, `images` and `indices` of the training images that calibration saw; empty without one.
+    """
+
+    history: dict[str, list[float | None]] = field(default_factory=dict)
+    layers: Rows = field(default_factory=list)
+    latent: Rows = field(default_factory=list)
+    filters: Rows = field(default_factory=list)
+    quantization: dict[str, Any] = field(default_factory=dict)
+    ranges: Rows = field(default_factory=list)
+    calibration: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the file's text, one line."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return json.dumps({"format": _FORMAT, **values}, allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def details_file(folder: Path, trial_id: str) -> Path:
+    """Return where a sweep's folder keeps the details of a trial."""
+    return folder / DETAILS / f"{trial_id}.json"
+
+
+def read_details(folder: Path, trial_id: str) -> TrialDetails | None:
+    """Return what is kept of a trial; None where nothing is (a record of an earlier version, a failed trial).
+
+    Raises:
+        UserError: a file that cannot be read, or is damaged.
+    """
+    path = details_file(folder, trial_id)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values.pop("format") != _FORMAT:
+            return None
+        details = TrialDetails(**values)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise UserError(f"{path}: is damaged; delete it to have a report without it") from None
+    wrong = [
+        each.name for each in fields(details) if type(getattr(details, each.name)) is not type(each.default_factory())
+    ]  # type: ignore[misc]
+    if wrong:
+        raise UserError(f"{path}: is damaged ({wrong[0]}); delete it to have a report without it")
+    return details
