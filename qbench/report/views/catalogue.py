@@ -9,7 +9,24 @@ from qbench.report.view import View
 
 MakeView = Callable[[ReportModel], View]
 
-SECTIONS: tuple[tuple[str, tuple[MakeView, ...]], ...] = ()
+# A section's views in the order of the page, one a line.
+DECISION: tuple[MakeView, ...] = ()
+COSTS: tuple[MakeView, ...] = ()
+TRAINING: tuple[MakeView, ...] = ()
+BINARY_WEIGHTS: tuple[MakeView, ...] = ()
+INTEGERS: tuple[MakeView, ...] = ()
+EXECUTION: tuple[MakeView, ...] = ()
+COMPLETENESS: tuple[MakeView, ...] = ()
+
+SECTIONS: tuple[tuple[str, tuple[MakeView, ...]], ...] = (
+    ("The decision", DECISION),
+    ("What it costs", COSTS),
+    ("How it trained", TRAINING),
+    ("Binary weights", BINARY_WEIGHTS),
+    ("Integer quantization", INTEGERS),
+    ("Bit-packed execution", EXECUTION),
+    ("Completeness and origin", COMPLETENESS),
+)
 """Each section's title and its views."""
 
 
