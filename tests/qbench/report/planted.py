@@ -138,7 +138,8 @@ def study(schemes=None, seeds=(0, 1, 2), *, images=100, name="planted", origin=(
             records.append(made)
             kept[made.trial_id] = details(scheme, seed)
     facts = {
-        "name": name, "metric": "val/accuracy", "goal": "maximize", "description": "Planted.", "file": "name: planted\n",
+        "name": name, "metric": "val/accuracy", "goal": "maximize", "description": "Planted.",
+        "file": "name: planted\n",
         "runs": [
             {
                 "date": "2026-11-30", "command": ["qbench", "sweep", "planted.yaml"], "machine": "A processor, 2 CPUs",
