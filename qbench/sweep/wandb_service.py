@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from qbench.errors import UserError
 from qbench.trial.identity import digest
@@ -70,39 +71,60 @@ class WandbService:
         Raises:
             Exception: whatever wandb raises.
         """
-        import wandb
-
         from qbench.sweep.wandb_run import TrialRun
 
-        run_id = digest(self.sweep_id, trial.id)
-        # What a killed attempt at this trial left would be synced as a second run with the same id.
+        config = trial.config
+        run = self.open(
+            self.run_id(trial.id),
+            trial.label,
+            "trial",
+            tags=(config.scheme, config.model, config.data),
+            config={**config.model_dump(), "trial_id": trial.id, "training_key": trial.training_key},
+            notes=self.notes,
+        )
+        return TrialRun(run)
+
+    def run_id(self, name: str) -> str:
+        """Return the id of a run of this sweep: that of a trial by its id, or that of another by a word for it."""
+        return digest(self.sweep_id, name)
+
+    def open(
+        self,
+        run_id: str,
+        name: str,
+        job_type: str,
+        *,
+        tags: Sequence[str] = (),
+        config: Mapping[str, Any],
+        notes: str | None = None,
+    ) -> wandb.Run:
+        """Start a run of the sweep's group, in this process, in place of what an earlier attempt at it has left.
+
+        Raises:
+            Exception: whatever wandb raises.
+        """
+        import wandb
+
+        # What a killed attempt left would be synced as a second run with the same id.
         for leftover in (self.folder / "wandb").glob(f"*run-*-{run_id}"):
             shutil.rmtree(leftover)
         # wandb keeps a cache and its service's logs in the home folder otherwise.
         os.environ.setdefault("WANDB_CACHE_DIR", str(self.folder / "wandb" / "cache"))
         os.environ.setdefault("WANDB_DATA_DIR", str(self.folder / "wandb" / "data"))
-        config = trial.config
-        run = wandb.init(
+        return wandb.init(
             project=self.project or os.environ.get("WANDB_PROJECT") or "qbench",
             entity=self.entity,
             id=run_id,
-            name=trial.label,
+            name=name,
             group=self.sweep_id,
-            job_type="trial",
-            tags=[tag[-64:] for tag in dict.fromkeys([self.sweep_name, config.scheme, config.model, config.data])],
-            notes=self.notes,
-            config={
-                **config.model_dump(),
-                "sweep_id": self.sweep_id,
-                "sweep_name": self.sweep_name,
-                "trial_id": trial.id,
-                "training_key": trial.training_key,
-            },
+            job_type=job_type,
+            tags=[tag[-64:] for tag in dict.fromkeys([self.sweep_name, *tags])],
+            notes=notes,
+            config={**config, "sweep_id": self.sweep_id, "sweep_name": self.sweep_name},
             dir=str(self.folder),
             reinit="create_new",
             settings=self._settings(),
         )
-        return TrialRun(run)
 
     def _settings(self) -> wandb.Settings:
         import wandb
