@@ -100,7 +100,7 @@ class SweepConfig:
     @property
     def sweep_id(self) -> str:
         """The sweep's identity: 8 hexadecimal digits made of its name and the file's text."""
-        return digest(self.name, self.text)[:8]
+        return sweep_identity(self.name, self.text)
 
     @property
     def folder(self) -> Path:
@@ -123,6 +123,11 @@ class SweepConfig:
                 return ".".join([parameter.key, *path])
         inside = [p for p in self.parameters if p.path[: len(path)] == path]
         return ".".join(["parameters", *path]) if inside or config_key else "parameters"
+
+
+def sweep_identity(name: str, text: str) -> str:
+    """Return the id of the sweep of this name whose file holds `text`."""
+    return digest(name, text)[:8]
 
 
 def load_sweep(path: Path) -> SweepConfig:

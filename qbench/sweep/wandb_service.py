@@ -27,6 +27,13 @@ _MODES: dict[str, Mode] = {
     "run": "online",
     "disabled": "disabled",
 }
+COMPARISON = "comparison"
+"""The run that holds a sweep's comparison: its job type, and the word in its id."""
+
+
+def run_id(sweep_id: str, name: str) -> str:
+    """Return the id of a run of a sweep: that of a trial by the trial's id, or that of another by a word for it."""
+    return digest(sweep_id, name)
 
 
 def wandb_mode() -> Mode:
@@ -85,8 +92,8 @@ class WandbService:
         return TrialRun(run)
 
     def run_id(self, name: str) -> str:
-        """Return the id of a run of this sweep: that of a trial by its id, or that of another by a word for it."""
-        return digest(self.sweep_id, name)
+        """Return `run_id` in this sweep."""
+        return run_id(self.sweep_id, name)
 
     def open(
         self,
