@@ -1,0 +1,105 @@
+"""The training curves of each group: validation accuracy and training loss by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from qbench.report.model.group import Group
+from qbench.report.model.report_model import ReportModel
+from qbench.report.view import Column, View
+from qbench.report.views.absence import missing, without_details
+from qbench.report.views.selection import Row, blocks, bounded, chart_note, every, listed, names
+
+MAX_EPOCHS = 100
+"""The epochs of a curve, at most: of more every k-th and the last are shown."""
+
+
+def training_accuracy(model: ReportModel) -> View:
+    """Return each group's validation accuracy by epoch."""
+    return _curves(model, "training-accuracy", "Validation accuracy", "val/accuracy", "validation accuracy", ".2%")
+
+
+def training_loss(model: ReportModel) -> View:
+    """Return each group's training loss by epoch."""
+    return _curves(model, "training-loss", "Training loss", "train/loss", "training loss", ".4g")
+
+
+def _curves(model: ReportModel, name: str, title: str, metric: str, heading: str, form: str) -> View:
+    having = blocks(model, lambda group: _rows(group, metric))
+    same = _shared([model.group(group) for group, _ in having])
+    rows, notes = bounded((group, [(*row, same[group]) for row in own]) for group, own in having)
+    return View(
+        name,
+        title,
+        "Line: mean over the seeds after each epoch. Band: the lowest and the highest of the seeds, which is no "
+        "confidence interval.",
+        (
+            Column("group", "scheme"),
+            Column("epoch", "epoch", ".0f"),
+            Column(metric, heading, form, "measured"),
+            Column(f"{metric}_low", "lowest of the seeds", form, "measured"),
+            Column(f"{metric}_high", "highest of the seeds", form, "measured"),
+            Column("seeds", "seeds", ".0f", "counted"),
+            Column("shares_training", "same trainings as"),
+        ),
+        rows,
+        (
+            *_shared_notes(same, names(rows)),
+            *_thinned(rows),
+            *chart_note(curves(rows), of="curves"),
+            *notes,
+            *(without_details(model) if rows else ()),
+        ),
+        None if rows else missing(model, "no trial here has kept its epochs"),
+    )
+
+
+def curves(rows: Sequence[Row]) -> list[str]:
+    """Return the groups whose curve is drawn: of those that share their trainings the first."""
+    found: dict[str, None] = {}
+    for row in rows:
+        if not any(other in found for other in str(row[-1] or "").split(", ")):
+            found.setdefault(str(row[0]))
+    return list(found)
+
+
+def _rows(group: Group, metric: str) -> list[Row]:
+    """Return the group's name, the epoch, mean, lowest, highest, and the number of seeds that have the epoch."""
+    values: dict[float, list[float]] = {}
+    for found in group.details.values():
+        for epoch, value in zip(found.history.get("epoch", ()), found.history.get(metric, ()), strict=False):
+            if epoch is not None and value is not None:
+                values.setdefault(epoch, []).append(value)
+    epochs = sorted(values)
+    step = every(len(epochs), MAX_EPOCHS)
+    return [
+        (group.name, int(epoch), fmean(values[epoch]), min(values[epoch]), max(values[epoch]), len(values[epoch]))
+        for index, epoch in enumerate(epochs)
+        if index % step == 0 or epoch == epochs[-1]
+    ]
+
+
+def _shared(groups: Sequence[Group]) -> dict[str, str | None]:
+    """Return for each group those that show the very same trainings, seed for seed, as `a, b`."""
+    trainings = {group.name: _trainings(group) for group in groups}
+    return {
+        name: ", ".join(other for other in trainings if other != name and trainings[other] == mine) or None
+        for name, mine in trainings.items()
+    }
+
+
+def _trainings(group: Group) -> frozenset[str]:
+    return frozenset(str(trial.row.get("training_key")) for trial in group.trials if trial.trial_id in group.details)
+
+
+def _shared_notes(same: dict[str, str | None], shown: Sequence[str]) -> tuple[str, ...]:
+    sets = dict.fromkeys(frozenset([name, *others.split(", ")]) for name in shown if (others := same[name]))
+    named = ([name for name in same if name in each] for each in sets)
+    return tuple(f"one curve for {listed(each)}, which share their trainings" for each in named)
+
+
+def _thinned(rows: Sequence[Row]) -> tuple[str, ...]:
+    if not any(int(str(row[1])) > MAX_EPOCHS for row in rows):
+        return ()
+    return (f"of more than {MAX_EPOCHS} epochs every k-th is shown, and the last",)
