@@ -6,12 +6,25 @@ from collections.abc import Callable, Iterable
 
 from qbench.report.model.report_model import ReportModel
 from qbench.report.view import View
+from qbench.report.views.differences import differences
+from qbench.report.views.energy import energy_by_cause, energy_by_layer
+from qbench.report.views.memory import memory
+from qbench.report.views.tradeoff import tradeoff_bytes, tradeoff_energy, tradeoff_latency
 
 MakeView = Callable[[ReportModel], View]
 
-# A section's views in the order of the page, one a line.
-DECISION: tuple[MakeView, ...] = ()
-COSTS: tuple[MakeView, ...] = ()
+# A section's views in the order of the page, one a line. A function has its view's name, with `_` for `-`.
+DECISION: tuple[MakeView, ...] = (
+    tradeoff_bytes,
+    tradeoff_energy,
+    tradeoff_latency,
+    differences,
+)
+COSTS: tuple[MakeView, ...] = (
+    memory,
+    energy_by_layer,
+    energy_by_cause,
+)
 TRAINING: tuple[MakeView, ...] = ()
 BINARY_WEIGHTS: tuple[MakeView, ...] = ()
 INTEGERS: tuple[MakeView, ...] = ()
@@ -34,6 +47,11 @@ def make_views(model: ReportModel) -> dict[str, View]:
     """Return every view of a report, by its name."""
     found = (make(model) for make in _all())
     return {view.name: view for view in found}
+
+
+def view_name(make: MakeView) -> str:
+    """Return the name of the view that a function of `SECTIONS` makes."""
+    return make.__name__.replace("_", "-")
 
 
 def _all() -> Iterable[MakeView]:

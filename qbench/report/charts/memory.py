@@ -1,0 +1,51 @@
+"""The stored bytes of each group, by part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qbench.report.charts.scales import colour, field, tooltips
+from qbench.report.view import View
+from qbench.report.views.memory import PARTS
+
+if TYPE_CHECKING:
+    import altair as alt
+
+_STEP, _ROOM = 26, 1.16
+_TOTAL = "cost/weight_bytes"
+
+
+def memory(view: View) -> alt.LayerChart:
+    """Return a bar for each group, its parts one after another, and the total as a number."""
+    import altair as alt
+
+    rows = view.records()
+    parts = list(PARTS.values())
+    values = [
+        {**row, "part": text, "place": place, "bytes": row[name]}
+        for row in rows
+        for place, (name, text) in enumerate(PARTS.items())
+    ]
+    y = alt.Y(field("group", "N"), sort=None, title=None)
+    most = max(row[_TOTAL] for row in rows)  # type: ignore[type-var]
+    x = alt.X(
+        field("bytes"), title="stored bytes", axis=alt.Axis(format="~s", tickCount=6),
+        scale=alt.Scale(domain=[0, _ROOM * most], nice=False),  # type: ignore[operator]
+    )  # fmt: skip
+    bars = (
+        alt.Chart(alt.Data(values=values))
+        .mark_bar(height={"band": 0.66})
+        .encode(
+            x=x,
+            y=y,
+            color=colour(parts, "part"),
+            order=field("place"),
+            tooltip=[
+                *tooltips(view, ["group"]), alt.Tooltip("part:N"), alt.Tooltip("bytes:Q", format=","),
+                *tooltips(view, [_TOTAL, "cost/weight_compression"]),
+            ],
+        )
+    )  # fmt: skip
+    totals = alt.Chart(alt.Data(values=rows)).mark_text(style="label", align="left", dx=5, tooltip=None)
+    totals = totals.encode(x=field(_TOTAL), y=y, text=alt.Text(field(_TOTAL), format=","))
+    return alt.LayerChart(layer=[bars, totals], width="container", height=alt.Step(_STEP))
