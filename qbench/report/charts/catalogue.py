@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from qbench.report.charts.accuracy_by_size import accuracy_by_size
 from qbench.report.charts.differences import differences
 from qbench.report.charts.energy import energy_by_cause, energy_by_layer
 from qbench.report.charts.memory import memory
@@ -21,6 +22,8 @@ CHARTS: Mapping[str, MakeChart] = {
     "tradeoff-energy": tradeoff,
     "tradeoff-latency": tradeoff,
     "differences": differences,
+    "accuracy-by-size": accuracy_by_size,
+    "accuracy-by-energy": accuracy_by_size,
     "memory": memory,
     "energy-by-layer": energy_by_layer,
     "energy-by-cause": energy_by_cause,

@@ -6,19 +6,30 @@ from collections.abc import Callable, Iterable
 
 from qbench.report.model.report_model import ReportModel
 from qbench.report.view import View
+from qbench.report.views.comparisons import comparisons
+from qbench.report.views.accuracy_by_size import accuracy_by_energy, accuracy_by_size
 from qbench.report.views.differences import differences
 from qbench.report.views.energy import energy_by_cause, energy_by_layer
+from qbench.report.views.equal_accuracy import equal_accuracy
+from qbench.report.views.incomplete import incomplete
 from qbench.report.views.memory import memory
+from qbench.report.views.origin import origin
+from qbench.report.views.overview import overview
 from qbench.report.views.tradeoff import tradeoff_bytes, tradeoff_energy, tradeoff_latency
 
 MakeView = Callable[[ReportModel], View]
 
 # A section's views in the order of the page, one a line. A function has its view's name, with `_` for `-`.
 DECISION: tuple[MakeView, ...] = (
+    overview,
     tradeoff_bytes,
     tradeoff_energy,
     tradeoff_latency,
     differences,
+    equal_accuracy,
+    accuracy_by_size,
+    accuracy_by_energy,
+    comparisons,
 )
 COSTS: tuple[MakeView, ...] = (
     memory,
@@ -29,7 +40,10 @@ TRAINING: tuple[MakeView, ...] = ()
 BINARY_WEIGHTS: tuple[MakeView, ...] = ()
 INTEGERS: tuple[MakeView, ...] = ()
 EXECUTION: tuple[MakeView, ...] = ()
-COMPLETENESS: tuple[MakeView, ...] = ()
+COMPLETENESS: tuple[MakeView, ...] = (
+    incomplete,
+    origin,
+)
 
 SECTIONS: tuple[tuple[str, tuple[MakeView, ...]], ...] = (
     ("The decision", DECISION),
