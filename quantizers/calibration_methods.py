@@ -18,7 +18,7 @@ from torch import Tensor
 from quantizers.affine import affine_parameters, is_symmetric
 from quantizers.formats import NumberFormat
 from quantizers.histogram_observer import HistogramObserver
-from quantizers.kl import DegenerateKLWarning, ZeroBin, choose_threshold
+from quantizers.kl import DegenerateKLWarning, KLThreshold, ZeroBin, choose_threshold
 from quantizers.minmax_observer import MinMaxObserver
 from quantizers.observer import Observer
 from quantizers.ranges import Range
@@ -126,13 +126,9 @@ def kl(observer: Observer, format: NumberFormat, zero_bin: ZeroBin = "copy") -> 
     degenerate = 0
     for channel in range(histogram.channels):
         minimum, maximum = float(histogram.minimum[channel]), float(histogram.maximum[channel])
-        largest = max(-minimum, maximum)
-        if largest == 0:
-            continue  # only zeros: nothing to saturate
-        one_sided = not is_symmetric(format) and minimum >= 0
-        levels = 2**format.bits if one_sided else 2 ** (format.bits - 1)
-        counts, width = histogram.magnitudes(channel)
-        result = choose_threshold(counts, width, levels, zero_bin, observed_max=largest)
+        result = kl_choice(histogram, format, zero_bin, channel)
+        if result is None:
+            continue
         degenerate += result.degenerate
         low[channel], high[channel] = max(minimum, -result.threshold), min(maximum, result.threshold)
     if degenerate:
@@ -140,6 +136,27 @@ def kl(observer: Observer, format: NumberFormat, zero_bin: ZeroBin = "copy") -> 
         message = histogram.named(f"the KL method clips nothing{share}: the result is min-max")
         warnings.warn(message, DegenerateKLWarning, stacklevel=2)
     return Range.covering(low, high, format)
+
+
+def kl_choice(
+    histogram: HistogramObserver, format: NumberFormat, zero_bin: ZeroBin = "copy", channel: int = 0
+) -> KLThreshold | None:
+    """Return what the KL method chooses for one channel, with the divergence of every candidate; see `kl`.
+
+    None where only zeros were observed: there is nothing to saturate.
+
+    Raises:
+        ValueError: nothing observed, or no more bins in use than levels.
+    """
+    histogram.require_values()
+    minimum, maximum = float(histogram.minimum[channel]), float(histogram.maximum[channel])
+    largest = max(-minimum, maximum)
+    if largest == 0:
+        return None
+    one_sided = not is_symmetric(format) and minimum >= 0
+    levels = 2**format.bits if one_sided else 2 ** (format.bits - 1)
+    counts, width = histogram.magnitudes(channel)
+    return choose_threshold(counts, width, levels, zero_bin, observed_max=largest)
 
 
 @CALIBRATION_METHODS.register("mse")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import qbench
-from qbench.report.machine_facts import examine
+from qbench.report.machine_facts import machine_text
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,5 @@ def origin_now(command: str, day: str | None = None, machine: str | None = None)
 
 
 def this_machine() -> str:
-    """Return processor, CPUs and GPU, but no name of the machine: `AMD EPYC 9B14, 2 CPUs, GPU NVIDIA H200`."""
-    facts = examine()
-    text = f"{facts['machine']['processor']}, {facts['machine']['cpus']} CPUs"
-    gpus = [device["name"] for device in facts["cuda"]["devices"]]
-    return f"{text}, GPU {gpus[0]}" if gpus else text
+    """Return what `machine_text` says of this machine."""
+    return machine_text()

@@ -58,7 +58,17 @@ def sweep(
         return
     setup = Setup(TRAINING, folder.resolve(), (config.folder,), wandb)
     executor = LocalExecutor(setup, workers or default_workers(plan.trials))
-    run = run_trials(plan.trials, plan.shown, store, executor, metric=config.metric, goal=config.goal)
+    run = run_trials(
+        plan.trials,
+        plan.shown,
+        store,
+        executor,
+        metric=config.metric,
+        goal=config.goal,
+        name=config.name,
+        description=config.description,
+        file=config.text,
+    )
     if as_json:
         print_json(run.to_dict(name=config.name, sweep_id=config.sweep_id))
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from qbench.cli.exit_codes import DONE, FAILED, INTERRUPTED
+from qbench.cli.origin import run_facts
 
 if TYPE_CHECKING:
     from qbench.report.model.report_model import ReportModel
@@ -64,24 +65,33 @@ def run_trials(
     *,
     metric: str | None = None,
     goal: Literal["minimize", "maximize"] = "maximize",
+    name: str | None = None,
+    description: str | None = None,
+    file: str | None = None,
     force: bool = False,
     epochs: bool = False,
 ) -> TrialsRun:
     """Run trials with their progress on standard error, and keep a summary of `shown` beside their results.
 
+    How they were obtained is kept in `origin.json`, before the first one runs.
+
     Args:
         trials: to run, unless they are done.
         shown: the trials that the results are about.
         metric, goal: by which the best trial is named.
+        name, description: of the sweep; None for trials of none.
+        file: the sweep file's text.
         force: run those that are done too.
         epochs: show each epoch's end.
     """
     from qbench.report.model.report_model import make_report
     from qbench.report.progress import progress_on
     from qbench.report.study import read_study
-    from qbench.sweep.sweep import run_sweep
+    from qbench.sweep.sweep import pending, run_sweep
 
+    facts = {"name": name, "metric": metric, "goal": goal, "description": description, "file": file}
     with store.opened():
+        store.write_origin(facts, run_facts(sys.argv) if pending(trials, store, force) else None)
         with progress_on(sys.stderr, epochs) as progress:
             result = run_sweep(trials, shown, store, executor, progress, force)
         report = make_report([read_study(store.folder)])

@@ -81,20 +81,30 @@ def filter_repetition(weight: Tensor, positions: int) -> FilterRepetition:
     Raises:
         ValueError: another shape, values other than ±1, or k·k above 62 (a filter must fit a 64-bit word).
     """
-    if weight.dim() != 4:
-        raise ValueError(f"weight must be [M, C, k, k], got shape {list(weight.shape)}")
-    if not bool((weight.abs() == 1).all()):
-        raise ValueError("weight must hold only -1 and +1: quantize the latent weights first")
-    filters, maps = weight.shape[:2]
+    codes = filter_codes(weight)
+    filters, maps = codes.shape
     size = prod(weight.shape[2:])
-    if size > 62:
-        raise ValueError(f"filters of {size} weights do not fit a 64-bit word; at most 62 (7×7) are counted")
-    powers = 2 ** torch.arange(size, dtype=torch.int64, device=weight.device)
-    codes = ((weight.reshape(filters, maps, size) > 0).long() * powers).sum(-1)
     canonical = torch.minimum(codes, (2**size - 1) - codes)
     return FilterRepetition(
         filters, maps, size, positions, distinct=_distinct(canonical), distinct_signed=_distinct(codes)
     )
+
+
+def filter_codes(weight: Tensor) -> Tensor:
+    """Return each 2-D filter as a number, int64 [M, C]: bit i is 1 where weight i (row by row) is +1.
+
+    Raises:
+        ValueError: as `filter_repetition`.
+    """
+    if weight.dim() != 4:
+        raise ValueError(f"weight must be [M, C, k, k], got shape {list(weight.shape)}")
+    if not bool((weight.abs() == 1).all()):
+        raise ValueError("weight must hold only -1 and +1: quantize the latent weights first")
+    size = prod(weight.shape[2:])
+    if size > 62:
+        raise ValueError(f"filters of {size} weights do not fit a 64-bit word; at most 62 (7×7) are counted")
+    powers = 2 ** torch.arange(size, dtype=torch.int64, device=weight.device)
+    return ((weight.flatten(2) > 0).long() * powers).sum(-1)
 
 
 def _distinct(codes: Tensor) -> int:

@@ -24,10 +24,15 @@ def calibration_images(splits: Splits, count: int, seed: int) -> Examples:
     Raises:
         ConfigError: `count` is above the number of training images.
     """
+    return splits.train[calibration_indices(splits, count, seed)]
+
+
+def calibration_indices(splits: Splits, count: int, seed: int) -> Tensor:
+    """Return the places of `calibration_images` among the training images, int64 [count]; errors as there."""
     if count > len(splits.train):
         raise ConfigError(f"{count} images of {len(splits.train)} training images", "calibration_images")
     order = torch.randperm(len(splits.train), generator=torch.Generator().manual_seed(derive(seed, "calibration")))
-    return splits.train[order[:count]]
+    return order[:count]
 
 
 def calibrate_weights(network: nn.Module, outlier_sigmas: float | None = None) -> None:

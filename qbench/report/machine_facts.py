@@ -62,6 +62,14 @@ def examine() -> dict[str, Any]:
     }
 
 
+def machine_text() -> str:
+    """Return processor, CPUs and GPU, but no name of the machine: `AMD EPYC 9B14, 2 CPUs, GPU NVIDIA H200`."""
+    machine = _machine()
+    text = f"{machine['processor']}, {machine['cpus']} CPUs"
+    gpus = [device["name"] for device in _cuda()["devices"]]
+    return f"{text}, GPU {gpus[0]}" if gpus else text
+
+
 def _versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in _PACKAGES:

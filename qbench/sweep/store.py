@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from qbench.errors import UserError
 from qbench.io import replacing
+from qbench.trial.details import DETAILS
 from qbench.trial.record import TrialRecord, read_record
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Store:
     """The folder of one sweep. A file is whole or absent: it is written under another name, synced, and renamed.
 
     Layout: `trials/<trial id>.json`, `trials/<trial id>.traceback.txt` (of a failure), `trainings/` (trained weights,
-    written by training), `wandb/`; after each trial `results.csv` and `results.json`, after each run `summary.json`.
+    written by training), `details/<trial id>.json` (written by a trial), `wandb/`; before the first trial
+    `origin.json`, after each trial `results.csv` and `results.json`, after each run `summary.json`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,8 +64,9 @@ class Store:
             raise UserError(
                 f"{self.folder}: another qbench is writing here; wait for it, or choose another --output"
             ) from None
-        for leftover in [*self.folder.glob(".*.tmp"), *self.trials.glob(".*.tmp")]:  # of a killed run
-            leftover.unlink()
+        for place in (self.folder, self.trials, self.folder / DETAILS):
+            for leftover in place.glob(".*.tmp"):  # of a killed run
+                leftover.unlink()
         try:
             yield
         finally:
@@ -146,6 +149,29 @@ class Store:
         for row in rows:
             writer.writerow([_cell(row.get(column)) for column in columns])
         _write(self.folder / RESULTS_CSV, table.getvalue())
+
+    def write_origin(self, facts: Mapping[str, Any], run: Mapping[str, Any] | None = None) -> None:
+        """Write `origin.json`: how the results were obtained.
+
+        Args:
+            facts: `name`, `metric`, `goal`, `description` and `file` (the sweep file's text), in place of earlier ones.
+            run: of an invocation that runs trials: `date`, `command`, `versions`, `machine`. It is added to those of
+                earlier invocations, the list `runs`.
+
+        Raises:
+            UserError: the earlier file is damaged.
+        """
+        path = self.folder / ORIGIN
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            runs = found["runs"]
+            if not isinstance(runs, list):
+                raise TypeError
+        except FileNotFoundError:
+            runs = []
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(f"{path}: cannot be read or is damaged; delete it to go on without it") from None
+        _write(path, _json({**facts, "runs": [*runs, *([] if run is None else [dict(run)])]}))
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write `summary.json`: the comparison."""

@@ -37,7 +37,7 @@ def fit(
         splits: training and validation examples are used.
         folder: where the checkpoint lies while the training runs.
         settings: epochs, batches, device.
-        logger: gets `train/loss`, `val/accuracy`, `epoch` and what the module logs, once an epoch.
+        logger: gets `train/loss`, `val/accuracy`, `epoch`, `flips/<layer>` and what the module logs, once an epoch.
         on_epoch: called after each epoch.
 
     Raises:

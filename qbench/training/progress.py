@@ -17,7 +17,8 @@ class Progress:
 
     Attributes:
         history: the metrics of each finished epoch, as the logger gets them: `train/loss` (mean of the epoch; missing
-            where the module logs none), `val/accuracy`, `epoch` (from 0), and what the module's own steps logged.
+            where the module logs none), `val/accuracy`, `epoch` (from 0), `flips/<layer>` (see `SignFlips`), and what
+            the module's own steps logged.
         seconds: spent on these epochs.
         best_accuracy, best_epoch, best_state: of the best validation so far; -1, 0 and None before the first.
     """
@@ -48,7 +49,7 @@ class Progress:
         """Return the result of a finished training by `loop`."""
         assert self.best_state is not None
         loss = self.history[-1].get("train/loss") if self.history else None
-        return TrainingResult(self.best_state, self.best_epoch, loss, self.seconds, loop=loop)
+        return TrainingResult(self.best_state, self.best_epoch, loss, self.seconds, loop=loop, history=self.history)
 
 
 def log_epoch(logger: Logger | None, metrics: dict[str, float], steps: int) -> None:

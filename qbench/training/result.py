@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
@@ -25,6 +25,7 @@ class TrainingResult:
         seconds: of the training, with validation after each epoch.
         shared: another trial trained it.
         loop: the loop that trained it, `short` or `lightning`; None for a training of a version that did not say.
+        history: the metrics of each epoch, see `Progress`; empty for a training of a version that did not keep them.
     """
 
     state: dict[str, Tensor]
@@ -33,11 +34,12 @@ class TrainingResult:
     seconds: float
     shared: bool = False
     loop: str | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
 
     def store(self, folder: Path) -> None:
         """Write the result to `folder`; a kill leaves all of it, or nothing that `stored` finds."""
         save_tensors(self.state, folder / _WEIGHTS)
-        facts = {"epoch": self.epoch, "loss": self.loss, "seconds": self.seconds, "loop": self.loop}
+        facts = {key: getattr(self, key) for key in ("epoch", "loss", "seconds", "loop", "history")}
         # Last, and in one step: its presence says that the weights are whole.
         with replacing(folder / _FACTS) as temporary:
             temporary.write_text(json.dumps(facts))
@@ -55,4 +57,5 @@ class TrainingResult:
             known["seconds"],
             shared=True,
             loop=known.get("loop"),
+            history=known.get("history", []),
         )

@@ -22,6 +22,7 @@ from qbench.training.module import QuantModule
 from qbench.training.progress import Progress, log_epoch
 from qbench.training.result import TrainingResult
 from qbench.training.settings import OnEpoch, TrainingSettings
+from qbench.training.sign_flips import SignFlips
 
 CHECKPOINT = "checkpoint.pt"
 """Name of the short loop's checkpoint."""
@@ -48,6 +49,7 @@ def train_in_short_loop(
     progress = Progress()
     if checkpoint.exists():
         progress = load_checkpoint(checkpoint, module, optimizer, scheduler) or progress
+    flips = SignFlips(module.model)
     progress.log_history(logger, len(batches))
     loss_of = torch.compile(module.loss) if settings.compile else module.loss
     start = time.perf_counter() - progress.seconds
@@ -63,7 +65,7 @@ def train_in_short_loop(
             metrics = {"val/accuracy": found, "epoch": float(epoch)}
             if loss is not None:
                 metrics["train/loss"] = loss
-            progress.history.append(state.epoch_metrics() | metrics)
+            progress.history.append(state.epoch_metrics() | flips.since_last(module.model) | metrics)
             progress.seconds = time.perf_counter() - start
             log_epoch(logger, progress.history[-1], len(batches))
             if on_epoch is not None:

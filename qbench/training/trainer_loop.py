@@ -34,6 +34,7 @@ from qbench.training.module import QuantModule
 from qbench.training.progress import Progress
 from qbench.training.result import TrainingResult
 from qbench.training.settings import OnEpoch, TrainingSettings
+from qbench.training.sign_flips import SignFlips
 
 TRAINER_CHECKPOINT = "lightning.ckpt"
 """Name of the Trainer's checkpoint."""
@@ -125,6 +126,7 @@ class _Epochs(Checkpoint):
         self.generators: dict[str, Any] | None = None  # to be restored before the next epoch
         self._start = self._saved = time.perf_counter()
         self._resumes = True
+        self._flips: SignFlips | None = None
 
     def resume(self) -> bool:
         """Take over the progress of the checkpoint; return whether the Trainer is to continue from it."""
@@ -139,6 +141,11 @@ class _Epochs(Checkpoint):
     def seconds(self) -> float:
         """Return how long the training has taken, that before a kill included."""
         return time.perf_counter() - self._start
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the weights that the first epoch starts from."""
+        assert isinstance(pl_module, QuantModule)
+        self._flips = SignFlips(pl_module.model)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the random generators, in the first epoch after a checkpoint: hooks before it may have drawn."""
@@ -156,6 +163,8 @@ class _Epochs(Checkpoint):
         """Add to the history, tell of the epoch, and write the checkpoint if it is due."""
         assert isinstance(pl_module, QuantModule)
         assert pl_module.logged is not None
+        assert self._flips is not None
+        pl_module.log_dict(self._flips.since_last(pl_module.model))
         progress, epochs = self.progress, trainer.max_epochs or 0
         # The Trainer's metrics have those of the epochs before, too, and those that are for no logger.
         metrics = {k: float(value) for k, value in trainer.callback_metrics.items() if k in pl_module.logged}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qbench.errors import UserError
+from qbench.io import replacing
 
 DETAILS = "details"
 """The folder beside `trials/` that holds a file a trial."""
@@ -25,7 +26,8 @@ class TrialDetails:
             the module logged, and `flips/<layer>`: the share of a binary layer's weights whose sign changed in the
             epoch. None where an epoch has no value.
         layers: what each layer costs: the fields of `qbench.cost.layer_cost.LayerCost` without its operations, and
-            `arithmetic_uj`, `weight_traffic_uj`, `activation_traffic_uj`, each [low, high] for one inference.
+            `arithmetic_uj`, `weight_traffic_uj`, `activation_traffic_uj`, each [low, high] for one inference; they add
+            up to the row's energy. Parameters outside the counted layers are a row of the op `not counted`.
         latent: of each layer with binary weights its latent weights' histogram: `layer`, `low`, `high`, `counts`
             (equal bins).
         filters: of each binary convolution `layer`, the counts of `FilterRepetition` with `unique_fraction` and
@@ -33,8 +35,8 @@ class TrialDetails:
             `columns` and `count`.
         quantization: `QuantizationReport.to_dict()` of a network with integers; empty for another.
         ranges: of each calibrated input `layer`, `method`, `low`, `high` (the range chosen), its histogram
-            (`edge_low`, `edge_high`, `counts`, equal bins), and, of the KL method, `divergence`: lists of
-            `threshold` and `kl`; else None.
+            (`edge_low`, `edge_high`, `counts`, equal bins; no counts where the observer kept extremes alone), and, of
+            the KL method, `divergence`: lists of `threshold` (of |x|) and `kl` in nats; else None.
         calibration: `seed`, `images` and `indices` of the training images that calibration saw; empty without one.
     """
 
@@ -57,6 +59,14 @@ def details_file(folder: Path, trial_id: str) -> Path:
     return folder / DETAILS / f"{trial_id}.json"
 
 
+def write_details(folder: Path, trial_id: str, details: TrialDetails) -> None:
+    """Write the details of a trial to a sweep's folder; a reader sees the whole file or none."""
+    path = details_file(folder, trial_id)
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(details.to_json(), encoding="utf-8")
+
+
 def read_details(folder: Path, trial_id: str) -> TrialDetails | None:
     """Return what is kept of a trial; None where nothing is (a record of an earlier version, a failed trial).
 
@@ -75,9 +85,27 @@ def read_details(folder: Path, trial_id: str) -> TrialDetails | None:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise UserError(f"{path}: is damaged; delete it to have a report without it") from None
-    wrong = [
-        each.name for each in fields(details) if type(getattr(details, each.name)) is not type(each.default_factory())
-    ]  # type: ignore[misc]
-    if wrong:
-        raise UserError(f"{path}: is damaged ({wrong[0]}); delete it to have a report without it")
+    wrong = _wrong_part(details)
+    if wrong is not None:
+        raise UserError(f"{path}: is damaged ({wrong}); delete it to have a report without it")
     return details
+
+
+def _wrong_part(details: TrialDetails) -> str | None:
+    """Return the name of the first part that is no such value; None where all are."""
+    for name in ("quantization", "calibration"):
+        if not isinstance(getattr(details, name), dict):
+            return name
+    for name, key in (("layers", "name"), ("latent", "layer"), ("filters", "layer"), ("ranges", "layer")):
+        rows = getattr(details, name)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and key in row for row in rows):
+            return name
+    return None if _is_history(details.history) else "history"
+
+
+def _is_history(history: Any) -> bool:
+    """Whether it has a list for each metric, all of one length, of numbers and None."""
+    if not isinstance(history, dict) or not all(isinstance(column, list) for column in history.values()):
+        return False
+    numbers = all(each is None or type(each) in (int, float) for column in history.values() for each in column)
+    return numbers and len({len(column) for column in history.values()}) <= 1

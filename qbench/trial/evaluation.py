@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import cuda_ext
-from qbench.cost.estimate import estimate_network
+from qbench.cost.estimate import Estimate, estimate_network
 from qbench.data.splits import Splits
 from qbench.deploy.chain import UnsupportedStructureError
 from qbench.deploy.int8.agreement import agreement
@@ -18,12 +18,15 @@ from qbench.nn.trace import trace
 from qbench.training.accuracy import predict, share
 from qbench.training.module import QuantModule
 from qbench.training.result import TrainingResult
+from qbench.trial.latency import measure_latency
 from qbench.trial.resolved import ResolvedTrial
 from qbench.trial.result import TrialResult
 from quantizers import Quantizer
 
 
-def evaluate(trial: ResolvedTrial, module: QuantModule, splits: Splits, trained: TrainingResult) -> TrialResult:
+def evaluate(
+    trial: ResolvedTrial, module: QuantModule, splits: Splits, trained: TrainingResult, costs: Estimate
+) -> TrialResult:
     """Return the row and the predictions of a trial whose network is trained and, if it has to be, calibrated.
 
     Args:
@@ -31,26 +34,29 @@ def evaluate(trial: ResolvedTrial, module: QuantModule, splits: Splits, trained:
         module: with the weights of the best epoch, in evaluation mode, on the CPU.
         splits: the trial's data.
         trained: how the training went.
-
-    Raises:
-        TrainingError: a quantizer still waits for calibration.
+        costs: what `estimate_costs` returns.
     """
-    _check_ready(module.model)
     network, test, validation = module.model, splits.test, splits.validation
     predictions = predict(network, test.images)
+    execution = _execution_metrics(network, test.images, predictions)
     metrics = {
         "test/accuracy": share(predictions == test.labels),
         "val/accuracy": share(predict(network, validation.images) == validation.labels),
-        **_execution_metrics(network, test.images, predictions),
+        **execution,
+        **measure_latency(network, test.images[:1], execution["kernel/execution"]),
         **_training_metrics(trial, module, trained),
-        **_cost_metrics(trial, network),
+        **costs.metrics(trial.config.batch_size),
     }
     identity = {"trial_id": trial.trial_id, "training_key": trial.training_key, "shared": trained.shared}
     return TrialResult(trial.config.flat() | identity | metrics, predictions.tolist(), test.labels.tolist())
 
 
-def _check_ready(network: nn.Module) -> None:
-    """Refuse what was not calibrated: it passes float values on, and would be reported at the cost of integers."""
+def check_ready(network: nn.Module) -> None:
+    """Refuse what was not calibrated: it passes float values on, and would be reported at the cost of integers.
+
+    Raises:
+        TrainingError: a quantizer still waits for calibration.
+    """
     waiting = [name for name, q in network.named_modules() if isinstance(q, Quantizer) and not q.is_ready]
     if waiting:
         raise TrainingError(f"{waiting[0]} was never calibrated: its metrics would be those of float values")
@@ -69,19 +75,18 @@ def _training_metrics(trial: ResolvedTrial, module: QuantModule, trained: Traini
     }
 
 
-def _cost_metrics(trial: ResolvedTrial, network: nn.Module) -> dict[str, Any]:
+def estimate_costs(trial: ResolvedTrial, network: nn.Module) -> Estimate:
     """Return the costs of the network as evaluation runs it; filters are compared in the weights as they are."""
     float_network = None
     if trial.scheme.folds_batch_norm:
         with torch.random.fork_rng(devices=[]):
             float_network = trial.model.make(trial.config.model_options)
-    estimate = estimate_network(
+    return estimate_network(
         network,
         trial.model.input_shape,
         float_network=float_network,
         optimizer_moments=trial.scheme.recipe.optimizer_moments,
     )
-    return estimate.metrics(trial.config.batch_size)
 
 
 def _execution_metrics(network: nn.Module, images: Tensor, predictions: Tensor) -> dict[str, Any]:

@@ -33,6 +33,7 @@ METRICS: dict[str, Metric] = {
     "filters/unique_fraction": Metric("unique filters", "%", "minimize", "measured"),
     "filters/op_reduction": Metric("operations saved", "×", "maximize", "measured"),
     "time/train_s": Metric("training", "s", "minimize", "measured"),
+    "time/inference_ms": Metric("inference", "ms", "minimize", "measured"),
     "kernel/agreement": Metric("kernel agreement", "%", "maximize", "measured"),
 }
 """The metrics that tables show and a sweep may optimize, by their keys in a row.
@@ -48,6 +49,9 @@ METRICS: dict[str, Metric] = {
   such layers.
 - `time/train_s`: seconds of the training, with validation after each epoch; that of the first trial where several
   share one training.
+- `time/inference_ms`: milliseconds for one image on the CPU, as `kernel/execution` says it runs (float32 where that is
+  None); the median of up to 50 runs, with the quartiles `time/inference_ms_low` and `_high`. Other trials may have run
+  beside it.
 - `kernel/agreement`: share of test images that packed execution predicts as fake-quantized execution does; None where
   nothing runs packed.
 

@@ -16,8 +16,9 @@ from qbench.training.result import TrainingResult
 from qbench.training.settings import OnEpoch
 from qbench.trial.calibrate import calibrate_trial
 from qbench.trial.check import check
-from qbench.trial.evaluation import evaluate
-from qbench.trial.layer_report import write_layer_report
+from qbench.trial.collected_details import collect_details
+from qbench.trial.details import write_details
+from qbench.trial.evaluation import check_ready, estimate_costs, evaluate
 from qbench.trial.resolved import ResolvedTrial, resolve
 from qbench.trial.result import TrialResult
 
@@ -32,7 +33,7 @@ def run_trial(
     Args:
         trial: what `resolve` made of a TrialConfig.
         folder: the sweep's. `trainings/<training key>` keeps the trained network, which trials with an equal key share;
-            `layers/<trial id>.json` gets the report on the layers of a network with integers.
+            `details/<trial id>.json` gets what reports show of the trial beyond its row.
         logger: of the training's history, e.g. a WandbLogger; a training that is taken over logs nothing.
         on_epoch: called after each epoch with the epoch, counted from 1, and their number.
 
@@ -58,8 +59,11 @@ def run_trial(
                 module.quantize()
                 calibrate_trial(trial, module.model, splits, store)
         module.eval()
-        result = evaluate(trial, module, splits, trained)
-        write_layer_report(trial, module.model, splits, folder)
+        check_ready(module.model)
+        costs = estimate_costs(trial, module.model)
+        result = evaluate(trial, module, splits, trained, costs)
+        details = collect_details(trial, module.model, splits, trained, costs)
+        write_details(folder, trial.trial_id, details)
         return result
 
 
