@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 from qbench.report.model.report_model import ReportModel
 from qbench.report.view import View
-from qbench.report.views.comparisons import comparisons
 from qbench.report.views.accuracy_by_size import accuracy_by_energy, accuracy_by_size
+from qbench.report.views.comparisons import comparisons
 from qbench.report.views.differences import differences
 from qbench.report.views.energy import energy_by_cause, energy_by_layer
 from qbench.report.views.equal_accuracy import equal_accuracy

@@ -1,0 +1,117 @@
+"""Groups held against one of them, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+from qbench.report.model.comparison import LEVEL, MAX_GROUPS, Comparison
+from qbench.report.model.group import Group
+from qbench.report.model.report_model import ReportModel
+from qbench.report.model.savings import savings
+from qbench.report.model.wording import listed, number_of, percent, points
+from qbench.report.statistics.difference import Difference
+
+
+def against(model: ReportModel, base: Group, others: Sequence[Group]) -> Iterator[str]:
+    """Yield which of `others` are distinguishable from `base` in accuracy, which are not, and what they save."""
+    pairs = [(group.name, model.comparison(group.name, base.name)) for group in others]
+    found = [(name, each, _towards(each, name)) for name, each in pairs if each is not None and each.difference]
+    assert base.accuracy is not None  # a group with a trial that is done
+    title = f"{base.name} ({percent(base.accuracy.mean)})"
+    tests = sum(each.p_adjusted is not None for each in model.comparisons)
+    corrected = f" after correction for {tests} comparisons" if tests > 1 else ""
+    apart = [(name, delta) for name, each, delta in found if each.distinguishable]
+    alike = [(name, each, delta) for name, each, delta in found if not each.distinguishable]
+    for word, sign in (("less", -1), ("more", 1)):
+        if chosen := [_with_interval(name, delta) for name, delta in apart if delta.mean * sign > 0]:
+            yield f"Distinguishably {word} accurate than {title}{corrected}: {listed(chosen)}."
+    if alike:
+        same = {name for name, _, _ in alike if _answers_alike(model.group(name), base)}
+        yield _indistinct(title, corrected, alike, same)
+    if near := [name for name, each, delta in alike if delta.p <= LEVEL]:
+        yield (
+            f"{listed(near)}: alone, the comparison with {base.name} would count as distinguishable (p at most "
+            f"{LEVEL:g}){'; among ' + str(tests) + ' comparisons it does not' if tests > 1 else ''}."
+        )
+    yield from _withheld(base, pairs)
+    yield from _savings(base, others)
+
+
+def _towards(comparison: Comparison, name: str) -> Difference:
+    """Return the difference as that of the group `name` minus the other."""
+    found = comparison.difference
+    assert found is not None
+    if comparison.first == name:
+        return found
+    return replace(found, mean=-found.mean, low=-found.high, high=-found.low)
+
+
+def _savings(base: Group, others: Sequence[Group]) -> Iterator[str]:
+    by_text: dict[str, list[str]] = {}
+    for group in others:
+        if (text := savings(group, base)) is not None:
+            by_text.setdefault(text, []).append(group.name)
+    if by_text:
+        parts = [f"{listed(names)} {'takes' if len(names) == 1 else 'take'} {text}" for text, names in by_text.items()]
+        yield f"Beside {base.name}, {'; '.join(parts)}."
+
+
+def _with_interval(name: str, delta: Difference) -> str:
+    return f"{name} ({points(delta.mean)} points, 95 % interval {points(delta.low)} to {points(delta.high)})"
+
+
+def _answers_alike(group: Group, base: Group) -> bool:
+    """Whether both are right on the same images, seed by seed."""
+    seeds = sorted(set(group.seeds) & set(base.seeds))
+    return bool((group.correct(seeds) == base.correct(seeds)).all())
+
+
+def _indistinct(
+    title: str, corrected: str, alike: Sequence[tuple[str, Comparison, Difference]], same: Collection[str]
+) -> str:
+    """Say who is not distinguishable (`same`: to the last image), and how large a difference would have been found."""
+    names = [
+        f"{name} (right on the same images)" if name in same else _with_interval(name, delta)
+        for name, _, delta in alike
+    ]
+    parts = [
+        f"Not distinguishable from {title} in accuracy{corrected}, which does not make them equal: {listed(names)}."
+    ]
+    unsure = [delta for _, _, delta in alike if delta.detectable]
+    if unsure:
+        worst = max(unsure, key=lambda delta: delta.detectable or 0.0)
+        for_whom = "" if len(alike) == 1 else " in the least sure of these pairs"
+        parts.append(
+            f"With {number_of(worst.seeds, 'seed')} and {number_of(worst.images, 'image')}, a difference below "
+            f"{100 * (worst.detectable or 0):.2f} points is missed in more than one case of five{for_whom}."
+        )
+    parts += _seeds_needed([(name, delta) for name, _, delta in alike])
+    return " ".join(parts)
+
+
+def _seeds_needed(alike: Sequence[tuple[str, Difference]]) -> Iterator[str]:
+    more = [
+        f"{delta.seeds_needed} for {name}"
+        for name, delta in alike
+        if delta.seeds_needed is not None and delta.seeds_needed > delta.seeds
+    ]
+    if more:
+        yield f"To find a difference of the size seen, it takes about this many seeds: {listed(more)}."
+    none = [name for name, delta in alike if delta.detectable and delta.seeds_needed is None and delta.mean]
+    if none:
+        yield f"These test images are too few to find one of the size seen with any number of seeds: {listed(none)}."
+
+
+def _withheld(base: Group, pairs: Sequence[tuple[str, Comparison | None]]) -> Iterator[str]:
+    reasons: dict[str, list[str]] = {}
+    for name, each in pairs:
+        if each is None:
+            reason = f"with more than {MAX_GROUPS} groups each is compared with its float32 reference alone"
+        elif each.difference is None:
+            reason = str(each.withheld)
+        else:
+            continue
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        yield f"Not compared with {base.name}: {listed(names)} ({reason})."

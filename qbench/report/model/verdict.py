@@ -1,0 +1,152 @@
+"""The decision in words: what the trials allow to say, and what they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from qbench.report.model.against import against
+from qbench.report.model.group import Group
+from qbench.report.model.reference import same_images
+from qbench.report.model.report_model import ReportModel
+from qbench.report.model.wording import listed, number_of, percent, share
+from qbench.report.statistics.difference import MIN_SEEDS
+
+# A group that is off the front by its means is named where it is on it in at least this share of draws.
+_WORTH_NAMING = 0.05
+
+
+def verdict(model: ReportModel) -> tuple[str, ...]:
+    """Return what the results say, a paragraph of short sentences each; what limits them comes first."""
+    if not model.done:
+        return (_nothing(model),)
+    sets = _image_sets(model.groups)
+    return (
+        *_unfinished(model),
+        *_several_sets(sets),
+        *_disagreements(model.groups),
+        *_few_seeds(model),
+        *(text for members in sets for text in _compared(model, members)),
+        *(text for members in sets for text in _front(members, several=len(sets) > 1)),
+        *_budgets(model),
+    )
+
+
+def _nothing(model: ReportModel) -> str:
+    if not model.planned:
+        return "No trial is planned: there is nothing to compare."
+    failed = f" {number_of(model.failed, 'trial')} failed." if model.failed else ""
+    return f"None of {number_of(model.planned, 'planned trial')} is done: there is nothing to compare.{failed}"
+
+
+def _unfinished(model: ReportModel) -> Iterator[str]:
+    waiting = model.planned - model.done - model.failed
+    parts = [f"{model.failed} failed"] * bool(model.failed) + [f"{waiting} {_have(waiting)} not run"] * (waiting > 0)
+    if parts:
+        yield (
+            f"Incomplete: of {number_of(model.planned, 'planned trial')} {' and '.join(parts)}. What follows is about "
+            f"the {model.done} that {'is' if model.done == 1 else 'are'} done."
+        )
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"
+
+
+def _image_sets(groups: Sequence[Group]) -> list[list[Group]]:
+    """Return the groups with a trial that is done, those tested on the same images together."""
+    sets: list[list[Group]] = []
+    for group in groups:
+        if group.runs:
+            found = next((members for members in sets if same_images(members[0], group)), None)
+            if found is None:
+                sets.append([group])
+            else:
+                found.append(group)
+    return sets
+
+
+def _several_sets(sets: Sequence[Sequence[Group]]) -> Iterator[str]:
+    if len(sets) > 1:
+        parts = "; ".join(listed([group.name for group in members]) for members in sets)
+        yield (
+            f"The groups were tested on {len(sets)} different sets of images, and only those of one set are compared: "
+            f"{parts}."
+        )
+
+
+def _disagreements(groups: Sequence[Group]) -> Iterator[str]:
+    found = [(g.name, a) for g in groups if (a := g.metrics.get("kernel/agreement")) is not None and a < 1]
+    if found:
+        parts = listed([f"{name} (on {percent(1 - agreement)} of the images)" for name, agreement in found])
+        yield (
+            f"Packed execution predicts otherwise than the network that was tested, in its worst training: {parts}. "
+            "The accuracies below are not those of the packed networks there."
+        )
+
+
+def _few_seeds(model: ReportModel) -> Iterator[str]:
+    """Say what is withheld where groups have fewer than `MIN_SEEDS` seeds in common."""
+    found = [each.difference for each in model.comparisons if each.difference is not None]
+    few = [each.seeds for each in found if each.over == "images"]
+    if not found and len(model.groups) == 1:
+        few = [model.groups[0].runs] * (model.groups[0].runs < MIN_SEEDS)
+    if not few:
+        return
+    where = "There" if len(few) == max(len(found), 1) else f"In {len(few)} of {len(found)} pairs there"
+    counts = " or ".join(str(count) for count in sorted(set(few)))
+    noun = "seed" if counts == "1" else "seeds"
+    yield (
+        f"{where} {'is' if counts == '1' else 'are'} {counts} {noun}, fewer than {MIN_SEEDS}: nothing is said of other "
+        "seeds. Intervals and p-values of such pairs are over the test images alone and hold for these trainings."
+    )
+
+
+def _compared(model: ReportModel, members: Sequence[Group]) -> Iterator[str]:
+    """Hold the groups of one set of images against their float32 references, or against the most accurate of them."""
+    if len(members) == 1:
+        yield _alone(members[0])
+        return
+    names = [group.name for group in members]
+    references = list(dict.fromkeys(group.reference for group in members if group.reference in names))
+    for name in references:
+        yield from against(model, model.group(str(name)), [group for group in members if group.reference == name])
+    if not references:
+        best = max(members, key=lambda group: group.accuracy.mean if group.accuracy else 0.0)
+        yield f"There is no float32 group among {listed(names)}; the most accurate by its mean is {best.name}."
+        yield from against(model, best, [group for group in members if group is not best])
+
+
+def _alone(group: Group) -> str:
+    found = group.accuracy
+    assert found is not None  # a group with a trial that is done
+    over = "seeds and test images" if found.method == "crossed" else "test images alone"
+    return (
+        f"{group.name} has {percent(found.mean)} accuracy (95 % interval {100 * found.low:.2f} to "
+        f"{percent(found.high)}, over {over}); there is no other group to compare it with on the same images."
+    )
+
+
+def _front(members: Sequence[Group], several: bool) -> Iterator[str]:
+    placed = [group for group in members if group.pareto is not None]
+    if len(placed) < 2:
+        return
+    where = f" among {listed([group.name for group in placed])}" if several else ""
+    on = [_surely(group) for group in placed if group.pareto]
+    near = [_surely(group) for group in placed if not group.pareto and (group.front_probability or 0) >= _WORTH_NAMING]
+    yield (
+        f"On the Pareto front of accuracy, weight bytes and estimated energy{where}, by means (in brackets: in how "
+        f"many bootstrap draws): {listed(on)}." + (f" Off it by means, but not surely: {listed(near)}." if near else "")
+    )
+
+
+def _surely(group: Group) -> str:
+    return f"{group.name} ({'-' if group.front_probability is None else share(group.front_probability)})"
+
+
+def _budgets(model: ReportModel) -> Iterator[str]:
+    if model.budgets:
+        names = [g.name for g in model.groups if any(line.startswith(f"{g.name}: ") for line in model.budgets)]
+        yield (
+            f"Budgets differ: another number of epochs or initial learning rate than most have {listed(names)}. "
+            "Part of a difference in accuracy may come from that."
+        )

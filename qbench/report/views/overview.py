@@ -1,0 +1,74 @@
+"""The view `overview`: a line for each group, with accuracy, costs and executions side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qbench.report.model.group import Group
+from qbench.report.model.report_model import ReportModel
+from qbench.report.view import Column, Value, View
+from qbench.report.views.overview_notes import INTERVALS, notes
+
+Cell = Callable[[Group], Value]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A column, a group's value in it, and whether it stays where no group has a value."""
+
+    column: Column
+    value: Cell
+    always: bool = False
+
+
+def overview(model: ReportModel) -> View:
+    """Return the table of all groups; a column in which no group has a value is left out."""
+    rows = [[shown.value(group) for shown in _COLUMNS] for group in model.groups]
+    kept = [i for i, shown in enumerate(_COLUMNS) if shown.always or any(row[i] not in (None, 0) for row in rows)]
+    return View(
+        name="overview",
+        title="All groups",
+        caption="A line is a scheme, with the settings in which it differs from others: means over its seeds.",
+        columns=tuple(_COLUMNS[i].column for i in kept),
+        rows=tuple(tuple(row[i] for i in kept) for row in rows),
+        notes=tuple(notes(model)),
+        missing=None if rows else "no trial is done, and nothing is known of those that are planned",
+    )
+
+
+def _accuracy(end: str) -> Cell:
+    """Return what shows an end of a group's accuracy, or its mean."""
+    return lambda group: None if group.accuracy is None else getattr(group.accuracy, end)
+
+
+def _interval_over(group: Group) -> Value:
+    """Return what the accuracy's interval is over, where it is not over seeds and images."""
+    return None if group.accuracy is None else INTERVALS[group.accuracy.method]
+
+
+def _metric(name: str) -> Cell:
+    return lambda group: group.metrics.get(name)
+
+
+_COLUMNS = (
+    _Shown(Column("group", "scheme"), lambda group: group.name, always=True),
+    _Shown(Column("test/accuracy", "accuracy", ".2%", "measured"), _accuracy("mean"), always=True),
+    _Shown(Column("letters", "letters", "", "computed"), lambda group: group.letters),
+    _Shown(Column("test/accuracy_low", "95 % low", ".2%", "computed"), _accuracy("low")),
+    _Shown(Column("test/accuracy_high", "95 % high", ".2%", "computed"), _accuracy("high")),
+    _Shown(Column("test/accuracy_over", "interval over", "", "computed"), _interval_over),
+    _Shown(Column("cost/weight_bytes", "weight bytes", ",.0f", "counted"), _metric("cost/weight_bytes")),
+    _Shown(Column("cost/weight_compression", "×", ".1f", "computed"), _metric("cost/weight_compression")),
+    _Shown(Column("cost/energy_uj", "energy µJ", ".3g", "estimated"), _metric("cost/energy_uj")),
+    _Shown(Column("cost/energy_compression", "×", ".1f", "computed"), _metric("cost/energy_compression")),
+    _Shown(Column("filters/unique_fraction", "unique filters", ".1%", "measured"), _metric("filters/unique_fraction")),
+    _Shown(Column("kernel/agreement", "kernel agrees", ".2%", "measured"), _metric("kernel/agreement")),
+    _Shown(Column("time/inference_ms", "latency ms", ".3g", "measured"), _metric("time/inference_ms")),
+    _Shown(Column("time/train_s", "training s", ".1f", "measured"), _metric("time/train_s")),
+    _Shown(Column("runs", "runs", "d", "counted"), lambda group: group.runs, always=True),
+    _Shown(Column("failed", "failed", "d", "counted"), lambda group: len(group.failed)),
+    _Shown(Column("not_run", "not run", "d", "counted"), lambda group: group.not_run),
+    _Shown(Column("pareto", "Pareto", "", "computed"), lambda group: group.pareto),
+    _Shown(Column("front_probability", "on front", ".0%", "computed"), lambda group: group.front_probability),
+)

@@ -1,0 +1,139 @@
+"""What a reader must know to read the table of all groups."""
+
+from __future__ import annotations
+
+from qbench.report.model.comparison import LEVEL
+from qbench.report.model.group import Group
+from qbench.report.model.report_model import ReportModel
+from qbench.report.statistics.confidence_interval import DRAWS
+from qbench.report.statistics.front_probability import DRAWS as FRONT_DRAWS
+from qbench.trial.metrics import show
+
+INTERVALS = {"crossed": None, "images": "images", "exact": "images, exact"}
+"""By the method of an accuracy's interval: what it is over, where that is not seeds and images."""
+# Of the columns, the metric and its name in a note.
+_COUNTED = {"cost/weight_bytes": "weight bytes"}
+_MEASURED = {
+    "test/accuracy": "accuracy",
+    "filters/unique_fraction": "unique filters",
+    "kernel/agreement": "kernel agreement (packed against fake-quantized)",
+    "time/inference_ms": "latency",
+    "time/train_s": "training time",
+}
+
+
+def notes(model: ReportModel) -> list[str]:
+    """Return the notes, a sentence or two each."""
+    return [
+        *_intervals(model),
+        *_letters(model),
+        *_sources(model),
+        *_random_filters(model),
+        *_energy_spread(model),
+        *_front(model),
+        *(f"other budget: {note}" for note in model.budgets),
+        *_shared_trainings(model),
+        *_best(model),
+        *_incomplete(model),
+    ]
+
+
+def _has(model: ReportModel, metric: str) -> bool:
+    return any(group.metrics.get(metric) is not None for group in model.groups)
+
+
+def _intervals(model: ReportModel) -> list[str]:
+    methods = {group.accuracy.method for group in model.groups if group.accuracy is not None}
+    lines = []
+    if methods:
+        lines.append(
+            f"accuracy: mean over runs on the test images; interval: 95 %, bootstrap over seeds and test images "
+            f"({DRAWS:,} draws, Owen 2007)"
+        )
+    if "images" in methods:
+        lines.append("interval over images: one seed; it is over test images alone and says nothing of other seeds")
+    if "exact" in methods:
+        lines.append(
+            "interval over images, exact: every prediction alike, nothing to resample; Clopper-Pearson over the test "
+            "images"
+        )
+    return lines
+
+
+def _letters(model: ReportModel) -> list[str]:
+    if not any(group.letters for group in model.groups):
+        return []
+    tests = sum(each.p_adjusted is not None for each in model.comparisons)
+    return [
+        f"letters: groups that share one are not distinguishable in accuracy (p above {LEVEL:g} after Holm's "
+        f"correction for {tests} {'comparison' if tests == 1 else 'comparisons'}); that does not make them equal"
+    ]
+
+
+def _sources(model: ReportModel) -> list[str]:
+    counted = [text for name, text in _COUNTED.items() if _has(model, name)]
+    measured = [text for name, text in _MEASURED.items() if _has(model, name)]
+    parts = []
+    if counted:
+        parts.append(f"counted from shapes and formats: {', '.join(counted)}")
+    if _has(model, "cost/energy_uj"):
+        parts.append(
+            "estimated: energy of one inference (operations and memory accesses at Horowitz's 45 nm prices, binary "
+            "ones at our own)"
+        )
+    if any(_has(model, f"cost/{name}_compression") for name in ("weight", "energy")):
+        parts.append("×: how many times less than float32")
+    return [
+        *(["; ".join(parts)] if parts else []),
+        *([f"measured: {', '.join(measured)}"] if measured else []),
+    ]
+
+
+def _random_filters(model: ReportModel) -> list[str]:
+    random = sorted({value for group in model.groups if (value := group.metrics.get("filters/random_fraction"))})
+    if not random:
+        return []
+    shares = " and ".join(f"{100 * value:.1f} %" for value in random)
+    return [f"unique filters: per input map, a filter and its inverse counted once; random weights would have {shares}"]
+
+
+def _energy_spread(model: ReportModel) -> list[str]:
+    spread = max((_spread(group) for group in model.groups), default=0.0)
+    text = f"energy: the middle of a low and a high estimate, at most {100 * spread:.0f} % away (results.csv has both)"
+    return [text] if spread else []
+
+
+def _spread(group: Group) -> float:
+    """Return half the distance between the low and the high energy, as a fraction of their middle."""
+    low, mid, high = (group.metrics.get(f"cost/energy_uj{end}") for end in ("_low", "", "_high"))
+    return 0.0 if low is None or high is None or not mid else (high - low) / 2 / mid
+
+
+def _front(model: ReportModel) -> list[str]:
+    if all(group.pareto is None for group in model.groups):
+        return []
+    return [
+        "Pareto: no other scheme is as accurate or better with no more weight bytes and energy, by means; on front: "
+        f"the share of {FRONT_DRAWS:,} bootstrap draws of seeds and test images in which that holds"
+    ]
+
+
+def _shared_trainings(model: ReportModel) -> list[str]:
+    lines, seen = [], set[str]()
+    for group in model.groups:
+        if group.shares_training and group.name not in seen:
+            seen |= {group.name, *group.shares_training}
+            lines.append(f"one training per seed is shared by {', '.join((group.name, *group.shares_training))}")
+    return lines
+
+
+def _best(model: ReportModel) -> list[str]:
+    if model.best is None:
+        return []
+    best = model.best
+    return [f"best {best.metric}: {show(best.metric, best.value)} by {best.name} seed={best.seed}"]
+
+
+def _incomplete(model: ReportModel) -> list[str]:
+    waiting = model.planned - model.done - model.failed
+    return [f"incomplete: {waiting} of {model.planned} trials have not run"] if waiting > 0 else []
