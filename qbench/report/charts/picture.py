@@ -24,7 +24,7 @@ def svg(view: View) -> str:
     """
     import vl_convert
 
-    drawn = vl_convert.vegalite_to_svg(json.dumps(_specification(view)))
+    drawn = vl_convert.vegalite_to_svg(json.dumps(light_specification(view)))
     head, _, body = drawn.partition(">")
     return (
         f'{head} role="img" aria-labelledby="title description">\n'
@@ -40,10 +40,15 @@ def png(view: View) -> bytes:
     """
     import vl_convert
 
-    return vl_convert.vegalite_to_png(json.dumps(_specification(view)), ppi=_PPI)
+    return vl_convert.vegalite_to_png(json.dumps(light_specification(view)), ppi=_PPI)
 
 
-def _specification(view: View) -> dict[str, Any]:
+def light_specification(view: View) -> dict[str, Any]:
+    """Return a view's chart as a picture shows it: with its title, a width and the light theme's configuration.
+
+    Raises:
+        UserError: a view without a chart, or without rows.
+    """
     found = specification(view)
     if found is None:
         known = f"Charts: {', '.join(CHARTS)}" if view.name not in CHARTS else view.missing
