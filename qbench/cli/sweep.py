@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qbench.cli.options import Json, SweepFile
 from qbench.cli.output import print_json, print_report, print_trials
 from qbench.cli.trials import run_trials
+
+if TYPE_CHECKING:
+    from qbench.report.model.report_model import ReportModel
+    from qbench.sweep.wandb_service import WandbService
 
 
 def sweep(
@@ -36,7 +41,7 @@ def sweep(
 
     Trials that are done are never run again: stop with Ctrl-C, go on with the same command. Failed trials are tried
     again. results.csv and results.json are written after each trial, with a row for those that have not run. Each
-    trial is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise.
+    trial, and the comparison, is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise.
 
     What a file can set: the keys that `qbench train --help` names.
     """
@@ -75,4 +80,16 @@ def sweep(
         print_report(run.report)
         runs = f"; wandb runs in wandb/, {wandb.mode}" if wandb else ""
         print(f"\nResults: {folder}/ (results.csv, results.json, summary.json{runs})")
+    if wandb is not None and not run.result.interrupted:
+        _write_comparison(wandb, run.report)
     run.leave()
+
+
+def _write_comparison(wandb: WandbService, report: ReportModel) -> None:
+    """Write the comparison as a wandb run; what keeps wandb from it is a warning."""
+    from qbench.report.views.catalogue import make_views
+    from qbench.report.wandb.comparison_run import write_comparison
+
+    failure = write_comparison(wandb, report, make_views(report))
+    if failure is not None:
+        print(f"wandb: {failure}. Results are kept; the comparison's run is missing or cut short", file=sys.stderr)

@@ -1,0 +1,27 @@
+"""The runs of a sweep as a filter of wandb's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qbench.report.wandb.sweep_runs import SweepRuns
+from qbench.sweep.wandb_service import COMPARISON
+
+if TYPE_CHECKING:
+    from wandb_workspaces.expr import FilterExpr
+
+
+def trial_filters(runs: SweepRuns) -> list[FilterExpr]:
+    """Return what the trials' runs have in common: their group; where that is not known, their trials' ids."""
+    from wandb_workspaces.expr import Config, Metric
+
+    if not runs.sweep_ids:
+        return [Metric("JobType") == "trial", Config("trial_id").isin(list(runs.trial_ids))]
+    return [Metric("JobType") == "trial", Metric("Group").isin(list(runs.sweep_ids))]
+
+
+def comparison_filters(runs: SweepRuns) -> list[FilterExpr]:
+    """Return what the comparisons' runs have in common; no run has it where the group is not known."""
+    from wandb_workspaces.expr import Metric
+
+    return [Metric("JobType") == COMPARISON, Metric("Group").isin(list(runs.sweep_ids))]
