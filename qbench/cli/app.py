@@ -21,6 +21,7 @@ from qbench.cli.export import export
 from qbench.cli.export_onnx import export_onnx
 from qbench.cli.group import Commands
 from qbench.cli.ls import ls
+from qbench.cli.report import report
 from qbench.cli.run_packed import run_packed
 from qbench.cli.sweep import sweep
 from qbench.cli.train import train
@@ -73,6 +74,7 @@ def _set_up(
 
 # In the order of `qbench --help`; a short help stands where the docstring's first line is too long for it.
 app.command()(sweep)
+app.command(short_help="Write a sweep's results as a page, tables or pictures.")(report)
 app.command()(validate)
 app.command()(train)
 app.command(short_help="Print a network's memory, operations and energy; train nothing.")(estimate)

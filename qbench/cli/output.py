@@ -28,15 +28,31 @@ def print_row(row: Mapping[str, Any]) -> None:
 
 
 def print_report(report: ReportModel) -> None:
-    """Print the comparison: drawn on a terminal, plain text in a pipe or file."""
+    """Print the comparison and its verdict: drawn on a terminal, plain text in a pipe or file."""
+    from qbench.report.model.verdict import verdict
     from qbench.report.terminal import draw, plain
+    from qbench.report.views.overview import overview
 
     if sys.stdout.isatty():
         from rich.console import Console
 
-        draw(report, Console())
+        draw(overview(report), Console(), verdict(report))
     else:
-        print(plain(report))
+        print(plain(overview(report), verdict(report)))
+
+
+def write_page(report: ReportModel, folder: Path) -> Path | None:
+    """Write the report's page into a sweep's folder and return its path; None, with a warning, where that fails."""
+    from qbench.errors import one_line
+    from qbench.report.files import whole, write_file
+    from qbench.report.form import Form
+    from qbench.report.views.catalogue import make_views
+
+    try:
+        return write_file(folder / "report.html", whole(Form.html, report, make_views(report)))
+    except Exception as error:  # whatever it is, hours of training are not lost over it
+        print(f"warning: no report.html was written: {one_line(error)}", file=sys.stderr)
+        return None
 
 
 def print_trials(trials: Sequence[PlannedTrial], todo: Sequence[PlannedTrial], folder: Path, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qbench.cli.options import Json, SweepFile
-from qbench.cli.output import print_json, print_report, print_trials
+from qbench.cli.output import print_json, print_report, print_trials, write_page
 from qbench.cli.trials import run_trials
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def sweep(
 
     Trials that are done are never run again: stop with Ctrl-C, go on with the same command. Failed trials are tried
     again. results.csv and results.json are written after each trial, with a row for those that have not run. Each
-    trial, and the comparison, is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise.
+    trial, and the comparison, is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise. At
+    the end report.html shows the comparison; `qbench report` makes it anew, or tables and pictures of it.
 
     What a file can set: the keys that `qbench train --help` names.
     """
@@ -74,12 +75,14 @@ def sweep(
         description=config.description,
         file=config.text,
     )
+    page = write_page(run.report, folder)
     if as_json:
-        print_json(run.to_dict(name=config.name, sweep_id=config.sweep_id))
+        print_json(run.to_dict(name=config.name, sweep_id=config.sweep_id, report=page and str(page)))
     else:
         print_report(run.report)
         runs = f"; wandb runs in wandb/, {wandb.mode}" if wandb else ""
-        print(f"\nResults: {folder}/ (results.csv, results.json, summary.json{runs})")
+        html = f"{page.name}, " if page else ""
+        print(f"\nResults: {folder}/ ({html}results.csv, results.json, summary.json{runs})")
     if wandb is not None and not run.result.interrupted:
         _write_comparison(wandb, run.report)
     run.leave()

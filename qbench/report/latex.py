@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qbench.report.cells import cells
 from qbench.report.view import View
 from qbench.report.visible import visible
@@ -21,13 +23,20 @@ _SPECIAL = {
 _LAST_LATIN = "\u017f"  # of Latin Extended-A, which pdflatex knows
 
 
+def document(title: str, verdict: Sequence[str], views: Sequence[View], longer: Sequence[View] = ()) -> str:
+    """Return what a LaTeX document can `\\input`: the verdict, then a table for each view; `longer` are only named."""
+    head = [rf"% {visible(title)}", "% Needs \\usepackage{booktabs}."]
+    paragraphs = [f"{escaped(text)}\n" for text in verdict]
+    left = [f"% Too long for this document, and written by --view NAME: {visible(view.name)}" for view in longer]
+    return "\n".join([*head, *paragraphs, *map(table, views), *left]).rstrip("\n") + "\n"
+
+
 def table(view: View) -> str:
     """Return a `table` environment: caption, label, the rows between booktabs' rules, the notes below.
 
-    Raises nothing for a view without rows: the reason stands in place of the table.
+    In a view without rows the reason stands in place of the table. The package booktabs has the rules.
     """
     lines = [
-        "% Needs \\usepackage{booktabs}.",
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{escaped(view.title)}. {escaped(view.caption)}}}",

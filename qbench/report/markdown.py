@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from qbench.report.cells import cells
 from qbench.report.view import View
 from qbench.report.visible import visible
 
-LONGEST = 50
-"""A document names longer tables and leaves them out."""
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 # What begins emphasis, code, a link, strikethrough or a formula, or ends a cell.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
@@ -18,21 +16,13 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 _FIRST = re.compile(r"^(\d*)([#+=.)-])")
 
 
-def document(title: str, verdict: Sequence[str], views: Mapping[str, View]) -> str:
-    """Return a whole report: the verdict, then each view that has rows; those longer than `LONGEST` are named.
-
-    The first view is shown at any length.
-    """
-    parts = [f"# {escaped(title)}", *map(_paragraph, verdict)]
-    longer = []
-    for index, view in enumerate(views.values()):
-        if view.rows and (index == 0 or len(view.rows) <= LONGEST):
-            parts.append(table(view).rstrip("\n"))
-        elif view.rows:
-            longer.append(f"`{view.name}` ({len(view.rows):,} rows)")
+def document(title: str, verdict: Sequence[str], views: Sequence[View], longer: Sequence[View] = ()) -> str:
+    """Return a whole report: the verdict, then the views; those of `longer` are only named."""
+    parts = [f"# {escaped(title)}", *map(_paragraph, verdict), *(table(view).rstrip("\n") for view in views)]
     if longer:
-        parts.append(f"Left out for their length, and shown by `--view NAME`: {', '.join(longer)}.")
-    return "\n\n".join(parts).rstrip("\n") + "\n"
+        names = ", ".join(f"{escaped(view.name)} ({len(view.rows):,} rows)" for view in longer)
+        parts.append(f"Too long for this document, and written by `--view NAME`: {names}.")
+    return "\n\n".join(parts) + "\n"
 
 
 def table(view: View) -> str:
@@ -63,5 +53,5 @@ def _spaces(line: str) -> str:
     return "&nbsp;" * (len(line) - len(bare)) + bare
 
 
-def _line(texts: object) -> str:
-    return f"| {' | '.join(texts)} |"  # type: ignore[arg-type]
+def _line(texts: Iterable[str]) -> str:
+    return f"| {' | '.join(texts)} |"

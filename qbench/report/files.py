@@ -1,0 +1,104 @@
+"""A report in each of its forms, as text or as files."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+
+from qbench.errors import UserError
+from qbench.io import replacing
+from qbench.report.form import PICTURES, Form
+from qbench.report.model.report_model import ReportModel
+from qbench.report.view import View
+
+LONGEST = 50
+"""A document of Markdown or LaTeX leaves longer tables out, but for that of all groups."""
+_FIRST = "overview"
+
+
+def one_view(views: Mapping[str, View], name: str) -> View:
+    """Return the view called `name`.
+
+    Raises:
+        UserError: no such view, with the nearest names.
+    """
+    if name not in views:
+        near = difflib.get_close_matches(name, views, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"views: {', '.join(views)}"
+        raise UserError(f"no such view {name!r} ({hint})")
+    return views[name]
+
+
+def whole(form: Form, model: ReportModel, views: Mapping[str, View]) -> str:
+    """Return a report in a form whose file holds all views: html, md, tex or json."""
+    if form is Form.html:
+        from qbench.report.html.page import render
+
+        return render(model, views)
+    if form is Form.json:
+        from qbench.report.document import as_json
+
+        return as_json(model, views)
+    from qbench.report import latex, markdown
+    from qbench.report.model.verdict import verdict
+
+    short, longer = _short(views)
+    write = markdown.document if form is Form.md else latex.document
+    return write(model.title, verdict(model), short, longer)
+
+
+def _short(views: Mapping[str, View]) -> tuple[list[View], list[View]]:
+    """Return the views that have rows: those for a document, and those too long for one; one alone never is."""
+    having = [view for view in views.values() if view.rows]
+    short = [view for view in having if len(views) == 1 or view.name == _FIRST or len(view.rows) <= LONGEST]
+    return short, [view for view in having if view not in short]
+
+
+def of_view(form: Form, view: View) -> str | bytes:
+    """Return one view as csv, svg or png.
+
+    Raises:
+        UserError: a picture of a view that has none.
+    """
+    if form is Form.csv:
+        from qbench.report import delimited
+
+        return delimited.table(view)
+    from qbench.report.charts.picture import png, svg
+
+    return svg(view) if form is Form.svg else png(view)
+
+
+def drawable(form: Form, views: Mapping[str, View]) -> dict[str, View]:
+    """Return the views that have something to write in this form: rows, and for a picture a chart."""
+    found = {name: view for name, view in views.items() if view.rows}
+    if form in PICTURES:
+        from qbench.report.charts.catalogue import CHARTS
+
+        found = {name: view for name, view in found.items() if name in CHARTS}
+    return found
+
+
+def is_folder(path: Path | str) -> bool:
+    """Whether a target is a folder: it is there, or its name ends in a slash."""
+    return str(path).endswith("/") or Path(path).is_dir()
+
+
+def write_file(path: Path, contents: str | bytes, *, make_folder: bool = False) -> Path:
+    """Write a file, whole or not at all, and return its path.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    data = contents.encode("utf-8") if isinstance(contents, str) else contents
+    try:
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.absolute().parent.is_dir():
+            raise UserError(f"{path}: cannot be written: no such folder {str(path.parent)!r}")
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+    return path
