@@ -23,7 +23,7 @@ Folders = Annotated[
 
 def report(
     folders: Folders,
-    form: Annotated[Form, typer.Option("--format", help="What to write.")] = Form.html,
+    given: Annotated[Form | None, typer.Option("--format", help="What to write.", show_default="html")] = None,
     to: Annotated[
         str | None,
         typer.Option(
@@ -34,6 +34,13 @@ def report(
         str | None, typer.Option(metavar="NAME", help="This table or chart alone.", show_default="all")
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    wandb: Annotated[
+        str | None,
+        typer.Option(metavar="ENTITY/PROJECT", help="Save a wandb report and workspace there.", show_default=False),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --wandb: write both as JSON, without key or network.")
+    ] = False,
 ) -> None:
     """Write what sweeps have found as a page, as tables or as pictures; nothing is trained.
 
@@ -45,10 +52,14 @@ def report(
       qbench report runs/binary_vs_int8 --format tex --view overview --to table.tex
       qbench report runs/binary_vs_int8 --format csv --to tables/  (a file for each view)
       qbench report runs/binary_vs_int8 --format svg --view tradeoff-bytes --to figure.svg
+      qbench report runs/binary_vs_int8 --wandb my-team/quant      (needs pip install 'qbench[reports]' and a key)
 
     Without --to, the page goes to FOLDER/report.html, pictures go to FOLDER/report/, and md, tex, json and csv to
     standard output; csv is then the table of all groups unless --view names another. Into a folder, csv, svg and png
     write a file for each view, named after it.
+
+    With --wandb, a page or table is written only where --format asks for it. With --dry-run, what would be saved goes
+    to FOLDER, or to --to: wandb-report.json, wandb-workspace.json, wandb-charts.json.
 
     A sweep that has not finished has a report of what is there, which says so. In CSV, a name that a spreadsheet would
     run as a formula begins with an apostrophe.
@@ -59,6 +70,11 @@ def report(
     from qbench.report.study import read_study
     from qbench.report.views.catalogue import make_views
 
+    form = given or Form.html
+    if dry_run and wandb is None:
+        raise UserError("--dry-run: belongs to --wandb ENTITY/PROJECT")
+    if wandb is not None and given is None and (open_page or (to is not None and not dry_run)):
+        raise UserError("--wandb: the page is not written with it; add --format html for --open or --to")
     if form is not Form.html and open_page:
         raise UserError("--open: only the page (--format html) can be opened")
     if form is Form.html and view:
@@ -67,6 +83,12 @@ def report(
         raise UserError("a folder is named twice: its trials would count twice")
     model = make_report([read_study(folder) for folder in folders])
     views: Mapping[str, View] = make_views(model)
+    if wandb is not None:
+        from qbench.cli.report_wandb import to_wandb
+
+        to_wandb(model, views, wandb, Path(to) if to is not None and given is None else folders[0], dry_run)
+        if given is None:
+            return
     if view is not None:
         views = {view: one_view(views, view)}
     written = _write(form, to, model, views, folders[0])

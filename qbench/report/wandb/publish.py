@@ -17,6 +17,7 @@ from qbench.report.model.report_model import ReportModel
 from qbench.report.view import View
 from qbench.report.wandb.chart_files import charted, vega_specification
 from qbench.report.wandb.extra import require_workspaces
+from qbench.report.wandb.target import Target
 from qbench.trial.identity import digest
 
 if TYPE_CHECKING:
@@ -28,26 +29,6 @@ REPORT_FILE, WORKSPACE_FILE, CHARTS_FILE = "wandb-report.json", "wandb-workspace
 _TIMEOUT_S = 20
 _RETRIES = 2
 _LOG_IN = "log in with `wandb login`, or set WANDB_API_KEY"
-
-
-@dataclass(frozen=True)
-class Target:
-    """A project on wandb's server."""
-
-    entity: str
-    project: str
-
-    @classmethod
-    def parse(cls, text: str) -> Target:
-        """Return the target that `ENTITY/PROJECT` names.
-
-        Raises:
-            UserError: it has another form.
-        """
-        entity, slash, project = text.partition("/")
-        if not (entity and slash and project) or "/" in project:
-            raise UserError(f"--wandb: expected ENTITY/PROJECT, got {text!r}")
-        return cls(entity, project)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from qbench.report.wandb.sweep_runs import SweepRuns, grouping, runs_of
 
 if TYPE_CHECKING:
     import wandb_workspaces.reports.v2 as wr
-    from wandb_workspaces.reports.v2.interface import BlockTypes
+    from wandb_workspaces.reports.v2.interface import BlockTypes, PanelTypes
 
 # Views whose table stands in the report's own text; that of another is a panel.
 _IN_TEXT = ("overview", "comparisons", "incomplete", "origin")
@@ -99,10 +99,10 @@ def _view_blocks(view: View, chart: str | None, runs: SweepRuns) -> list[BlockTy
     return [*blocks, wr.MarkdownBlock(_bullets(notes))] if view.rows and notes else blocks
 
 
-def _view_panels(view: View, chart: str | None, runs: SweepRuns) -> list[wr.PanelTypes]:
+def _view_panels(view: View, chart: str | None, runs: SweepRuns) -> list[PanelTypes]:
     import wandb_workspaces.reports.v2 as wr
 
-    panels: list[wr.PanelTypes] = []
+    panels: list[PanelTypes] = []
     if not view.rows:
         return panels
     if chart is not None:

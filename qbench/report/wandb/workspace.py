@@ -19,6 +19,7 @@ from qbench.report.wandb.run_filters import trial_filters
 from qbench.report.wandb.sweep_runs import baseline_runs, grouping, runs_of
 
 if TYPE_CHECKING:
+    from wandb_workspaces.reports.v2.interface import PanelTypes
     from wandb_workspaces.workspaces import Workspace
 
 _MAX_NAME = 128
@@ -35,7 +36,7 @@ def make_workspace(model: ReportModel, entity: str, project: str) -> Workspace:
 
     keys = grouping(model.varying)
     pinned = baseline_runs(model)
-    sections = {
+    sections: dict[str, list[PanelTypes]] = {
         "Accuracy and costs": [*scatter_panels(), parallel_panel(keys)],
         "By group": [*bar_panels(keys)],
         "Training": [*line_panels(keys)],
@@ -45,7 +46,7 @@ def make_workspace(model: ReportModel, entity: str, project: str) -> Workspace:
         entity=entity,
         project=project,
         name=f"qbench: {model.title}"[:_MAX_NAME],
-        sections=[ws.Section(name=name, panels=list(panels), is_open=True) for name, panels in sections.items()],
+        sections=[ws.Section(name=name, panels=panels, is_open=True) for name, panels in sections.items()],
         settings=ws.WorkspaceSettings(x_axis="trainer/global_step", max_runs=_MAX_RUNS_SHOWN),
         runset_settings=ws.RunsetSettings(
             filters=trial_filters(runs_of(model)),
