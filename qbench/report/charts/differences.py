@@ -36,4 +36,4 @@ def differences(view: View) -> alt.LayerChart:
     points = base.mark_point(size=90, strokeWidth=1.75, strokeOpacity=1, shape="square").encode(
         x=x, fillOpacity=filled, tooltip=tooltips(view, [column.name for column in view.columns])
     )
-    return alt.LayerChart(layer=[zero, whiskers, *ends, points], width="container", height=alt.Step(_STEP))
+    return alt.LayerChart(layer=[zero, whiskers, *ends, points], width="container", height=_STEP * len(rows))

@@ -59,4 +59,4 @@ def energy_by_cause(view: View) -> alt.LayerChart:
     each = list({row["group"]: row for row in rows}.values())
     totals = alt.Chart(alt.Data(values=each)).mark_text(style="label", align="left", dx=5, tooltip=None)
     totals = totals.encode(x=alt.datum(1), y=y, text=alt.Text(field("energy/network_uj"), format=".4~g"))
-    return alt.LayerChart(layer=[bars, totals], width="container", height=alt.Step(_STEP))
+    return alt.LayerChart(layer=[bars, totals], width="container", height=_STEP * len(each))

@@ -48,4 +48,4 @@ def memory(view: View) -> alt.LayerChart:
     )  # fmt: skip
     totals = alt.Chart(alt.Data(values=rows)).mark_text(style="label", align="left", dx=5, tooltip=None)
     totals = totals.encode(x=field(_TOTAL), y=y, text=alt.Text(field(_TOTAL), format=","))
-    return alt.LayerChart(layer=[bars, totals], width="container", height=alt.Step(_STEP))
+    return alt.LayerChart(layer=[bars, totals], width="container", height=_STEP * len(rows))

@@ -69,6 +69,8 @@ def specification(view: View) -> dict[str, Any] | None:
     with alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=False):
         found = CHARTS[view.name](view).to_dict()
     del found["$schema"]  # an address, which nothing needs
+    if found.get("width") == "container":  # the height stays that of the axis, whatever the labels take
+        found.setdefault("autosize", {"type": "fit-x", "contains": "padding"})
     return found
 
 

@@ -70,10 +70,10 @@ def _whiskers(view: View, chart: alt.Chart, x: alt.X, cost: str, rows: list[dict
     names, by = _identity(rows)
     rule = chart.mark_rule(strokeWidth=1.25, opacity=0.75, tooltip=None).encode(color=colour(names, by))
     up = rule.encode(x=x, y=alt.Y(field("test/accuracy_low")), y2=field("test/accuracy_high"))
-    if not any(column.name == f"{cost}_low" for column in view.columns):
+    known = [row for row in rows if row.get(f"{cost}_low") is not None and row.get(f"{cost}_high") is not None]
+    if not known:
         return [up]
-    known = alt.Data(values=[row for row in rows if row[f"{cost}_low"] is not None and row[f"{cost}_high"] is not None])
-    across = rule.properties(data=known).encode(x=field(f"{cost}_low"), x2=field(f"{cost}_high"), y=_y())
+    across = rule.properties(data=alt.Data(values=known)).encode(x=field(f"{cost}_low"), x2=field(f"{cost}_high"), y=_y())
     return [up, across]
 
 

@@ -34,7 +34,7 @@ def tradeoff_energy(model: ReportModel) -> View:
         model,
         "tradeoff-energy",
         "Accuracy against energy",
-        Column("cost/energy_uj", "energy µJ", ".4g", "estimated"),
+        Column("cost/energy_uj", "energy, µJ", ".4g", "estimated"),
         "Energy is estimated, from counted operations and bytes times published prices: no power was measured.",
         ", and the low and the high estimate of the cost",
     )
@@ -46,9 +46,9 @@ def tradeoff_latency(model: ReportModel) -> View:
         model,
         "tradeoff-latency",
         "Accuracy against time",
-        Column("time/inference_ms", "time of one inference ms", ".4g", "measured"),
-        "Time is measured on the machine of the sweep, and holds for that machine alone.",
-        ", and the low and the high measured time",
+        Column("time/inference_ms", "time of one inference, ms", ".4g", "measured"),
+        "Time is measured, for one image on the machine of the sweep, while other trials may have run beside it.",
+        ", and the quartiles of the runs' times",
     )
 
 
