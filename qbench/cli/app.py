@@ -15,6 +15,7 @@ import typer
 from qbench.cli.bench import kernels
 from qbench.cli.calibrate import calibrate
 from qbench.cli.claims import claims
+from qbench.cli.compare import compare
 from qbench.cli.doctor import doctor
 from qbench.cli.estimate import estimate
 from qbench.cli.export import export
@@ -75,6 +76,7 @@ def _set_up(
 # In the order of `qbench --help`; a short help stands where the docstring's first line is too long for it.
 app.command()(sweep)
 app.command(short_help="Write a sweep's results as a page, tables or pictures.")(report)
+app.command(short_help="Say how two groups differ, or what equal accuracy costs.")(compare)
 app.command()(validate)
 app.command()(train)
 app.command(short_help="Print a network's memory, operations and energy; train nothing.")(estimate)

@@ -47,6 +47,28 @@ def equal_accuracy(model: ReportModel, at_accuracy: Sequence[float] = (), refere
     )
 
 
+def by_target(view: View) -> tuple[View, ...]:
+    """Return the rows of each target as a view of its own, narrow enough for a terminal: remarks are its notes."""
+    names = [column.name for column in view.columns]
+    kept = range(names.index("scheme"), names.index("not_reached"))
+    columns = tuple(view.columns[index] for index in kept)
+    targets: dict[str, list[dict[str, Value]]] = {}
+    for row in view.records():
+        words, accuracy = str(row["target"]), f"{100 * float(row['target/accuracy'] or 0):.2f} %"
+        targets.setdefault(words if words.endswith("%") else f"{accuracy} ({words})", []).append(row)
+    return tuple(
+        View(
+            view.name,
+            f"At {title}:",
+            view.caption,
+            columns,
+            tuple(tuple(row[column.name] for column in columns) for row in rows),
+            tuple(f"{row['scheme']}: {row['remark']}" for row in rows if row["remark"]),
+        )
+        for title, rows in targets.items()
+    )
+
+
 def curve_notes(found: SizeCurves) -> tuple[str, ...]:
     """Return what a reader must know of the curves: the reference, isotonic fits, schemes that are left out."""
     option = str(found.option)
