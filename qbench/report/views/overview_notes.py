@@ -5,8 +5,7 @@ from __future__ import annotations
 from qbench.report.model.comparison import LEVEL
 from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
-from qbench.report.statistics.confidence_interval import DRAWS
-from qbench.report.statistics.front_probability import DRAWS as FRONT_DRAWS
+from qbench.report.statistics.difference import MIN_SEEDS
 from qbench.trial.metrics import show
 
 INTERVALS = {"crossed": None, "images": "images", "exact": "images, exact"}
@@ -44,18 +43,19 @@ def _has(model: ReportModel, metric: str) -> bool:
 
 def _intervals(model: ReportModel) -> list[str]:
     methods = {group.accuracy.method for group in model.groups if group.accuracy is not None}
-    lines = []
-    if methods:
-        lines.append(
-            f"accuracy: mean over runs on the test images; interval: 95 %, bootstrap over seeds and test images "
-            f"({DRAWS:,} draws, Owen 2007)"
-        )
+    if not methods:
+        return []
+    over = "seeds and test images, for others like them" if "crossed" in methods else "test images"
+    lines = [f"accuracy: mean over runs on the test images; interval: 95 %, over {over}"]
     if "images" in methods:
-        lines.append("interval over images: one seed; it is over test images alone and says nothing of other seeds")
+        lines.append(
+            f"interval over images: fewer than {MIN_SEEDS} seeds; it is over test images alone and says nothing of "
+            "other seeds"
+        )
     if "exact" in methods:
         lines.append(
-            "interval over images, exact: every prediction alike, nothing to resample; Clopper-Pearson over the test "
-            "images"
+            "interval over images, exact: every prediction alike, so that there is no spread; Clopper-Pearson over the "
+            "test images"
         )
     return lines
 
@@ -114,7 +114,7 @@ def _front(model: ReportModel) -> list[str]:
         return []
     return [
         "Pareto: no other scheme is as accurate or better with no more weight bytes and energy, by means; on front: "
-        f"the share of {FRONT_DRAWS:,} bootstrap draws of seeds and test images in which that holds"
+        "the share of bootstrap draws of seeds and test images in which that holds"
     ]
 
 
