@@ -38,7 +38,7 @@ def compare(
         typer.Option(
             metavar="N",
             help="The size of fp32's network whose accuracy is meant.",
-            show_default="the smallest within a standard error of its best",
+            show_default="the smallest within two standard errors of its best",
         ),
     ] = None,
     as_json: Json = False,

@@ -68,7 +68,7 @@ def size_curves(model: ReportModel, reference_size: float | None = None) -> Size
     Args:
         model: what was read.
         reference_size: the float32 network's size whose accuracy the targets are relative to; None for the smallest one
-            within a standard error of the best (`statistics.size_curve.reference_index`).
+            within two standard errors of the best (`statistics.size_curve.reference_index`).
 
     Raises:
         UserError: no float32 curve has this size.

@@ -14,8 +14,11 @@ def joint_draws(
     """Return [groups, draws], each group's mean accuracy in each bootstrap draw.
 
     One draw takes N test images with replacement, the same for all groups, and of each group as many seeds as it has,
-    the same for groups with the same seeds: what groups have in common moves them alike. Images that the same
-    trainings get right are drawn together, as `bootstrap_means` does.
+    the same for groups with the same seeds: what groups have in common moves them alike. Images that the same trainings
+    get right are interchangeable: counts are drawn for the distinct columns, and 10,000 images take little longer than
+    300.
+
+    Source: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1(2), 2007.
 
     Args:
         correct: [S, N] of each group, on the same N images.

@@ -59,18 +59,19 @@ class SizeCurve:
 
 
 def reference_index(curve: SizeCurve) -> int:
-    """Return the index of the smallest size that is within one standard error of the best mean accuracy.
+    """Return the index of the smallest size whose accuracy is within two standard errors of the best mean accuracy.
 
-    The error is that of the paired difference to the best size, on the seeds that both have: over seeds and images,
-    or over images where there is one such seed. The best mean itself would be, in a plateau, a matter of chance, and
-    the larger the reference the larger every saving looks.
+    The error is that of the paired difference to the best size, on the seeds that both have: over seeds and images, or
+    over images where there is one such seed. The best mean itself would be, in a plateau, a matter of chance, and the
+    larger the reference the larger every saving looks.
 
-    Source: the one-standard-error rule, Breiman, Friedman, Olshen and Stone, Classification and Regression Trees, 1984,
-    section 3.4.3.
+    Source: after the one-standard-error rule of Breiman, Friedman, Olshen and Stone, Classification and Regression
+    Trees, 1984, section 3.4.3. Sizes in a plateau predict so alike that one error of their difference is next to none.
     """
     accuracy = curve.accuracy
     best = accuracy.index(max(accuracy))
-    near = (i for i in range(best) if accuracy[best] - accuracy[i] <= _paired_error(curve, best, i) + _TOLERANCE)
+    behind = (accuracy[best] - each for each in accuracy[:best])
+    near = (i for i, less in enumerate(behind) if less <= 2 * _paired_error(curve, best, i) + _TOLERANCE)
     return next(near, best)
 
 
@@ -81,7 +82,7 @@ def _paired_error(curve: SizeCurve, first: int, second: int) -> float:
         return 0.0
     a, b = (curve.correct[i][[curve.seeds[i].index(seed) for seed in common]].astype(float) for i in (first, second))
     if len(common) > 1:
-        return crossed_mean(a - b).error
+        return float(crossed_mean(a - b).error)
     return float((a - b).std(ddof=1)) / sqrt(a.shape[1])
 
 

@@ -89,7 +89,7 @@ def _reference_note(family: Family, option: str) -> str:
     best = max(curve.accuracy)
     return (
         f"reference of {curve.name}: {size}, {100 * curve.fit[family.reference_size]:.2f} % (its best size has "
-        f"{100 * best:.2f} %); unless named, it is the smallest size within one standard error of the best"
+        f"{100 * best:.2f} %); unless named, it is the smallest size within two standard errors of the best"
     )
 
 
@@ -175,9 +175,10 @@ def _at_most(curve: SizeCurve) -> str:
 
 def _bounded_ratios(found: AtAccuracy) -> Iterator[str]:
     for name, ratio in found.ratios.items():
-        if ratio.value is None and (ratio.least or ratio.most):
-            bound = f"at least {ratio.least:.2f}" if ratio.least else f"at most {ratio.most:.2f}"
-            yield f"ratio of {_SHORT[name]} {bound}"
+        if ratio.value is None and ratio.least:
+            yield f"{_SHORT[name]} at least {ratio.least:.2f} times less"
+        elif ratio.most and ratio.most < 1:  # a larger bound says nothing, and would be read as a saving
+            yield f"more {_SHORT[name]} than float32: at most {ratio.most:.2f} times less"
 
 
 def _open(found: AtAccuracy, above: bool) -> str:
