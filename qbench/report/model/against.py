@@ -9,7 +9,7 @@ from qbench.report.model.comparison import LEVEL, MAX_GROUPS, Comparison
 from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.savings import savings
-from qbench.report.model.wording import listed, number_of, percent, points
+from qbench.report.model.wording import LONGEST, listed, number_of, percent, points
 from qbench.report.statistics.difference import Difference
 
 
@@ -54,7 +54,8 @@ def _savings(base: Group, others: Sequence[Group]) -> Iterator[str]:
             by_text.setdefault(text, []).append(group.name)
     if by_text:
         parts = [f"{listed(names)} {'takes' if len(names) == 1 else 'take'} {text}" for text, names in by_text.items()]
-        yield f"Beside {base.name}, {'; '.join(parts)}."
+        more = f"; {len(parts) - LONGEST} more differ from these" if len(parts) > LONGEST else ""
+        yield f"Beside {base.name}, {'; '.join(parts[:LONGEST])}{more}."
 
 
 def _with_interval(name: str, delta: Difference) -> str:
