@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qbench.report.charts.scales import field, tooltips
+from qbench.report.charts.scales import NUMBER, field, tooltips
 from qbench.report.view import View
 
 if TYPE_CHECKING:
@@ -19,10 +19,13 @@ def differences(view: View) -> alt.LayerChart:
     import altair as alt
 
     rows = view.records()
-    base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y(field("group", "N"), sort=None, title=None))
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        y=alt.Y(field("group", "N"), sort=[row["group"] for row in rows], title=None)
+    )
     x = alt.X(
-        field(_POINTS), title="test accuracy minus the reference's, percentage points", axis=alt.Axis(format="+~g"),
-        scale=alt.Scale(zero=True),
+        field(_POINTS), title="test accuracy minus the reference's, percentage points",
+        axis=alt.Axis(format=f"+{NUMBER}", tickCount=6),
+        scale=alt.Scale(zero=True, padding=14),
     )  # fmt: skip
     zero = alt.Chart(alt.Data(values=[{}])).mark_rule(style="reference", tooltip=None).encode(x=alt.datum(0))
     whiskers = base.mark_rule(strokeWidth=1.5, tooltip=None).encode(
@@ -32,8 +35,12 @@ def differences(view: View) -> alt.LayerChart:
         base.mark_tick(size=8, thickness=1.5, tooltip=None).encode(x=field(f"{_POINTS}_{end}"))
         for end in ("low", "high")
     ]
-    filled = alt.condition("datum['difference/distinguishable'] === true", alt.value(1), alt.value(0))
-    points = base.mark_point(size=90, strokeWidth=1.75, strokeOpacity=1, shape="square").encode(
-        x=x, fillOpacity=filled, tooltip=tooltips(view, [column.name for column in view.columns])
-    )
-    return alt.LayerChart(layer=[zero, whiskers, *ends, points], width="container", height=_STEP * len(rows))
+    shown = tooltips(view, [column.name for column in view.columns])
+    points = [
+        base.encode(x=x, tooltip=shown)
+        .properties(data=alt.Data(values=part))
+        .mark_point(filled=told, size=90, strokeWidth=1.75, shape="square")
+        for told in (False, True)
+        if (part := [row for row in rows if (row["difference/distinguishable"] is True) is told])
+    ]
+    return alt.LayerChart(layer=[zero, whiskers, *ends, *points], width="container", height=_STEP * len(rows))

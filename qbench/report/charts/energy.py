@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qbench.report.charts.scales import colour, dash, field, logarithmic, shape, tooltips
+from qbench.report.charts.scales import NUMBER, colour, dash, field, logarithmic, shape, tooltips
 from qbench.report.view import View
 from qbench.report.views.energy import CAUSES, OUTSIDE
 from qbench.report.views.selection import CHART_GROUPS
@@ -29,7 +29,7 @@ def energy_by_layer(view: View) -> alt.LayerChart:
     lines = alt.Chart(alt.Data(values=shown)).encode(
         x=alt.X(field("layer", "N"), sort=layers, title=None, scale=alt.Scale(padding=0.3), axis=tilted),
         y=alt.Y(
-            field("cost/energy_uj"), title="energy µJ (logarithmic)", axis=alt.Axis(values=ticks, format="~g"),
+            field("cost/energy_uj"), title="energy µJ (logarithmic)", axis=alt.Axis(values=ticks, format=NUMBER),
             scale=alt.Scale(type="log", domain=domain, nice=False),
         ),
         color=colour(groups, "group"),

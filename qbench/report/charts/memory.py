@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qbench.report.charts.scales import colour, field, tooltips
+from qbench.report.charts.scales import BYTES, colour, field, tooltips
 from qbench.report.view import View
 from qbench.report.views.memory import PARTS
 
@@ -29,7 +29,7 @@ def memory(view: View) -> alt.LayerChart:
     y = alt.Y(field("group", "N"), sort=None, title=None)
     most = max(row[_TOTAL] for row in rows)  # type: ignore[type-var]
     x = alt.X(
-        field("bytes"), title="stored bytes", axis=alt.Axis(format="~s", tickCount=6),
+        field("bytes"), title="stored bytes", axis=alt.Axis(labelExpr=BYTES, tickCount=6),
         scale=alt.Scale(domain=[0, _ROOM * most], nice=False),  # type: ignore[operator]
     )  # fmt: skip
     bars = (

@@ -28,7 +28,8 @@ def svg(view: View) -> str:
     head, _, body = drawn.partition(">")
     return (
         f'{head} role="img" aria-labelledby="title description">\n'
-        f'<title id="title">{escape(view.title)}</title>\n<desc id="description">{escape(view.caption)}</desc>\n{body}\n'
+        f'<title id="title">{escape(view.title)}</title>\n'
+        f'<desc id="description">{escape(view.caption)}</desc>\n{body}\n'
     )
 
 

@@ -12,6 +12,10 @@ from qbench.report.view import Column, Value, View
 if TYPE_CHECKING:
     import altair as alt
 
+BYTES = "format(datum.value, '~s') + 'B'"
+"""What the marks of an axis of bytes say: `200kB`."""
+NUMBER = ".3~g"
+"""How the marks of another axis are written; without the digits Vega would take one and write `1e+1` for 10."""
 _MOST_TICKS = 7
 _MARGIN = 1.25
 """How far a logarithmic axis reaches beyond the values, as a factor."""

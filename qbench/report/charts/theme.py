@@ -84,6 +84,7 @@ def vega_config(theme: Theme) -> dict[str, Any]:
             "orient": "top", "direction": "horizontal", "labelColor": theme.ink, "titleColor": theme.muted,
             "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "labelLimit": 260, "columns": 4,
             "symbolSize": 70, "rowPadding": 3, "columnPadding": 14, "symbolStrokeWidth": 1.5, "titlePadding": 5,
+            "symbolOpacity": 1,
         },
         "header": {
             "labelColor": theme.ink, "titleColor": theme.muted, "labelFontSize": 12, "titleFontSize": 11,
@@ -101,8 +102,8 @@ def vega_config(theme: Theme) -> dict[str, Any]:
         "rect": {"color": theme.categories[0]},
         "area": {"color": theme.categories[0]},
         "style": {
-            "reference": {"stroke": theme.muted, "strokeWidth": 1, "strokeDash": [4, 3]},
-            "front": {"stroke": theme.muted, "strokeWidth": 1.25},
+            "reference": {"color": theme.muted, "strokeWidth": 1, "strokeDash": [4, 3]},
+            "front": {"color": theme.muted, "strokeWidth": 1.25},
             "band": {"fillOpacity": 0.18, "strokeOpacity": 0},
             "label": {"color": theme.ink, "fontSize": 11},
             "note": {"color": theme.muted, "fontSize": 11},

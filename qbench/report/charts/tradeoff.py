@@ -2,92 +2,128 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qbench.report.charts.scales import colour, field, logarithmic, shape, tooltips
+from qbench.report.charts.scales import BYTES, NUMBER, field, logarithmic, shape, tooltips
 from qbench.report.view import View
 
 if TYPE_CHECKING:
     import altair as alt
 
-_HEIGHT = 340
+_HEIGHT, _SIZE = 340, 85
 _GROUPS = 8
 """With more groups than colours, colour and symbol tell schemes apart, and the tooltip the group."""
+_APART, _MOST_APART = 12, 60
+"""Pixels between marks of equal cost, and between the first and the last of them at most."""
+_ACCURACY = "test/accuracy"
+
+Records = list[dict[str, Any]]
 
 
 def tradeoff(view: View) -> alt.LayerChart:
-    """Return points with whiskers, filled where they are on the front, and the front as steps."""
+    """Return points with whiskers, filled where they are on the front, and the front as steps.
+
+    Marks of the same cost would hide each other: they stand side by side.
+    """
     import altair as alt
 
-    rows, cost = view.records(), _cost(view)
-    chart = alt.Chart(alt.Data(values=rows), height=_HEIGHT, width="container")
-    x = _x(view, rows, cost)
-    marks = [_front(chart, x, rows, cost), *_whiskers(view, chart, x, cost, rows), _points(view, chart, x, cost, rows)]
-    return alt.LayerChart(layer=marks, data=alt.Data(values=rows), height=_HEIGHT, width="container")
+    rows = view.records()
+    cost = next(column.name for column in view.columns if column.name.partition("/")[0] in ("cost", "time"))
+    axes = _axes(view, rows, cost)
+    layers = [axes.front(rows)]
+    places = list(_side_by_side(rows, cost))
+    layers += [mark for shift, part in places for mark in axes.whiskers(part, shift)]
+    layers += [axes.points(part, shift) for shift, part in places]
+    return alt.LayerChart(layer=layers, height=_HEIGHT, width="container")
 
 
-def _cost(view: View) -> str:
-    """Return the column that the x axis shows: the first cost or time."""
-    return next(column.name for column in view.columns if column.name.partition("/")[0] in ("cost", "time"))
+def _side_by_side(rows: Records, cost: str) -> Iterator[tuple[float, Records]]:
+    """Yield the rows by how many pixels their marks are moved aside."""
+    moved: dict[float, Records] = {}
+    for value in dict.fromkeys(row[cost] for row in rows):
+        equal = [row for row in rows if row[cost] == value]
+        apart = min(_APART, _MOST_APART / len(equal))
+        for index, row in enumerate(equal):
+            moved.setdefault(apart * (index - (len(equal) - 1) / 2), []).append(row)
+    yield from moved.items()
 
 
-def _x(view: View, rows: list[dict[str, Any]], cost: str) -> alt.X:
+@dataclass(frozen=True)
+class _Axes:
+    """What all layers share: the view, its cost, the axes, and the column that colour and symbol show."""
+
+    view: View
+    cost: str
+    x: alt.X
+    y: alt.Y
+    names: list[str]
+    by: str
+
+    def front(self, rows: Records) -> alt.Chart:
+        """Return the steps, in the cost's order: in the data's own they would follow the trials."""
+        import altair as alt
+
+        on = alt.Chart(alt.Data(values=[row for row in rows if row["front"]]))
+        line = on.mark_line(style="front", interpolate="step-after", tooltip=None)
+        order = alt.Order(field(self.cost), sort="ascending")
+        return line.encode(x=self.x, y=self.y, detail=field("test_set", "N"), order=order)
+
+    def whiskers(self, rows: Records, shift: float) -> Iterator[alt.Chart]:
+        """Yield the intervals of the accuracies, and the ranges of the costs where they are known."""
+        import altair as alt
+
+        colour = alt.Color(**self._identity())
+        rule = {"strokeWidth": 1.25, "opacity": 0.7, "tooltip": None}
+        up = alt.Chart(alt.Data(values=rows)).mark_rule(xOffset=shift, **rule)
+        yield up.encode(x=self.x, y=alt.Y(field(f"{_ACCURACY}_low")), y2=f"{_ACCURACY}_high", color=colour)
+        low, high = f"{self.cost}_low", f"{self.cost}_high"
+        known = [row for row in rows if None not in (row.get(low), row.get(high))]
+        if known:
+            across = alt.Chart(alt.Data(values=known)).mark_rule(**rule)
+            yield across.encode(x=field(low), x2=high, y=self.y, color=colour)
+
+    def points(self, rows: Records, shift: float) -> alt.Chart:
+        """Return the means."""
+        import altair as alt
+
+        shown = ("group", _ACCURACY, f"{_ACCURACY}_low", f"{_ACCURACY}_high", self.cost, f"{self.cost}_low")
+        wanted = (*shown, f"{self.cost}_high", "front")
+        names = [column.name for column in self.view.columns if column.name in wanted]
+        mark = alt.Chart(alt.Data(values=rows)).mark_point(filled=False, size=_SIZE, strokeWidth=1.75, xOffset=shift)
+        return mark.encode(
+            x=self.x,
+            y=self.y,
+            stroke=alt.Stroke(**self._identity()),
+            fill=alt.Fill(**self._identity()),
+            shape=shape(self.names, self.by),
+            fillOpacity=alt.condition("datum.front === true", alt.value(1), alt.value(0)),
+            tooltip=tooltips(self.view, names),
+        )
+
+    def _identity(self) -> dict[str, Any]:
+        import altair as alt
+
+        return {"shorthand": field(self.by, "N"), "title": None, "scale": alt.Scale(domain=self.names)}
+
+
+def _axes(view: View, rows: Records, cost: str) -> _Axes:
     import altair as alt
 
     heading = next(column.heading for column in view.columns if column.name == cost)
-    known = [row.get(f"{cost}{end}") for row in rows for end in ("", "_low", "_high")]
-    domain, ticks = logarithmic(known)
-    axis = alt.Axis(values=ticks, format="~s" if cost.endswith("bytes") else "~g", title=f"{heading} (logarithmic)")
-    return alt.X(field(cost), axis=axis, scale=alt.Scale(type="log", domain=domain, nice=False))
-
-
-def _y() -> alt.Y:
-    import altair as alt
-
-    axis = alt.Axis(format=".1%", title="test accuracy", tickCount=6)
-    return alt.Y(field("test/accuracy"), axis=axis, scale=alt.Scale(zero=False))
-
-
-def _identity(rows: list[dict[str, Any]]) -> tuple[list[str], str]:
+    domain, ticks = logarithmic(row.get(f"{cost}{end}") for row in rows for end in ("", "_low", "_high"))
+    written = {"labelExpr": BYTES} if cost.endswith("bytes") else {"format": NUMBER}
+    across = alt.Axis(values=ticks, title=f"{heading} (logarithmic)", **written)
+    up = alt.Axis(format=".1%", title="test accuracy", tickCount=6)
     groups = list(dict.fromkeys(row["group"] for row in rows))
-    if len(groups) <= _GROUPS:
-        return groups, "group"
-    return list(dict.fromkeys(row["scheme"] for row in rows)), "scheme"
-
-
-def _front(chart: alt.Chart, x: alt.X, rows: list[dict[str, Any]], cost: str) -> alt.Chart:
-    import altair as alt
-
-    on = alt.Data(values=[row for row in rows if row["front"]])
-    line = chart.mark_line(style="front", interpolate="step-after", tooltip=None).properties(data=on)
-    # Of the data's own order the line would follow the trials.
-    return line.encode(x=x, y=_y(), detail=field("test_set", "N"), order=alt.Order(field(cost), sort="ascending"))
-
-
-def _whiskers(view: View, chart: alt.Chart, x: alt.X, cost: str, rows: list[dict[str, Any]]) -> list[alt.Chart]:
-    import altair as alt
-
-    names, by = _identity(rows)
-    rule = chart.mark_rule(strokeWidth=1.25, opacity=0.75, tooltip=None).encode(color=colour(names, by))
-    up = rule.encode(x=x, y=alt.Y(field("test/accuracy_low")), y2=field("test/accuracy_high"))
-    known = [row for row in rows if row.get(f"{cost}_low") is not None and row.get(f"{cost}_high") is not None]
-    if not known:
-        return [up]
-    across = rule.properties(data=alt.Data(values=known)).encode(x=field(f"{cost}_low"), x2=field(f"{cost}_high"), y=_y())
-    return [up, across]
-
-
-def _points(view: View, chart: alt.Chart, x: alt.X, cost: str, rows: list[dict[str, Any]]) -> alt.Chart:
-    import altair as alt
-
-    names, by = _identity(rows)
-    shown = ["group", "test/accuracy", "test/accuracy_low", "test/accuracy_high", cost]
-    shown += [column.name for column in view.columns if column.name in (f"{cost}_low", f"{cost}_high", "front")]
-    return chart.mark_point(size=85, strokeWidth=1.75, strokeOpacity=1).encode(
-        x=x,
-        y=_y(),
-        color=colour(names, by),
-        shape=shape(names, by),
-        fillOpacity=alt.condition(alt.datum.front, alt.value(1), alt.value(0)),
-        tooltip=tooltips(view, dict.fromkeys(shown)),
+    schemes = list(dict.fromkeys(row["scheme"] for row in rows))
+    few = len(groups) <= _GROUPS
+    return _Axes(
+        view,
+        cost,
+        alt.X(field(cost), axis=across, scale=alt.Scale(type="log", domain=domain, nice=False)),
+        alt.Y(field(_ACCURACY), axis=up, scale=alt.Scale(zero=False)),
+        groups if few else schemes,
+        "group" if few else "scheme",
     )
