@@ -7,15 +7,25 @@ from collections.abc import Callable, Iterable
 from qbench.report.model.report_model import ReportModel
 from qbench.report.view import View
 from qbench.report.views.accuracy_by_size import accuracy_by_energy, accuracy_by_size
+from qbench.report.views.agreement import agreement
 from qbench.report.views.comparisons import comparisons
+from qbench.report.views.confusion import confusion
 from qbench.report.views.differences import differences
+from qbench.report.views.divergence import divergence
 from qbench.report.views.energy import energy_by_cause, energy_by_layer
 from qbench.report.views.equal_accuracy import equal_accuracy
+from qbench.report.views.flips import flips
 from qbench.report.views.incomplete import incomplete
+from qbench.report.views.latent_weights import latent_weights
+from qbench.report.views.layers import layers
 from qbench.report.views.memory import memory
+from qbench.report.views.most_repeated_filters import most_repeated_filters
 from qbench.report.views.origin import origin
 from qbench.report.views.overview import overview
+from qbench.report.views.ranges import ranges
+from qbench.report.views.repeated_filters import repeated_filters
 from qbench.report.views.tradeoff import tradeoff_bytes, tradeoff_energy, tradeoff_latency
+from qbench.report.views.training import training_accuracy, training_loss
 
 MakeView = Callable[[ReportModel], View]
 
@@ -36,10 +46,25 @@ COSTS: tuple[MakeView, ...] = (
     energy_by_layer,
     energy_by_cause,
 )
-TRAINING: tuple[MakeView, ...] = ()
-BINARY_WEIGHTS: tuple[MakeView, ...] = ()
-INTEGERS: tuple[MakeView, ...] = ()
-EXECUTION: tuple[MakeView, ...] = ()
+TRAINING: tuple[MakeView, ...] = (
+    training_accuracy,
+    training_loss,
+)
+BINARY_WEIGHTS: tuple[MakeView, ...] = (
+    flips,
+    latent_weights,
+    repeated_filters,
+    most_repeated_filters,
+)
+INTEGERS: tuple[MakeView, ...] = (
+    ranges,
+    divergence,
+    layers,
+)
+EXECUTION: tuple[MakeView, ...] = (
+    agreement,
+    confusion,
+)
 COMPLETENESS: tuple[MakeView, ...] = (
     incomplete,
     origin,

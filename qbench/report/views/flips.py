@@ -14,6 +14,8 @@ MAX_EPOCHS = 60
 """The epochs of a layer, at most: of more every k-th and the last are shown."""
 CHART_GROUPS = 6
 """The groups in the chart, at most: each is a panel."""
+CHART_LAYERS = 8
+"""The layers of a group in the chart, at most: each is a line."""
 _PREFIX = "flips/"
 
 
@@ -26,7 +28,7 @@ def flips(model: ReportModel) -> View:
         "flips",
         "Sign flips of binary weights",
         "Share of a layer's binary weights whose sign is not what it was an epoch before: mean over the seeds. It "
-        "falls as a training settles.",
+        "falls as a training settles. The axis is logarithmic, so that an epoch without a change has no point.",
         (
             Column("group", "scheme"),
             Column("layer", "layer"),
@@ -38,6 +40,7 @@ def flips(model: ReportModel) -> View:
         (
             *((f"of more than {MAX_EPOCHS} epochs every k-th is shown, and the last",) if thinned else ()),
             *chart_note(shown, CHART_GROUPS),
+            *chart_note(list(dict.fromkeys(str(row[1]) for row in rows)), CHART_LAYERS, "layers"),
             *notes,
             *(without_details(model) if rows else ()),
         ),

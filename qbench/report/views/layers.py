@@ -12,10 +12,15 @@ from qbench.report.view import Column, View
 from qbench.report.views.absence import missing, without_details
 from qbench.report.views.selection import Row, blocks, bounded, chart_note, names
 
+CHART_GROUPS = 6
+"""The groups in the chart, at most."""
+CHART_LAYERS = 30
+"""The layers in the chart, at most."""
+
 
 def layers(model: ReportModel) -> View:
     """Return each integer layer's signal-to-noise ratio, clipped shares and sensitivity: means over the seeds."""
-    rows, notes = bounded(blocks(model, _rows))
+    rows, notes = bounded(blocks(model, _rows, CHART_GROUPS))
     shown = names(rows)
     return View(
         "layers",
@@ -39,7 +44,8 @@ def layers(model: ReportModel) -> View:
         (
             *((_images([model.group(name) for name in shown]),) if rows else ()),
             *(("no SQNR: nothing was lost, or the tensor stays float32",) if _lacks_sqnr(rows) else ()),
-            *chart_note(shown),
+            *chart_note(shown, CHART_GROUPS),
+            *chart_note(list(dict.fromkeys(str(row[1]) for row in rows)), CHART_LAYERS, "layers"),
             *notes,
             *(without_details(model) if rows else ()),
         ),

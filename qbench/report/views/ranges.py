@@ -78,5 +78,12 @@ def _bins(found: dict[str, Any]) -> list[Bin]:
 
 
 def _without_counts(rows: Sequence[Row]) -> tuple[str, ...]:
-    extremes = names(row for row in rows if row[7] is None)
-    return (f"{listed(extremes)}: no histogram, because the method observes extremes alone",) if extremes else ()
+    counted = set(names(row for row in rows if row[7] is not None))
+    lacking = [row for row in rows if row[7] is None]
+    found = [name for name in names(lacking) if name not in counted]
+    found += layer_names(row for row in lacking if row[0] in counted)
+    return (
+        (f"no histogram of {listed(found)}: this method observes the lowest and the highest value alone",)
+        if found
+        else ()
+    )

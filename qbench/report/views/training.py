@@ -17,23 +17,27 @@ MAX_EPOCHS = 100
 
 def training_accuracy(model: ReportModel) -> View:
     """Return each group's validation accuracy by epoch."""
-    return _curves(model, "training-accuracy", "Validation accuracy", "val/accuracy", "validation accuracy", ".2%")
+    said = " Where the first epochs lie far below all others the axis starts above them, and says so."
+    return _curves(
+        model, "training-accuracy", "Validation accuracy", "val/accuracy", "validation accuracy", ".2%", said
+    )
 
 
 def training_loss(model: ReportModel) -> View:
     """Return each group's training loss by epoch."""
-    return _curves(model, "training-loss", "Training loss", "train/loss", "training loss", ".4g")
+    said = " Losses compare only between schemes that train with the same loss."
+    return _curves(model, "training-loss", "Training loss", "train/loss", "training loss", ".4g", said)
 
 
-def _curves(model: ReportModel, name: str, title: str, metric: str, heading: str, form: str) -> View:
+def _curves(model: ReportModel, name: str, title: str, metric: str, heading: str, form: str, said: str = "") -> View:
     having = blocks(model, lambda group: _rows(group, metric))
     same = _shared([model.group(group) for group, _ in having])
     rows, notes = bounded((group, [(*row, same[group]) for row in own]) for group, own in having)
     return View(
         name,
         title,
-        "Line: mean over the seeds after each epoch. Band: the lowest and the highest of the seeds, which is no "
-        "confidence interval.",
+        f"Line: mean over the seeds after each epoch. Band: the lowest and the highest of the seeds, which is no "
+        f"confidence interval.{said}",
         (
             Column("group", "scheme"),
             Column("epoch", "epoch", ".0f"),

@@ -1,0 +1,88 @@
+"""Small multiples: the same picture for each group, or each of its layers."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from qbench.report.charts.scales import field
+
+if TYPE_CHECKING:
+    import altair as alt
+
+PANEL = "panel"
+FIRST = "first"
+_LETTER = 7
+"""Pixels of a heading's letter, about."""
+
+
+def panelled(
+    rows: Sequence[dict[str, Any]], limit: int, width: int, *by: str
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the rows of the first `limit` panels, and the panels' names: the values of the columns `by`.
+
+    Each row gains `panel`, and `first`: whether it is its panel's first row, for what is drawn once a panel.
+
+    Args:
+        rows: of a view.
+        limit: of panels.
+        width: of a panel in pixels: longer names are broken into lines.
+        by: the columns of which each combination of values is a panel.
+    """
+    named = [{**row, PANEL: panel_name([str(row[key]) for key in by], width)} for row in rows]
+    names = list(dict.fromkeys(row[PANEL] for row in named))[:limit]
+    shown = [row for row in named if row[PANEL] in names]
+    seen: set[str] = set()
+    for row in shown:
+        row[FIRST] = row[PANEL] not in seen
+        seen.add(row[PANEL])
+    return shown, names
+
+
+def panel_name(parts: Sequence[str], width: int) -> str:
+    """Return the parts in one line if they fit, else in a line or more each."""
+    letters = max(8, width // _LETTER)
+    text = " · ".join(parts)
+    if len(text) <= letters:
+        return text
+    return "\n".join(line for part in parts for line in textwrap.wrap(part, letters))
+
+
+def header(title: str | None = None, **style: Any) -> alt.Header:
+    """Return the heading of panels whose names may have several lines."""
+    import altair as alt
+
+    return alt.Header(title=title, labelExpr="split(datum.label, '\\n')", **style)
+
+
+def facet(
+    layers: Sequence[alt.Chart],
+    rows: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    *,
+    size: tuple[int, int],
+    columns: int,
+    spacing: int = 18,
+    own_x: bool = False,
+) -> alt.FacetChart:
+    """Return the layers, drawn for each panel of `rows`.
+
+    Args:
+        layers: without data.
+        rows, names: as `panelled` returns them.
+        size: width and height of a panel in pixels.
+        columns: panels side by side, at most.
+        spacing: pixels between panels.
+        own_x: whether each panel has a horizontal axis of its own.
+    """
+    import altair as alt
+
+    heading = header(labelAnchor="start", labelOrient="top", labelPadding=4)
+    chart = alt.LayerChart(layer=list(layers), width=size[0], height=size[1]).facet(
+        facet=alt.Facet(field(PANEL, "N"), sort=list(names), header=heading),
+        data=alt.Data(values=list(rows)),
+        columns=min(columns, len(names)),
+        spacing=spacing,
+    )
+    return chart.resolve_scale(x="independent" if own_x else "shared")

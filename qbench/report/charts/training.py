@@ -1,0 +1,77 @@
+"""Training curves: a line for the mean over the seeds, and a band from the lowest to the highest."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from qbench.report.charts.scales import colour, dash, field, logarithmic, tooltips
+from qbench.report.view import View
+from qbench.report.views.selection import CHART_GROUPS
+from qbench.report.views.training import curves
+
+if TYPE_CHECKING:
+    import altair as alt
+
+_HEIGHT = 300
+_STEP, _FAR = 0.05, 0.1
+"""What the start of an axis is a multiple of, and how far below it a value lies that is cut off."""
+
+
+def training(view: View) -> alt.LayerChart:
+    """Return a line with its band for each curve: groups that share their trainings have one in common."""
+    import altair as alt
+
+    metric = view.columns[2].name
+    drawn = curves(view.rows)[:CHART_GROUPS]
+    rows = [{**row, "curve": _label(row)} for row in view.records() if row["group"] in drawn]
+    names = list(dict.fromkeys(str(row["curve"]) for row in rows))
+    x = alt.X(field("epoch"), title="epoch", axis=alt.Axis(tickMinStep=1, grid=False), scale=alt.Scale(nice=False))
+    y = _y(view, rows, metric)
+    chart = alt.Chart(alt.Data(values=rows)).encode(x=x)
+    band = chart.mark_area(style="band", clip=True, tooltip=None)
+    band = band.encode(y=alt.Y(field(f"{metric}_low"), **y), y2=field(f"{metric}_high"), color=colour(names, "curve"))
+    shown = ["group", "epoch", metric, f"{metric}_low", f"{metric}_high", "seeds", "shares_training"]
+    line = chart.mark_line(clip=True).encode(
+        y=alt.Y(field(metric), **y),
+        color=colour(names, "curve").legend(symbolType="stroke", symbolStrokeWidth=2, symbolSize=250),
+        strokeDash=dash(names, "curve"),
+        tooltip=tooltips(view, shown),
+    )
+    # The legend shows the marks of the first layer: lines.
+    return alt.LayerChart(layer=[line, band], width="container", height=_HEIGHT)
+
+
+def _label(row: dict[str, Any]) -> str:
+    others = str(row["shares_training"]).split(", ") if row["shares_training"] else []
+    if len(others) > 2:
+        return f"{row['group']} and {len(others)} more"
+    return ", ".join([str(row["group"]), *others])
+
+
+def _y(view: View, rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:
+    """Return title, axis and scale: linear for shares, logarithmic for positive losses."""
+    import altair as alt
+
+    heading = view.columns[2].heading
+    if view.columns[2].form.endswith("%"):
+        return _from(heading, sorted(row[f"{metric}_low"] for row in rows))
+    if min(row[f"{metric}_low"] for row in rows) <= 0:
+        return {"title": heading}
+    domain, ticks = logarithmic(row[f"{metric}{end}"] for row in rows for end in ("_low", "_high"))
+    scale = alt.Scale(type="log", domain=domain, nice=False)
+    return {"title": f"{heading} (logarithmic)", "axis": alt.Axis(values=ticks, format="~g"), "scale": scale}
+
+
+def _from(heading: str, lows: list[float]) -> dict[str, Any]:
+    """Return a linear axis that starts below nine tenths of the values, where the first epochs lie far below them.
+
+    Else a single first epoch at chance would press all that a reader compares into a line.
+    """
+    import altair as alt
+
+    start = math.floor(lows[len(lows) // 10] / _STEP) * _STEP
+    if lows[0] >= start - _FAR:
+        return {"title": heading, "axis": alt.Axis(format="~%"), "scale": alt.Scale(zero=False)}
+    title = f"{heading} (axis from {start:.0%})".replace("%", " %")
+    return {"title": title, "axis": alt.Axis(format="~%"), "scale": alt.Scale(domainMin=start, zero=False)}
