@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qbench.errors import UserError, one_line
 from qbench.sweep.plan import PlannedTrial, Training
 from qbench.sweep.wandb_service import WandbService
+from qbench.trial.record import TrialRecord
 from qbench.trial.result import TrialResult
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class TrialRunner:
                 resolved, self._setup.folder, logger=run.logger if run else None, on_epoch=on_epoch
             )
             row = _plain_row(result)
+            if run is not None:
+                run.keep(self._record(trial, result), self._setup.folder / "wandb" / "models")
         except (Exception, SystemExit) as error:
             result = TrialResult.failure(_reason(error), tracebacks.format_exc())
         finally:
@@ -76,6 +79,11 @@ class TrialRunner:
                 run.finish(row)
                 wandb_failure = run.failure
         return result, wandb_failure
+
+    def _record(self, trial: PlannedTrial, result: TrialResult) -> TrialRecord:
+        """Return the record that the store will keep of the result."""
+        row = {**result.row, "trial_id": trial.id, "training_key": trial.training_key}
+        return TrialRecord(trial.id, "done", row, result.predictions, result.labels, folder=self._setup.folder)
 
     def _start_run(self, trial: PlannedTrial) -> tuple[TrialRun | None, str | None]:
         """Return the trial's wandb run, or why there is none; None and None where wandb is off."""

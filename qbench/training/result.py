@@ -11,7 +11,8 @@ from torch import Tensor
 from qbench.io import load_tensors, replacing, save_tensors
 
 _FACTS = "training.json"
-_WEIGHTS = "weights.safetensors"
+WEIGHTS = "weights.safetensors"
+"""The file with the weights, in the training's folder."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class TrainingResult:
 
     def store(self, folder: Path) -> None:
         """Write the result to `folder`; a kill leaves all of it, or nothing that `stored` finds."""
-        save_tensors(self.state, folder / _WEIGHTS)
+        save_tensors(self.state, folder / WEIGHTS)
         facts = {key: getattr(self, key) for key in ("epoch", "loss", "seconds", "loop", "history")}
         # Last, and in one step: its presence says that the weights are whole.
         with replacing(folder / _FACTS) as temporary:
@@ -51,7 +52,7 @@ class TrainingResult:
             return None
         known = json.loads((folder / _FACTS).read_text())
         return cls(
-            load_tensors(folder / _WEIGHTS),
+            load_tensors(folder / WEIGHTS),
             known["epoch"],
             known["loss"],
             known["seconds"],

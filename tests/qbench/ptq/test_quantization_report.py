@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,9 +15,6 @@ from qbench.report.calibration import layers_text
 from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.scheme import Scheme
-from qbench.trial.config import TrialConfig
-from qbench.trial.resolved import resolve
-from qbench.trial.run import run_trial
 
 
 def sqnr_db(x: torch.Tensor, quantized: torch.Tensor) -> float:
@@ -112,15 +107,3 @@ def test_no_images() -> None:
     net, images, labels = network(COARSE)
     with pytest.raises(ValueError, match="at least one image"):
         report_quantization(net, images[:0], labels[:0])
-
-
-@pytest.mark.parametrize(("name", "written"), [("int8-kl", True), ("int8-lsq", True), ("binarynet", False)])
-def test_integer_trials_write_it_beside_their_figures(name: str, written: bool, tmp_path: Path) -> None:
-    config = {"scheme": name, "model": "digits-mlp", "model_options": {"hidden": 16, "layers": 1}, "epochs": 1}
-    row = run_trial(resolve(TrialConfig.from_mapping(config)), tmp_path).row
-    file = tmp_path / "layers" / f"{row['trial_id']}.json"
-    assert file.exists() == written
-    if written:
-        report = json.loads(file.read_text())
-        assert [layer["name"] for layer in report["layers"]] == ["fc1", "out"]
-        assert report["accuracy"] == pytest.approx(row["val/accuracy"])

@@ -158,3 +158,28 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
         pass
     with pytest.raises(UserError, match="cannot be written"), Store(tmp_path / "file").opened():
         pass
+
+
+def test_an_origin_keeps_the_facts_and_adds_runs(store):
+    facts = {"name": "mine", "metric": None, "goal": "maximize", "description": None, "file": "a: 1\n"}
+    store.write_origin(facts, {"date": "2026-01-01T00:00Z"})
+    store.write_origin(facts | {"metric": "val/accuracy"})
+    store.write_origin(facts, {"date": "2026-01-02T00:00Z"})
+    found = json.loads((store.folder / "origin.json").read_text())
+    assert found == facts | {"runs": [{"date": "2026-01-01T00:00Z"}, {"date": "2026-01-02T00:00Z"}]}
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"runs": {}}', "\x00"])
+def test_a_damaged_origin_is_said(store, text):
+    (store.folder / "origin.json").write_text(text)
+    with pytest.raises(UserError, match=r"origin\.json: cannot be read or is damaged; delete it"):
+        store.write_origin({"name": "mine"})
+    assert (store.folder / "origin.json").read_text() == text
+
+
+def test_leftover_details_are_removed(tmp_path):
+    (tmp_path / "details").mkdir()
+    (tmp_path / "details" / ".id0.json.tmp").write_text("{")
+    (tmp_path / "details" / "id0.json").write_text("{}")
+    with Store(tmp_path).opened():
+        assert [path.name for path in (tmp_path / "details").iterdir()] == ["id0.json"]

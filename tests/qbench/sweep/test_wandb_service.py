@@ -1,13 +1,17 @@
+import json
 import struct
 
 import pytest
 
 from qbench.errors import UserError
-from qbench.sweep.plan import PlannedTrial
+from qbench.sweep.plan import PlannedTrial, load_training, plan_trial
 from qbench.sweep.trial_runner import Setup, TrialRunner
 from qbench.sweep.wandb_service import WandbService, wandb_mode
+from qbench.sweep.wandb_tables import run_tables
 from qbench.trial.config import TrialConfig
+from qbench.trial.details import read_details
 from qbench.trial.identity import digest
+from qbench.trial.record import TrialRecord
 
 
 def chunks(data):
@@ -132,6 +136,109 @@ def test_no_key_and_no_file_outside_the_output(fake, online_free):
     for path in (online_free / "out").rglob("*"):
         if path.is_file():
             assert b"k" * 40 not in path.read_bytes(), path
+
+
+@pytest.fixture
+def real(online_free):
+    """A real training below the runner."""
+    return load_training()
+
+
+def run_real(folder, training, scheme):
+    made = TrialConfig.from_mapping({"scheme": scheme, "model_options": {"width": 4}, "epochs": 3})
+    (folder / "out").mkdir(exist_ok=True)
+    runner = TrialRunner(Setup("qbench.trial.run", folder / "out", (), service(folder)), training)
+    planned = plan_trial(made, training)
+    result, wandb_failure = runner.run(planned, lambda epoch, epochs: None)
+    assert (result.error, wandb_failure) == (None, None)
+    return planned, result
+
+
+def summary_of(found):
+    """The summary as it is at the end: the last update of each key wins."""
+    updates = [item for record in found if record.HasField("summary") for item in record.summary.update]
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in updates}
+
+
+def test_a_run_has_its_tables_and_they_are_those_of_the_trial(real, online_free):
+    planned, result = run_real(online_free, real, "binarynet")
+    found = records(online_free / "out")
+    summary = summary_of(found)
+    details = read_details(online_free / "out", planned.id)
+    expected = {
+        each.name: each
+        for each in run_tables(TrialRecord(planned.id, "done", {}, result.predictions, result.labels), details)
+    }
+    assert len(expected) == 4
+    (folder,) = (online_free / "out" / "wandb").glob("offline-run-*")
+    for name, table in expected.items():
+        assert summary[name]["_type"] == "table-file"
+        stored = json.loads((folder / "files" / summary[name]["path"]).read_text())
+        assert (stored["columns"], stored["data"]) == (list(table.columns), table.rows)
+        assert summary[name]["nrows"] == len(table.rows)
+    files = {file.path for record in found if record.HasField("files") for file in record.files.files}
+    assert {summary[name]["path"] for name in expected} <= files
+
+
+def test_the_summary_shows_the_best_epoch_and_the_rows_own_metrics(real, online_free):
+    _, result = run_real(online_free, real, "binarynet")
+    found = records(online_free / "out")
+    metrics = {record.metric.name: record.metric for record in found if record.HasField("metric")}
+    assert metrics["val/accuracy"].summary.max
+    assert metrics["train/loss"].summary.min
+    assert metrics["val/accuracy"].step_metric == "trainer/global_step"
+    history = [
+        {(item.key or item.nested_key[0]): json.loads(item.value_json) for item in record.history.item}
+        for record in found
+        if record.HasField("history")
+    ]
+    assert len(history) == 3
+    assert {"flips/conv1", "flips/out", "val/accuracy", "train/loss"} <= set(history[0])
+    summary = summary_of(found)
+    # The row's value stands where the maximum of the history stood, and is the same.
+    assert summary["val/accuracy"] == result.row["val/accuracy"] == max(row["val/accuracy"] for row in history)
+    assert summary["train/loss"] == {"min": min(row["train/loss"] for row in history)}
+    expected = {key: value for key, value in result.row.items() if "/" in key and value is not None}
+    assert {key: summary[key] for key in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "form", "file"),
+    [
+        ("binarynet", "packed", "wandb/models/{id}.safetensors"),
+        ("int8-kl", "onnx", "wandb/models/{id}.onnx"),
+        ("fp32", "weights", "trainings/{key}/weights.safetensors"),
+    ],
+)
+def test_the_network_is_an_artifact_that_names_its_file(scheme, form, file, real, online_free):
+    if form == "onnx":
+        pytest.importorskip("onnx")
+    planned, result = run_real(online_free, real, scheme)
+    artifacts = [record.artifact for record in records(online_free / "out") if record.HasField("artifact")]
+    (model,) = [artifact for artifact in artifacts if artifact.type == "model"]
+    assert model.name == f"model-{planned.id}"
+    keys = ("test/accuracy", "cost/weight_bytes", "cost/energy_uj")
+    assert json.loads(model.metadata) == {"form": form, "scheme": scheme, **{key: result.row[key] for key in keys}}
+    (entry,) = model.manifest.contents
+    path = online_free / "out" / file.format(id=planned.id, key=planned.training_key)
+    assert entry.local_path == str(path)
+    assert entry.size == path.stat().st_size
+    copies = [each for each in (online_free / "out" / "wandb").rglob("*") if each.name == path.name and each != path]
+    assert copies == []
+
+
+def test_the_result_is_kept_if_a_table_cannot_be_made(real, online_free, monkeypatch):
+    from qbench.sweep import wandb_run
+
+    monkeypatch.setattr(wandb_run, "run_tables", lambda *_: 1 / 0)
+    made = TrialConfig.from_mapping({"scheme": "fp32", "model_options": {"width": 4}, "epochs": 1})
+    (online_free / "out").mkdir()
+    runner = TrialRunner(Setup("qbench.trial.run", online_free / "out", (), service(online_free)), real)
+    result, wandb_failure = runner.run(plan_trial(made, real), lambda *_: None)
+    assert result.error is None
+    assert wandb_failure == "ZeroDivisionError: division by zero"
+    exits = [record.exit.exit_code for record in records(online_free / "out") if record.HasField("exit")]
+    assert exits == [0]
 
 
 def test_a_failed_trial_ends_its_run_as_failed(fake, online_free):
