@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qbench.report.model.comparison import LEVEL, MAX_GROUPS, Comparison
 from qbench.report.model.report_model import ReportModel
+from qbench.report.model.wording import number_of
 from qbench.report.statistics.difference import MIN_SEEDS
 from qbench.report.view import Column, Value, View
 
@@ -79,7 +80,7 @@ def _points(fraction: float) -> float:
 def _notes(model: ReportModel) -> list[str]:
     found = [each.difference for each in model.comparisons if each.difference is not None]
     tests = sum(each.p_adjusted is not None for each in model.comparisons)
-    lines = [f"distinguishable: p, Holm at most {LEVEL:g}; Holm's correction is for {tests} comparisons"]
+    lines = [f"distinguishable: p, Holm at most {LEVEL:g}; Holm's correction is for {number_of(tests, 'comparison')}"]
     if any(each.over != "images" for each in found):
         lines.append("p and the interval over seeds and images: for other seeds and other images like these")
     if any(each.over == "images" for each in found):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qbench.report.model.comparison import LEVEL
 from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
+from qbench.report.model.wording import number_of
 from qbench.report.statistics.difference import MIN_SEEDS
 from qbench.trial.metrics import show
 
@@ -66,7 +67,7 @@ def _letters(model: ReportModel) -> list[str]:
     tests = sum(each.p_adjusted is not None for each in model.comparisons)
     return [
         f"letters: groups that share one are not distinguishable in accuracy (p above {LEVEL:g} after Holm's "
-        f"correction for {tests} {'comparison' if tests == 1 else 'comparisons'}); that does not make them equal"
+        f"correction for {number_of(tests, 'comparison')}); that does not make them equal"
     ]
 
 

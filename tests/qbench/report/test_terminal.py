@@ -1,132 +1,123 @@
 import io
+from dataclasses import replace
 
+import pytest
+from hostile import HOSTILE
+from planted import labels, record
+from planted import study as plant
 from rich.console import Console
 
-from qbench.report.model import make_report
+from qbench.report.model.report_model import make_report
+from qbench.report.study import studies_of
 from qbench.report.terminal import draw, plain
-from qbench.trial.record import TrialRecord
+from qbench.report.view import Column, View
+from qbench.report.views.overview import overview
+from qbench.report.visible import visible
 
-LABELS = [1] * 20
-
-
-def report(*, seeds=2, right=(18, 12), name="binarynet"):
-    records = [
-        TrialRecord(
-            f"{scheme}{seed}",
-            "done",
-            {
-                "scheme": scheme,
-                "seed": seed,
-                "trial_id": f"{scheme}{seed}",
-                "training_key": "shared" if scheme == "fp32" else f"{seed}",
-                "test/accuracy": count / 20,
-                "cost/weight_bytes": size,
-                "cost/weight_compression": 1234567 / size,
-                "cost/energy_uj": energy,
-                "cost/energy_compression": 12.08 / energy,
-                "filters/unique_fraction": fraction,
-                "kernel/agreement": agreement,
-                "time/train_s": 2.25,
-                "training/epochs": epochs,
-                "training/learning_rate_start": 3e-3,
-            },
-            [1] * count + [0] * (20 - count),
-            LABELS,
-        )
-        for scheme, count, size, energy, fraction, agreement, epochs in (
-            ("fp32", right[0], 1234567, 12.08, None, None, 30),
-            (name, right[1], 38580, 0.2114, 0.9167, 1.0, 60),
-        )
-        for seed in range(seeds)
-    ]
-    return make_report(records, len(records), "test/accuracy", "maximize")
+TWO = {"fp32": (0.9, 1_234_567, 12.08), "binarynet": (0.6, 38_580, 0.2114)}
 
 
-def test_plain_text_holds_every_figure_in_aligned_columns():
-    lines = plain(report()).splitlines()
-    header, fp32, binary = lines[:3]
+def view_of(schemes=TWO, seeds=(0, 1, 2), **config):
+    return overview(make_report([plant(schemes, seeds, **config)]))
+
+
+def test_plain_text_holds_every_number_in_aligned_columns():
+    header, fp32, binary = plain(view_of()).splitlines()[:3]
     assert fp32.split()[:3] == ["fp32", "90.00", "%"]
-    assert "1,234,567" in fp32
-    assert "1.0" in fp32
-    assert "12.1" in fp32
-    for figure in ("60.00 %", "38,580", "32.0", "0.211", "57.1", "91.7 %", "100.00 %", "2.2", "*"):
-        assert figure in binary
-    assert header.index("runs") + len("runs") == fp32.rindex("2") + 1 == binary.rindex("2", 0, -3) + 1
+    # × beside bytes is planted as 888,848 over the bytes, × beside energy as 27 over it.
+    for number in ("1,234,567", "0.7", "12.1", "2.2"):
+        assert f" {number} " in fp32
+    for number in ("60.00 %", "38,580", "23.0", "0.211", "127.7", "80.0 %", "100.00 %", "3.0", "*"):
+        assert f" {number} " in binary
+    assert header.index("runs") + len("runs") == fp32.index(" 3 ", 60) + 2 == binary.index(" 3 ", 60) + 2
     assert fp32.count(" - ") == 2  # no unique filters, no kernel agreement: never a number
 
 
-def test_the_random_baseline_stands_beside_the_unique_filters():
-    found = report()
-    assert "random weights would have" not in plain(found)  # nobody measured it here
-    for group in found.groups:
-        group.metrics["filters/random_fraction"] = None if group.name == "fp32" else 0.914
-    assert "random weights would have 91.4 %" in plain(found)
-
-
-def test_the_energys_spread_is_said():
-    found = report()
-    for group in found.groups:
-        mid = group.metrics["cost/energy_uj"]
-        group.metrics.update({"cost/energy_uj_low": 0.75 * mid, "cost/energy_uj_high": 1.25 * mid})
-    assert "a low and a high estimate, at most 25 % away" in plain(found)
+def test_a_table_worked_out_by_hand():
+    columns = (
+        Column("group", "scheme"),
+        Column("test/accuracy", "accuracy", ".2%", "measured"),
+        Column("letters", "letters", "", "computed"),
+        Column("test/accuracy_low", "95 % low", ".2%", "computed"),
+        Column("test/accuracy_high", "95 % high", ".2%", "computed"),
+        Column("pareto", "Pareto", "", "computed"),
+    )
+    rows = (
+        ("a", 0.98, "a", 0.97, 0.99, True),
+        ("bb", 0.5, "bc", None, None, False),
+        ("c", None, None, None, None, None),
+    )
+    view = View("overview", "All", "", columns, rows, ("one note", "another\nnote"))
+    assert plain(view, ["A sentence."]) == (
+        "scheme    accuracy   95 % interval  Pareto\n"
+        "a       98.00 % a   97.00 to 99.00  *\n"
+        "bb      50.00 % bc               -\n"
+        "c             - -                -  -\n"
+        "\n"
+        "A sentence.\n"
+        "\n"
+        "one note\n"
+        "another note"
+    )
 
 
 def test_plain_text_has_no_escapes_boxes_or_wrapping():
-    text = plain(report(name="scheme_options.weights=" + "x" * 200))
+    text = plain(view_of({"x" * 200: (0.9, 10, 1.0)}))
     assert "\x1b" not in text
     assert not set("─│┃━╭╰") & set(text)
     assert max(map(len, text.splitlines())) > 200
     assert all(line == line.rstrip() for line in text.splitlines())
 
 
-def test_the_notes_say_what_a_reader_must_know():
-    text = plain(report())
-    assert "bootstrap over seeds and test images" in text
-    assert "counted from shapes and formats: weight bytes; estimated: energy" in text
-    assert "measured: accuracy" in text
-    assert "other budget" in text
-    assert "60 epochs (most others: 30 epochs)" in text
-    assert "best test/accuracy: 90.00 % by fp32 seed=0" in text
-    assert "[1]" not in text
-    assert "[2]" not in text
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_reaches_a_terminal_raw_or_breaks_its_row(name):
+    view = overview(make_report(studies_of([record(name, 0), record("fp32", 0)])))
+    found = plain(view, [f"{name} is better."])
+    assert found.splitlines()[1].startswith(visible(name).rstrip())
+    assert not {"\x1b", "\x9b", "\u202e"} & set(found + drawn(250, view, [name]))
 
 
-def test_intervals_made_otherwise_are_marked_and_explained():
-    text = plain(report(seeds=1, right=(20, 12)))
-    fp32, binary = text.splitlines()[1:3]
-    assert " [2] " in fp32
-    assert " [1] " in binary
-    assert "[1] one seed" in text
-    assert "[2] every prediction alike" in text
-    assert "Clopper-Pearson" in text
+def test_a_view_without_rows_says_why():
+    columns = (Column("group", "scheme"),)
+    assert plain(View("v", "V", "", columns, missing="nobody ran it")) == "scheme\n\nno rows: nobody ran it"
 
 
 def test_trials_that_have_not_run_are_counted():
-    incomplete = make_report([], planned=5)
-    assert "incomplete: 5 of 5 trials have not run" in plain(incomplete)
+    assert "incomplete: 5 of 5 trials have not run" in plain(overview(make_report(studies_of([], 5))))
 
 
-def drawn(width, **options):
+def drawn(width, view=None, sentences=()):
     stream = io.StringIO()
-    draw(report(**options), Console(file=stream, width=width, force_terminal=True, color_system=None))
+    console = Console(file=stream, width=width, force_terminal=True, color_system=None)
+    draw(view or view_of(), console, sentences)
     return stream.getvalue()
 
 
 def test_a_wide_terminal_shows_one_table():
-    text = drawn(200)
+    text = drawn(250)
     assert len([line for line in text.splitlines() if line.lstrip().startswith("scheme")]) == 1
     assert max(len(line.rstrip()) for line in text.splitlines()) > 100
-    assert "91.7 %" in text
+    assert "80.0 %" in text
 
 
-def test_a_narrow_terminal_gets_several_tables_and_loses_no_figure():
-    text = drawn(60)
+def test_a_narrow_terminal_gets_several_tables_and_loses_no_number():
+    text = drawn(60, sentences=["A sentence."])
     tables = [line for line in text.splitlines() if line.lstrip().startswith("scheme")]
     assert len(tables) > 1
     assert "…" not in text
-    for figure in ("1,234,567", "91.7 %", "100.00 %", "Pareto", "60.00 %"):
-        assert figure in text
+    for number in ("1,234,567", "80.0 %", "100.00 %", "Pareto", "60.00 %", "A sentence."):
+        assert number in text
 
 
 def test_names_are_shown_as_they_are():
-    assert "a[bold]b" in drawn(250, name="a[bold]b")
+    assert "a[bold]b" in drawn(250, view_of({"a[bold]b": (0.9, 10, 1.0)}))
+
+
+def test_groups_on_the_front_are_bold():
+    model = make_report(studies_of([record(name, s, true=labels()) for name in ("a", "b") for s in range(3)]))
+    model = replace(model, groups=tuple(replace(g, pareto=g.name == "a") for g in model.groups))
+    stream = io.StringIO()
+    draw(overview(model), Console(file=stream, width=250, force_terminal=True, color_system="standard"))
+    lines = stream.getvalue().splitlines()
+    assert next(line for line in lines if "a " in line and "90.00" in line).startswith("\x1b[1m")
+    assert not next(line for line in lines if "b " in line and "90.00" in line).startswith("\x1b[1m")

@@ -67,7 +67,8 @@ def test_what_is_not_distinguishable_is_not_called_equal_and_says_what_would_go_
         "them equal: binarynet (-1.88 points, 95 % interval -3.47 to -0.31) and int8-kl (-0.20 points, 95 % interval "
         "-0.80 to +0.40). With 5 seeds and 360 images, a difference below 2.10 points is missed in more than one case "
         "of five in the least sure of these pairs. To find a difference of the size seen, it takes about this many "
-        "seeds: 9 for binarynet. These test images are too few to find one of the size seen with any number of seeds: int8-kl."
+        "seeds: 9 for binarynet. These test images are too few to find one of the size seen with any number of "
+        "seeds: int8-kl."
     )
     assert sentence("alone,", model) == (
         "binarynet: alone, the comparison with fp32 would count as distinguishable (p at most 0.05); among 2 "
@@ -172,7 +173,8 @@ def test_several_test_sets_are_named_and_compared_apart():
     records += [record(name, s, true=other) for name in ("y", "z") for s in range(3)]
     model = make_report(studies_of(records))
     assert verdict(model)[0] == (
-        "The groups were tested on 2 different sets of images, and only those of one set are compared: fp32 and x; y and z."
+        "The groups were tested on 2 different sets of images, and only those of one set are compared: fp32 and x; "
+        "y and z."
     )
     assert sentence("no float32", model).startswith("There is no float32 group among y and z; the most accurate")
     assert not any("y" in text.split() for text in verdict(model) if "fp32 (" in text)
