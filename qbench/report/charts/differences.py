@@ -20,7 +20,7 @@ def differences(view: View) -> alt.LayerChart:
 
     rows = view.records()
     base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y(field("group", "N"), sort=[row["group"] for row in rows], title=None)
+        y=alt.Y(field("group", "N"), sort=[str(row["group"]) for row in rows], title=None)
     )
     x = alt.X(
         field(_POINTS), title="test accuracy minus the reference's, percentage points",
@@ -29,10 +29,10 @@ def differences(view: View) -> alt.LayerChart:
     )  # fmt: skip
     zero = alt.Chart(alt.Data(values=[{}])).mark_rule(style="reference", tooltip=None).encode(x=alt.datum(0))
     whiskers = base.mark_rule(strokeWidth=1.5, tooltip=None).encode(
-        x=f"{field(_POINTS + '_low')}", x2=_POINTS + "_high"
+        x=alt.X(field(_POINTS + "_low")), x2=alt.X2(_POINTS + "_high")
     )
     ends = [
-        base.mark_tick(size=8, thickness=1.5, tooltip=None).encode(x=field(f"{_POINTS}_{end}"))
+        base.mark_tick(size=8, thickness=1.5, tooltip=None).encode(x=alt.X(field(f"{_POINTS}_{end}")))
         for end in ("low", "high")
     ]
     shown = tooltips(view, [column.name for column in view.columns])

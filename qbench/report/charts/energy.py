@@ -25,7 +25,7 @@ def energy_by_layer(view: View) -> alt.LayerChart:
     shown = [row for row in rows if row["group"] in groups and row["cost/energy_uj"]]
     domain, ticks = logarithmic(row["cost/energy_uj"] for row in shown)
     tilted = alt.Axis(labelAngle=-30)
-    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    layers = list(dict.fromkeys(str(row["layer"]) for row in rows))
     lines = alt.Chart(alt.Data(values=shown)).encode(
         x=alt.X(field("layer", "N"), sort=layers, title=None, scale=alt.Scale(padding=0.3), axis=tilted),
         y=alt.Y(
@@ -35,7 +35,8 @@ def energy_by_layer(view: View) -> alt.LayerChart:
         color=colour(groups, "group"),
         tooltip=tooltips(view, ["group", "layer", "op", "weight_format", "input_format", *_ENERGY]),
     )  # fmt: skip
-    line = lines.mark_line(tooltip=None).encode(strokeDash=dash(groups, "group").legend(None))
+    known = alt.Data(values=[row for row in shown if row["layer"] != OUTSIDE])
+    line = lines.mark_line(tooltip=None).properties(data=known).encode(strokeDash=dash(groups, "group"))
     points = lines.mark_point().encode(shape=shape(groups, "group"))
     return alt.LayerChart(layer=[line, points], width="container", height=_HEIGHT)
 
@@ -55,7 +56,7 @@ def energy_by_cause(view: View) -> alt.LayerChart:
     )  # fmt: skip
     shown = tooltips(view, ["group", "cause", *_ENERGY])
     bars = alt.Chart(alt.Data(values=values)).mark_bar(height={"band": 0.66})
-    bars = bars.encode(x=x, y=y, color=colour(causes, "cause"), order=field("place"), tooltip=shown)
+    bars = bars.encode(x=x, y=y, color=colour(causes, "cause"), order=alt.Order(field("place")), tooltip=shown)
     each = list({row["group"]: row for row in rows}.values())
     totals = alt.Chart(alt.Data(values=each)).mark_text(style="label", align="left", dx=5, tooltip=None)
     totals = totals.encode(x=alt.datum(1), y=y, text=alt.Text(field("energy/network_uj"), format=".4~g"))

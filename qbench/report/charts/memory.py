@@ -39,7 +39,7 @@ def memory(view: View) -> alt.LayerChart:
             x=x,
             y=y,
             color=colour(parts, "part"),
-            order=field("place"),
+            order=alt.Order(field("place")),
             tooltip=[
                 *tooltips(view, ["group"]), alt.Tooltip("part:N"), alt.Tooltip("bytes:Q", format=","),
                 *tooltips(view, [_TOTAL, "cost/weight_compression"]),
@@ -47,5 +47,5 @@ def memory(view: View) -> alt.LayerChart:
         )
     )  # fmt: skip
     totals = alt.Chart(alt.Data(values=rows)).mark_text(style="label", align="left", dx=5, tooltip=None)
-    totals = totals.encode(x=field(_TOTAL), y=y, text=alt.Text(field(_TOTAL), format=","))
+    totals = totals.encode(x=alt.X(field(_TOTAL)), y=y, text=alt.Text(field(_TOTAL), format=","))
     return alt.LayerChart(layer=[bars, totals], width="container", height=_STEP * len(rows))

@@ -65,10 +65,16 @@ def specification(view: View) -> dict[str, Any] | None:
     if view.missing is not None or not view.rows or view.name not in CHARTS:
         return None
     import altair as alt
+    from altair.utils.schemapi import debug_mode
 
     # Altair's own theme would come before the page's: none.
-    with alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=False):
-        found = CHARTS[view.name](view).to_dict()
+    # Checked against Vega-Lite's schema in the tests: here the check would take most of a page's time.
+    with (
+        alt.theme.enable("none"),
+        alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=False),
+        debug_mode(False),
+    ):
+        found = CHARTS[view.name](view).to_dict(validate=False)
     del found["$schema"]  # an address, which nothing needs
     if found.get("width") == "container":  # the height stays that of the axis, whatever the labels take
         found.setdefault("autosize", {"type": "fit-x", "contains": "padding"})

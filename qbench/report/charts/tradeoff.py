@@ -68,21 +68,21 @@ class _Axes:
         on = alt.Chart(alt.Data(values=[row for row in rows if row["front"]]))
         line = on.mark_line(style="front", interpolate="step-after", tooltip=None)
         order = alt.Order(field(self.cost), sort="ascending")
-        return line.encode(x=self.x, y=self.y, detail=field("test_set", "N"), order=order)
+        return line.encode(x=self.x, y=self.y, detail=alt.Detail(field("test_set", "N")), order=order)
 
     def whiskers(self, rows: Records, shift: float) -> Iterator[alt.Chart]:
         """Yield the intervals of the accuracies, and the ranges of the costs where they are known."""
         import altair as alt
 
         colour = alt.Color(**self._identity())
-        rule = {"strokeWidth": 1.25, "opacity": 0.7, "tooltip": None}
+        rule: dict[str, Any] = {"strokeWidth": 1.25, "opacity": 0.7, "tooltip": None}
         up = alt.Chart(alt.Data(values=rows)).mark_rule(xOffset=shift, **rule)
-        yield up.encode(x=self.x, y=alt.Y(field(f"{_ACCURACY}_low")), y2=f"{_ACCURACY}_high", color=colour)
+        yield up.encode(x=self.x, y=alt.Y(field(f"{_ACCURACY}_low")), y2=alt.Y2(f"{_ACCURACY}_high"), color=colour)
         low, high = f"{self.cost}_low", f"{self.cost}_high"
         known = [row for row in rows if None not in (row.get(low), row.get(high))]
         if known:
             across = alt.Chart(alt.Data(values=known)).mark_rule(**rule)
-            yield across.encode(x=field(low), x2=high, y=self.y, color=colour)
+            yield across.encode(x=alt.X(field(low)), x2=alt.X2(high), y=self.y, color=colour)
 
     def points(self, rows: Records, shift: float) -> alt.Chart:
         """Return the means."""
@@ -98,7 +98,7 @@ class _Axes:
             stroke=alt.Stroke(**self._identity()),
             fill=alt.Fill(**self._identity()),
             shape=shape(self.names, self.by),
-            fillOpacity=alt.condition("datum.front === true", alt.value(1), alt.value(0)),
+            fillOpacity=alt.FillOpacityValue(0, condition={"test": "datum.front === true", "value": 1}),
             tooltip=tooltips(self.view, names),
         )
 
@@ -113,7 +113,7 @@ def _axes(view: View, rows: Records, cost: str) -> _Axes:
 
     heading = next(column.heading for column in view.columns if column.name == cost)
     domain, ticks = logarithmic(row.get(f"{cost}{end}") for row in rows for end in ("", "_low", "_high"))
-    written = {"labelExpr": BYTES} if cost.endswith("bytes") else {"format": NUMBER}
+    written: dict[str, Any] = {"labelExpr": BYTES} if cost.endswith("bytes") else {"format": NUMBER}
     across = alt.Axis(values=ticks, title=f"{heading} (logarithmic)", **written)
     up = alt.Axis(format=".1%", title="test accuracy", tickCount=6)
     groups = list(dict.fromkeys(row["group"] for row in rows))

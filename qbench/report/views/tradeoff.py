@@ -13,8 +13,8 @@ from qbench.report.views.selection import listed
 
 _READING = (
     "Up and to the left is better; equal steps to the right are equal ratios. Each mark is the mean over the seeds, "
-    "with the 95 % interval of its accuracy{costs}. Steps join the filled marks, which no other beats in both; marks of "
-    "equal cost stand side by side."
+    "with the 95 % interval of its accuracy{costs}. Steps join the filled marks, which no other beats in both; marks "
+    "of equal cost stand side by side."
 )
 
 
