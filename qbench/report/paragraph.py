@@ -97,8 +97,8 @@ def _range(group: Group, name: str, unit: str) -> str | None:
 def _power(each: Difference) -> Iterator[str]:
     if each.detectable:
         yield (
-            f"With {number_of(each.seeds, 'seed')} and these images, {100 * each.detectable:.2f} points are found in four "
-            f"cases of five."
+            f"With {number_of(each.seeds, 'seed')} and these images, {100 * each.detectable:.2f} points are found in "
+            f"four cases of five."
         )
     if each.seeds_needed is not None:
         yield f"To find one of the size seen as often takes about {number_of(each.seeds_needed, 'seed')}."

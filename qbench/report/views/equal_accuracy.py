@@ -80,7 +80,19 @@ def curve_notes(found: SizeCurves) -> tuple[str, ...]:
                 f"{curve.name}: accuracy does not rise with every size ({measured} %); its curve is the nearest "
                 f"non-decreasing one (isotonic fit)"
             )
-    return (*notes, *found.refused)
+    return (*notes, *_levels(found), *found.refused)
+
+
+def _levels(found: SizeCurves) -> Iterator[str]:
+    """Say where the estimated energy jumps: at sizes whose weights lie in different memories."""
+    for family in found.families:
+        for curve, groups in zip(family.curves, family.groups, strict=True):
+            levels = list(dict.fromkeys(str(group.trials[0].row.get("cost/weight_level")) for group in groups))
+            if len(levels) > 1:
+                yield (
+                    f"{curve.name}: weights move to larger memories with size ({', '.join(levels)}), where energy "
+                    f"jumps; between such sizes it is read roughly"
+                )
 
 
 def _reference_note(family: Family, option: str) -> str:
@@ -158,7 +170,7 @@ def _remarks(found: AtAccuracy, option: str) -> Iterator[str]:
     """Say what the numbers cannot: targets beyond the sizes, and open ends of intervals."""
     curve = found.curve
     if found.place == inf:
-        yield f"not reached at up to {size_words(option, curve.sizes[-1])} (best {100 * max(curve.fit):.2f} %)"
+        yield f"not reached at up to {size_words(option, curve.sizes[-1])} ({_best(found, option)})"
     elif found.place == -inf:
         yield f"reached already at the smallest ({size_words(option, curve.sizes[0])}): {_at_most(curve)}"
     yield from _bounded_ratios(found)
@@ -169,6 +181,17 @@ def _remarks(found: AtAccuracy, option: str) -> Iterator[str]:
         yield f"reached before the smallest size in {share:.1f} % of draws: {_open(found, above=False)}"
 
 
+def _best(found: AtAccuracy, option: str) -> str:
+    """Return the most that the curve has, and the measured size that has more, where the fit lies below it."""
+    curve = found.curve
+    best = max(curve.accuracy)
+    text = f"best {100 * max(curve.fit):.2f} %"
+    if best < found.target.accuracy:
+        return text
+    where = size_words(option, curve.sizes[curve.accuracy.index(best)])
+    return f"{text} on the isotonic fit; {where} alone have {100 * best:.2f} %"
+
+
 def _at_most(curve: SizeCurve) -> str:
     return " and ".join(f"at most {values[0]:{_FORMS[name]}} {_UNITS[name]}" for name, values in curve.costs.items())
 
@@ -177,17 +200,18 @@ def _bounded_ratios(found: AtAccuracy) -> Iterator[str]:
     for name, ratio in found.ratios.items():
         if ratio.value is None and ratio.least:
             yield f"{_SHORT[name]} at least {ratio.least:.2f} times less"
-        elif ratio.most and ratio.most < 1:  # a larger bound says nothing, and would be read as a saving
-            yield f"more {_SHORT[name]} than float32: at most {ratio.most:.2f} times less"
 
 
 def _open(found: AtAccuracy, above: bool) -> str:
-    """Return the end of each cost's interval that is known, where the other is open."""
+    """Return the end of each interval that is known, where the other is open."""
     known = []
     for name, cost in found.costs.items():
-        end = cost.low if above else cost.high
-        if end is not None and (cost.high if above else cost.low) is None:
-            known.append(f"{'from' if above else 'up to'} {end:{_FORMS[name]}} {_UNITS[name]}")
+        end, other = (cost.low, cost.high) if above else (cost.high, cost.low)
+        if end is not None and other is None:
+            ratio = found.ratios.get(name)
+            times = ratio and (ratio.high if above else ratio.low)
+            saving = f" ({'at most' if above else 'at least'} {times:.2f} times less)" if times else ""
+            known.append(f"{'from' if above else 'up to'} {end:{_FORMS[name]}} {_UNITS[name]}{saving}")
     return f"the interval is open, {' and '.join(known)}" if known else "the interval is open"
 
 
