@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qbench.report.charts.panels import facet, panelled
+from qbench.report.charts.panels import LINES, facet, legend, panelled
 from qbench.report.charts.scales import colour, dash, field, logarithmic, tooltips
 from qbench.report.view import View
 from qbench.report.views.flips import CHART_GROUPS, CHART_LAYERS
@@ -32,7 +32,7 @@ def flips(view: View) -> alt.FacetChart:
                     scale=alt.Scale(nice=False)),
             y=alt.Y(field("drawn"), title="changed sign (logarithmic)", axis=alt.Axis(format="~%", values=ticks),
                     scale=alt.Scale(type="log", domain=domain, nice=False)),
-            color=colour(layers, "layer", "layer"),
+            color=colour(layers, "layer", "layer").legend(**legend(layers, **LINES)),
             strokeDash=dash(layers, "layer", "layer"),
             tooltip=tooltips(view, ["group", "layer", "epoch", "flips", "seeds"]),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qbench.report.charts.panels import legend
 from qbench.report.charts.scales import colour, field, shape, tooltips
 from qbench.report.view import View
 from qbench.report.views.layers import CHART_GROUPS, CHART_LAYERS
@@ -37,7 +38,7 @@ def layers(view: View) -> alt.HConcatChart:
             x=x,
             y=y.scale(paddingInner=0.3),
             yOffset=alt.YOffset(field("group", "N"), sort=groups),
-            color=colour(groups, "group"),
+            color=colour(groups, "group").legend(**legend(groups)),
             shape=shape(groups, "group"),
             tooltip=tooltips(view, ["group", "layer", column, "weights/format", "inputs/format", "seeds"]),
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 PANEL = "panel"
 FIRST = "first"
-_LETTER = 7
-"""Pixels of a heading's letter, about."""
+LINES: dict[str, Any] = {"symbolType": "stroke", "symbolStrokeWidth": 2, "symbolSize": 250}
+"""A legend's symbols for lines that areas or points accompany."""
+_LETTER, _PAGE = 7, 640
+"""Pixels of a heading's letter, about, and of a line of a legend."""
 
 
 def panelled(
@@ -46,7 +48,23 @@ def panel_name(parts: Sequence[str], width: int) -> str:
     text = " · ".join(parts)
     if len(text) <= letters:
         return text
-    return "\n".join(line for part in parts for line in textwrap.wrap(part, letters))
+    return "\n".join(line for part in parts for line in _lines(part, letters))
+
+
+def _lines(text: str, letters: int) -> list[str]:
+    """Return the text in lines, broken after spaces and the signs within a setting's name; no letter is lost."""
+    lines = [""]
+    for piece in re.split(r"(?<=[ ._=-])", text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > letters:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
+
+
+def legend(names: Sequence[str], **style: Any) -> dict[str, Any]:
+    """Return a legend's settings: as many columns as names of this length fit in."""
+    longest = max((len(name) for name in names), default=1)
+    return {"columns": max(1, min(4, _PAGE // (_LETTER * longest + 40))), "labelLimit": _PAGE - 40, **style}
 
 
 def header(title: str | None = None, **style: Any) -> alt.Header:

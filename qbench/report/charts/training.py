@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from qbench.report.charts.panels import LINES, legend
 from qbench.report.charts.scales import colour, dash, field, logarithmic, tooltips
 from qbench.report.view import View
 from qbench.report.views.selection import CHART_GROUPS
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     import altair as alt
 
 _HEIGHT = 300
-_STEP, _FAR = 0.05, 0.1
-"""What the start of an axis is a multiple of, and how far below it a value lies that is cut off."""
+_STEP, _FAR, _ROUND = 0.05, 0.1, 0.01
+"""What the start of an axis is a multiple of, how far below it a value lies that is cut off, and that of the end."""
 
 
 def training(view: View) -> alt.LayerChart:
@@ -34,7 +35,7 @@ def training(view: View) -> alt.LayerChart:
     shown = ["group", "epoch", metric, f"{metric}_low", f"{metric}_high", "seeds", "shares_training"]
     line = chart.mark_line(clip=True).encode(
         y=alt.Y(field(metric), **y),
-        color=colour(names, "curve").legend(symbolType="stroke", symbolStrokeWidth=2, symbolSize=250),
+        color=colour(names, "curve").legend(**legend(names, **LINES)),
         strokeDash=dash(names, "curve"),
         tooltip=tooltips(view, shown),
     )
@@ -55,7 +56,7 @@ def _y(view: View, rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:
 
     heading = view.columns[2].heading
     if view.columns[2].form.endswith("%"):
-        return _from(heading, sorted(row[f"{metric}_low"] for row in rows))
+        return _from(heading, *(sorted(row[f"{metric}{end}"] for row in rows) for end in ("_low", "_high")))
     if min(row[f"{metric}_low"] for row in rows) <= 0:
         return {"title": heading}
     domain, ticks = logarithmic(row[f"{metric}{end}"] for row in rows for end in ("_low", "_high"))
@@ -63,7 +64,7 @@ def _y(view: View, rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:
     return {"title": f"{heading} (logarithmic)", "axis": alt.Axis(values=ticks, format="~g"), "scale": scale}
 
 
-def _from(heading: str, lows: list[float]) -> dict[str, Any]:
+def _from(heading: str, lows: list[float], highs: list[float]) -> dict[str, Any]:
     """Return a linear axis that starts below nine tenths of the values, where the first epochs lie far below them.
 
     Else a single first epoch at chance would press all that a reader compares into a line.
@@ -73,5 +74,6 @@ def _from(heading: str, lows: list[float]) -> dict[str, Any]:
     start = math.floor(lows[len(lows) // 10] / _STEP) * _STEP
     if lows[0] >= start - _FAR:
         return {"title": heading, "axis": alt.Axis(format="~%"), "scale": alt.Scale(zero=False)}
+    end = math.ceil(highs[-1] / _ROUND) * _ROUND
     title = f"{heading} (axis from {start:.0%})".replace("%", " %")
-    return {"title": title, "axis": alt.Axis(format="~%"), "scale": alt.Scale(domainMin=start, zero=False)}
+    return {"title": title, "axis": alt.Axis(format="~%"), "scale": alt.Scale(domain=[start, end], nice=False)}

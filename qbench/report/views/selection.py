@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from qbench.report.model.group import Group
@@ -10,17 +11,27 @@ from qbench.report.view import Value
 
 Row = tuple[Value, ...]
 
-MAX_ROWS = 4000
-"""The rows of one view, at most: about 0.5 MB as JSON, so that a page of many views stays readable and quick."""
+MAX_ROWS = 3000
+"""The rows of one view, at most: about 0.4 MB as JSON, so that a page of many views stays readable and quick."""
 CHART_GROUPS = 8
 """The groups in one chart, at most: as many as there are colours that everyone can tell apart."""
 _NAMED = 6
 
 
 def by_interest(groups: Sequence[Group]) -> list[Group]:
-    """Return the references, then the Pareto front, then the others; each in the order of the trials."""
+    """Return the groups so that the first few show most: one of each scheme, then a second of each, and so on.
+
+    Of a scheme's groups float32 references come first, then those on the Pareto front, then the others in the order of
+    the trials.
+    """
     references = {group.reference for group in groups}
-    return sorted(groups, key=lambda group: 0 if group.name in references else 1 if group.pareto else 2)
+    ranked = sorted(groups, key=lambda group: 0 if group.name in references else 1 if group.pareto else 2)
+    seen: Counter[str] = Counter()
+    places = []
+    for group in ranked:
+        places.append(seen[group.scheme])
+        seen[group.scheme] += 1
+    return [group for _, group in sorted(zip(places, ranked, strict=True), key=lambda each: each[0])]
 
 
 def blocks(
@@ -28,7 +39,7 @@ def blocks(
 ) -> list[tuple[str, list[Row]]]:
     """Return the name and the rows of each group that has rows, in the order of the trials.
 
-    Of more groups than `limit` those come first that a reader looks for: the references, then the Pareto front.
+    Of more groups than `limit` those come first that show most; see `by_interest`.
     """
     found = {group.name: own for group in model.groups if (own := rows_of(group))}
     groups = by_interest(model.groups) if len(found) > limit else model.groups
@@ -64,7 +75,7 @@ def chart_note(names: Sequence[str], limit: int = CHART_GROUPS, of: str = "schem
     """Return the note that the chart draws fewer than the table holds; none where it draws all."""
     if len(names) <= limit:
         return ()
-    order = "; the float32 reference and the Pareto front come first" if of == "schemes" else ""
+    order = "; of each scheme its reference or one on the Pareto front comes first" if of == "schemes" else ""
     return (f"the chart draws the first {limit} of the {len(names)} {of} in the table{order}",)
 
 

@@ -13,6 +13,7 @@ from qbench.report.views.selection import Row, blocks, bounded, chart_note, ever
 
 MAX_EPOCHS = 100
 """The epochs of a curve, at most: of more every k-th and the last are shown."""
+_MAX_NOTES = 4
 
 
 def training_accuracy(model: ReportModel) -> View:
@@ -99,6 +100,8 @@ def _trainings(group: Group) -> frozenset[str]:
 
 def _shared_notes(same: dict[str, str | None], shown: Sequence[str]) -> tuple[str, ...]:
     sets = dict.fromkeys(frozenset([name, *others.split(", ")]) for name in shown if (others := same[name]))
+    if len(sets) > _MAX_NOTES:
+        return (f"one curve for schemes that share their trainings: the last column names them ({len(sets)} curves)",)
     named = ([name for name in same if name in each] for each in sets)
     return tuple(f"one curve for {listed(each)}, which share their trainings" for each in named)
 
