@@ -90,9 +90,8 @@ def sweep(
 
 def _write_comparison(wandb: WandbService, report: ReportModel) -> None:
     """Write the comparison as a wandb run; what keeps wandb from it is a warning."""
-    from qbench.report.views.catalogue import make_views
     from qbench.report.wandb.comparison_run import write_comparison
 
-    failure = write_comparison(wandb, report, make_views(report))
+    failure = write_comparison(wandb, report)
     if failure is not None:
         print(f"wandb: {failure}. Results are kept; the comparison's run is missing or cut short", file=sys.stderr)

@@ -144,6 +144,7 @@ class WandbService:
             disable_code=True,
             disable_git=True,
             symlink=False,
+            host="",  # else the machine's name
             x_save_requirements=False,
             x_disable_meta=True,  # the machine and the command line: the row is the record, and it names no machine
             x_disable_machine_info=True,

@@ -15,6 +15,7 @@ from qbench.report.charts.picture import light_specification
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.verdict import verdict
 from qbench.report.view import View
+from qbench.report.views.catalogue import make_views
 from qbench.report.wandb.chart_files import chart_page, charted
 from qbench.sweep.store import RESULTS_JSON, SUMMARY
 from qbench.sweep.wandb_service import COMPARISON, WandbService
@@ -26,7 +27,7 @@ MAX_ROWS = 10_000
 """wandb shows no more rows of a table."""
 
 
-def write_comparison(service: WandbService, model: ReportModel, views: Mapping[str, View]) -> str | None:
+def write_comparison(service: WandbService, model: ReportModel) -> str | None:
     """Write the comparison as one run, in place of that of an earlier attempt.
 
     The run's job type is `comparison`. It holds each view that has rows as a table (the first `MAX_ROWS` rows, and its
@@ -38,7 +39,7 @@ def write_comparison(service: WandbService, model: ReportModel, views: Mapping[s
         not fail because its dashboard does.
     """
     try:
-        contents = make_contents(model, views)
+        contents = make_contents(model, make_views(model))
         run = service.open(
             service.run_id(COMPARISON),
             f"comparison of {service.sweep_name}",
