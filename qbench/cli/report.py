@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,23 +64,13 @@ def report(
     A sweep that has not finished has a report of what is there, which says so. In CSV, a name that a spreadsheet would
     run as a formula begins with an apostrophe.
     """
-    from qbench.errors import UserError
     from qbench.report.files import one_view
     from qbench.report.model.report_model import make_report
     from qbench.report.study import read_study
     from qbench.report.views.catalogue import make_views
 
     form = given or Form.html
-    if dry_run and wandb is None:
-        raise UserError("--dry-run: belongs to --wandb ENTITY/PROJECT")
-    if wandb is not None and given is None and (open_page or (to is not None and not dry_run)):
-        raise UserError("--wandb: the page is not written with it; add --format html for --open or --to")
-    if form is not Form.html and open_page:
-        raise UserError("--open: only the page (--format html) can be opened")
-    if form is Form.html and view:
-        raise UserError("--view: the page has all views; choose another --format for one of them")
-    if len({folder.resolve() for folder in folders}) < len(folders):
-        raise UserError("a folder is named twice: its trials would count twice")
+    _check(given, to, view, folders, open_page=open_page, wandb=wandb, dry_run=dry_run)
     model = make_report([read_study(folder) for folder in folders])
     views: Mapping[str, View] = make_views(model)
     if wandb is not None:
@@ -96,6 +86,32 @@ def report(
         print(f"Report: {path}")
     if open_page:
         _open(written[0])
+
+
+def _check(
+    given: Form | None,
+    to: str | None,
+    view: str | None,
+    folders: Sequence[Path],
+    *,
+    open_page: bool,
+    wandb: str | None,
+    dry_run: bool,
+) -> None:
+    """Raise an error about options that do not go together, before anything is read."""
+    from qbench.errors import UserError
+
+    form = given or Form.html
+    if dry_run and wandb is None:
+        raise UserError("--dry-run: belongs to --wandb ENTITY/PROJECT")
+    if wandb is not None and given is None and (open_page or (to is not None and not dry_run)):
+        raise UserError("--wandb: the page is not written with it; add --format html for --open or --to")
+    if form is not Form.html and open_page:
+        raise UserError("--open: only the page (--format html) can be opened")
+    if form is Form.html and view:
+        raise UserError("--view: the page has all views; choose another --format for one of them")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UserError("a folder is named twice: its trials would count twice")
 
 
 def _write(form: Form, to: str | None, model: ReportModel, views: Mapping[str, View], folder: Path) -> list[Path]:
