@@ -47,7 +47,12 @@ def test_a_sweep_ends_with_the_table_the_path_and_every_file(faked, tmp_path):
     assert {"cost/weight_bytes", "cost/energy_uj", "time/train_s", "kernel/agreement"} <= set(rows[0])
     summary = json.loads((folder / "summary.json").read_text())
     assert [group["name"] for group in summary["groups"]] == ["fp32", "binarynet"]
-    assert summary["groups"][0]["accuracy"]["method"] == "crossed"
+    assert summary["groups"][0]["accuracy"]["method"] == "images"  # of two seeds
+    assert "There are 2 seeds, fewer than 3: nothing is said of other seeds." in table
+    assert "(report.html, results.csv, results.json, summary.json)" in table
+    page = (folder / "report.html").read_text()
+    assert "binarynet" in page
+    assert "97.50 %" in page
 
 
 def test_a_finished_sweep_trains_nothing_and_says_so(faked, tmp_path):
@@ -68,6 +73,29 @@ def test_json_is_all_that_stdout_holds(faked):
     assert (found["name"], found["output"], found["done"], found["ran"]) == ("tiny", "runs/tiny", 4, 4)
     assert (found["failed"], found["failures"], found["interrupted"]) == (0, [], False)
     assert found["groups"][1]["figures"]["kernel/agreement"] == 1.0
+    assert found["report"] == "runs/tiny/report.html"
+    assert Path(found["report"]).is_file()
+
+
+def test_a_page_that_cannot_be_written_is_a_warning_and_nothing_is_lost(faked):
+    Path("out/report.html").mkdir(parents=True)  # a folder is in the way
+    result = qbench("sweep", write(GRID), "--output", "out")
+    assert result.exit_code == 0
+    assert "warning: no report.html was written: UserError: out/report.html: cannot be written" in result.stderr
+    assert "Results: out/ (results.csv, results.json, summary.json)" in result.stdout
+    assert json.loads(qbench("sweep", "tiny.yaml", "--output", "out", "--json").stdout)["report"] is None
+    assert len(json.loads(Path("out/results.json").read_text())) == 4
+
+
+def test_a_page_that_cannot_be_made_is_a_warning_too(faked, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr("qbench.report.html.page.render", fail)
+    result = qbench("sweep", write(GRID), "--output", "out")
+    assert result.exit_code == 0
+    assert "warning: no report.html was written: ZeroDivisionError: a fault\n" in result.stderr
+    assert Path("out/summary.json").is_file()
 
 
 def test_failed_trials_are_named_the_rest_finishes_and_they_are_tried_again(faked):
@@ -79,7 +107,10 @@ def test_failed_trials_are_named_the_rest_finishes_and_they_are_tried_again(fake
     tracebacks = [line.split("traceback: ")[1] for line in result.stderr.splitlines() if "traceback: " in line]
     assert len(tracebacks) == 2
     assert "in run_trial" in Path(tracebacks[0]).read_text()
-    assert "1 (1 failed)" in result.stdout
+    heading, *rows = result.stdout.splitlines()[:3]
+    ends = heading.index(" runs ") + 5, heading.index(" failed ") + 7
+    assert [[row[:end].split()[-1] for end in ends] for row in rows] == [["1", "1"], ["1", "1"]]
+    assert "Incomplete: of 4 planned trials 2 failed." in result.stdout
     again = qbench("sweep", file, "--output", "out", "--json")
     assert again.exit_code == 1
     found = json.loads(again.stdout)
