@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qbench.report.charts.scales import NUMBER, colour, dash, field, logarithmic, shape, tooltips
+from qbench.report.charts.scales import NUMBER, colour, field, logarithmic, shape, tooltips
 from qbench.report.view import View
 from qbench.report.views.energy import CAUSES, OUTSIDE
 from qbench.report.views.selection import CHART_GROUPS
@@ -36,7 +36,7 @@ def energy_by_layer(view: View) -> alt.LayerChart:
         tooltip=tooltips(view, ["group", "layer", "op", "weight_format", "input_format", *_ENERGY]),
     )  # fmt: skip
     known = alt.Data(values=[row for row in shown if row["layer"] != OUTSIDE])
-    line = lines.mark_line(tooltip=None).properties(data=known).encode(strokeDash=dash(groups, "group"))
+    line = lines.mark_line(tooltip=None).properties(data=known)
     points = lines.mark_point().encode(shape=shape(groups, "group"))
     return alt.LayerChart(layer=[line, points], width="container", height=_HEIGHT)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from qbench.report.charts.scales import BYTES, NUMBER, field, logarithmic, shape, tooltips
@@ -17,6 +18,7 @@ _GROUPS = 8
 """With more groups than colours, colour and symbol tell schemes apart, and the tooltip the group."""
 _APART, _MOST_APART = 12, 60
 """Pixels between marks of equal cost, and between the first and the last of them at most."""
+_EQUAL = 1.01
 _ACCURACY = "test/accuracy"
 
 Records = list[dict[str, Any]]
@@ -25,7 +27,7 @@ Records = list[dict[str, Any]]
 def tradeoff(view: View) -> alt.LayerChart:
     """Return points with whiskers, filled where they are on the front, and the front as steps.
 
-    Marks of the same cost would hide each other: they stand side by side.
+    Marks of the same or nearly the same cost would hide each other: they stand side by side.
     """
     import altair as alt
 
@@ -42,12 +44,23 @@ def tradeoff(view: View) -> alt.LayerChart:
 def _side_by_side(rows: Records, cost: str) -> Iterator[tuple[float, Records]]:
     """Yield the rows by how many pixels their marks are moved aside."""
     moved: dict[float, Records] = {}
-    for value in dict.fromkeys(row[cost] for row in rows):
-        equal = [row for row in rows if row[cost] == value]
+    for equal in _of_equal_cost(rows, cost):
         apart = min(_APART, _MOST_APART / len(equal))
         for index, row in enumerate(equal):
             moved.setdefault(apart * (index - (len(equal) - 1) / 2), []).append(row)
     yield from moved.items()
+
+
+def _of_equal_cost(rows: Records, cost: str) -> list[Records]:
+    """Return the rows whose marks would lie upon each other together: one within 1 % of the next in cost."""
+    ordered = sorted(rows, key=lambda row: row[cost])
+    parts = [ordered[:1]]
+    for before, row in pairwise(ordered):
+        if row[cost] <= _EQUAL * before[cost]:
+            parts[-1].append(row)
+        else:
+            parts.append([row])
+    return parts
 
 
 @dataclass(frozen=True)

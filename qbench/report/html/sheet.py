@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from qbench.report import delimited, latex
-from qbench.report.view import Column, Value, View
+from qbench.report.cells import cells
+from qbench.report.view import Column, Source, Value, View
 from qbench.report.visible import visible
 
 MAX_ROWS = 200
@@ -30,16 +32,31 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Head:
+    """A column's head.
+
+    Attributes:
+        heading: for a reader, with the unit.
+        source: where the values come from.
+        numeric: whether they are numbers, which are flush right.
+    """
+
+    heading: str
+    source: Source
+    numeric: bool
+
+
+@dataclass(frozen=True)
 class Sheet:
     """One table.
 
     Attributes:
-        columns: as in the view.
+        heads: of the columns.
         rows: of cells, those that are shown.
         total: how many rows the view has.
     """
 
-    columns: tuple[Column, ...]
+    heads: tuple[Head, ...]
     rows: tuple[tuple[Cell, ...], ...]
     total: int
 
@@ -50,13 +67,28 @@ class Sheet:
 
 
 def make_sheet(view: View, *, whole: bool) -> Sheet:
-    """Return the view's first `MAX_ROWS` rows, or all, as cells."""
+    """Return the view's first `MAX_ROWS` rows, or all; an interval is one column, which sorts by its low end."""
     shown = view if whole else replace(view, rows=view.rows[:MAX_ROWS])
-    rows = tuple(
-        tuple(_cell(column, value, text) for column, value, text in zip(view.columns, row, texts, strict=True))
-        for row, texts in zip(shown.rows, shown.cells(), strict=True)
+    found = cells(shown)
+    columns = _first_columns(view.columns, found.headings)
+    heads = tuple(
+        Head(heading, view.columns[index].source, numeric)
+        for heading, index, numeric in zip(found.headings, columns, found.numeric, strict=True)
     )
-    return Sheet(view.columns, rows, len(view.rows))
+    rows = tuple(
+        tuple(_cell(row[index], text, head) for index, text, head in zip(columns, texts, heads, strict=True))
+        for row, texts in zip(shown.rows, found.rows, strict=True)
+    )
+    return Sheet(heads, rows, len(view.rows))
+
+
+def _first_columns(columns: Sequence[Column], headings: Sequence[str]) -> list[int]:
+    """Return for each heading the index of its column: of an interval's two, which have one heading, the low."""
+    found, index = [], 0
+    for heading in headings:
+        found.append(index)
+        index += 1 if columns[index].heading == heading else 2
+    return found
 
 
 def copies(view: View) -> dict[str, Any]:
@@ -66,9 +98,9 @@ def copies(view: View) -> dict[str, Any]:
     return {"latex": latex.table(view), "csv": {"head": head, "rows": rows}}
 
 
-def _cell(column: Column, value: Value, text: str) -> Cell:
+def _cell(value: Value, text: str, head: Head) -> Cell:
     """Return a cell; its text has no unseen character, which could turn the order of letters around."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Cell(text, repr(value) if math.isfinite(value) else "", "number")
-    kind = "lines" if "\n" in text else "number" if column.numeric else "text"
+    kind = "lines" if "\n" in text else "number" if head.numeric else "text"
     return Cell("\n".join(map(visible, text.split("\n"))), "", kind)

@@ -14,7 +14,7 @@ from qbench.report.views.selection import listed
 _READING = (
     "Up and to the left is better; equal steps to the right are equal ratios. Each mark is the mean over the seeds, "
     "with the 95 % interval of its accuracy{costs}. Steps join the filled marks, which no other beats in both; marks "
-    "of equal cost stand side by side."
+    "of about equal cost stand side by side."
 )
 
 
@@ -78,8 +78,8 @@ def _tradeoff(model: ReportModel, name: str, title: str, cost: Column, said: str
 
 _ACCURACY = (
     Column("test/accuracy", "test accuracy", ".2%", "measured"),
-    Column("test/accuracy_low", "95 % interval, low", ".2%", "computed"),
-    Column("test/accuracy_high", "high", ".2%", "computed"),
+    Column("test/accuracy_low", "95 % low", ".2%", "computed"),
+    Column("test/accuracy_high", "95 % high", ".2%", "computed"),
 )
 
 
