@@ -2,9 +2,9 @@
 
     python benchmarks/report_size.py [--groups 200] [--seeds 5] [--epochs 30] [--images 360] [--json]
 
-A folder of made-up trials with details is written, each of a network of six layers as the default sweep's, then read and
-rendered as `qbench report --format html` does. Bounds: 4 MB and 5 s for 7 groups (the default sweep), 12 MB and 20 s for
-1,000 trials in 200 groups. Time is wall time; run it on a machine that does nothing else.
+A folder of made-up trials with details is written, each of a network of six layers as the default sweep's, then read
+and rendered as `qbench report --format html` does. Bounds: 4 MB and 5 s for 7 groups (the default sweep), 12 MB and 20 s
+for 1,000 trials in 200 groups. Time is wall time; run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from qbench.report.html.page import render
 from qbench.report.model.report_model import make_report
 from qbench.report.study import read_study
 from qbench.report.views.catalogue import make_views
+from qbench.report.views.energy import CAUSES
 from qbench.trial.details import TrialDetails, details_file
 from qbench.trial.record import TrialRecord
 
@@ -62,10 +63,11 @@ def planted_details(scheme: str, width: int, seed: int, epochs: int) -> TrialDet
     layer = {
         "op": "xnor", "weight_format": "binary", "input_format": "float32", "weights": 1440, "macs": 92_160,
         "weight_bytes": 150 * width, "scale_bytes": 0, "other_bytes": 64, "input_bytes": 256, "output_bytes": 4096,
-        **{cause: [0.9 * share, 1.1 * share] for cause in ("arithmetic_uj", "weight_traffic_uj", "activation_traffic_uj")},
+        **{cause: [0.9 * share, 1.1 * share] for cause in CAUSES},
     }  # fmt: skip
     tensor = {
-        "format": "int8", "low": -1.0, "high": 1.0, "scale_low": 0.01, "scale_high": 0.02, "clipped": 0.001, "sqnr_db": 40.0
+        "format": "int8", "low": -1.0, "high": 1.0, "scale_low": 0.01, "scale_high": 0.02, "clipped": 0.001,
+        "sqnr_db": 40.0,
     }  # fmt: skip
     history = {"epoch": [float(e) for e in range(1, epochs + 1)], "train/loss": series(), "val/accuracy": series()}
     if binary:
@@ -145,9 +147,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(rows))
         return
-    print(
-        f"{'trials':>7} {'groups':>7} {'page MB':>8} {'read s':>7} {'statistics s':>13} {'views s':>8} {'page s':>7} total s"
-    )
+    print(" trials  groups  page MB  read s  statistics s  views s  page s total s")
     for row in rows:
         print(
             f"{row['trials']:7,.0f} {row['groups']:7,.0f} {row['megabytes']:8.2f} {row['read_s']:7.2f} "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qbench.report.charts.scales import BYTES, NUMBER, field, logarithmic, shape, tooltips
 from qbench.report.view import View
+from qbench.report.views.tradeoff import MOST_APART
 
 if TYPE_CHECKING:
     import altair as alt
@@ -52,7 +53,12 @@ def _side_by_side(rows: Records, cost: str) -> Iterator[tuple[float, Records]]:
 
 
 def _of_equal_cost(rows: Records, cost: str) -> list[Records]:
-    """Return the rows whose marks would lie upon each other together: one within 1 % of the next in cost."""
+    """Return the rows whose marks would lie upon each other together: one within 1 % of the next in cost.
+
+    Of many rows each is alone, so that none is moved.
+    """
+    if len(rows) > MOST_APART:
+        return [[row] for row in rows]
     ordered = sorted(rows, key=lambda row: row[cost])
     parts = [ordered[:1]]
     for before, row in pairwise(ordered):

@@ -11,10 +11,12 @@ from qbench.report.statistics.pareto import pareto_front
 from qbench.report.view import Column, Source, Value, View
 from qbench.report.views.selection import listed
 
+MOST_APART = 16
+"""With more groups than these, marks of about equal cost lie upon each other: there is no room beside them."""
+_APART = " Marks of about equal cost stand side by side."
 _READING = (
     "Up and to the left is better; equal steps to the right are equal ratios. Each mark is the mean over the seeds, "
-    "with the 95 % interval of its accuracy{costs}. Steps join the filled marks, which no other beats in both; marks "
-    "of about equal cost stand side by side."
+    "with the 95 % interval of its accuracy{costs}. Steps join the filled marks, which no other beats in both.{apart}"
 )
 
 
@@ -60,7 +62,7 @@ def _tradeoff(model: ReportModel, name: str, title: str, cost: Column, said: str
     return View(
         name,
         title,
-        f"{_READING.format(costs=whiskers)} {said}",
+        f"{_READING.format(costs=whiskers, apart=_APART if len(having) <= MOST_APART else '')} {said}",
         (
             Column("group", "scheme"),
             Column("scheme", "scheme alone"),
