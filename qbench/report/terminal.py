@@ -84,9 +84,11 @@ def _table(view: View) -> Cells:
 
 def _beside(found: Cells, place: int) -> Cells:
     """Join the column at `place` to the one before it, whose heading stays."""
-    width = max((len(row[place]) for row in found.rows), default=0)
+    texts = ["" if row[place] == "-" else row[place] for row in found.rows]
+    width = max(map(len, texts), default=0)
     rows = tuple(
-        (*row[: place - 1], f"{row[place - 1]} {row[place].ljust(width)}", *row[place + 1 :]) for row in found.rows
+        (*row[: place - 1], f"{row[place - 1]} {text.ljust(width)}", *row[place + 1 :])
+        for row, text in zip(found.rows, texts, strict=True)
     )
     headings = (*found.headings[:place], *found.headings[place + 1 :])
     return Cells(headings, (*found.numeric[:place], *found.numeric[place + 1 :]), rows)

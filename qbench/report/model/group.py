@@ -207,5 +207,10 @@ def _metrics(done: Sequence[TrialRecord]) -> dict[str, float | None]:
         values = [trial.row[name] for trial in done if trial.row.get(name) is not None]
         if any(isinstance(value, (str, bool)) for value in values):  # `kernel/ops`, `training/loop`: no number
             continue
-        metrics[name] = (min if name == "kernel/agreement" else fmean)(values) if values else None
+        metrics[name] = (min if name == "kernel/agreement" else _mean)(values) if values else None
     return metrics
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean; of equal values that value, which a rounded sum may miss: equal costs must compare as equal."""
+    return values[0] if min(values) == max(values) else fmean(values)

@@ -15,17 +15,20 @@ Cell = Callable[[Group], Value]
 
 @dataclass(frozen=True)
 class _Shown:
-    """A column, a group's value in it, and whether it stays where no group has a value."""
+    """A column, a group's value in it, the value that goes without saying, and whether it stays without any other."""
 
     column: Column
     value: Cell
+    usual: Value = None
     always: bool = False
 
 
 def overview(model: ReportModel) -> View:
     """Return the table of all groups; a column in which no group has a value is left out."""
     rows = [[shown.value(group) for shown in _COLUMNS] for group in model.groups]
-    kept = [i for i, shown in enumerate(_COLUMNS) if shown.always or any(row[i] not in (None, 0) for row in rows)]
+    kept = [
+        i for i, shown in enumerate(_COLUMNS) if shown.always or any(row[i] not in (None, shown.usual) for row in rows)
+    ]
     return View(
         name="overview",
         title="All groups",
@@ -43,7 +46,7 @@ def _accuracy(end: str) -> Cell:
 
 
 def _interval_over(group: Group) -> Value:
-    """Return what the accuracy's interval is over, where it is not over seeds and images."""
+    """Return what the accuracy's interval is over."""
     return None if group.accuracy is None else INTERVALS[group.accuracy.method]
 
 
@@ -57,7 +60,7 @@ _COLUMNS = (
     _Shown(Column("letters", "letters", "", "computed"), lambda group: group.letters),
     _Shown(Column("test/accuracy_low", "95 % low", ".2%", "computed"), _accuracy("low")),
     _Shown(Column("test/accuracy_high", "95 % high", ".2%", "computed"), _accuracy("high")),
-    _Shown(Column("test/accuracy_over", "interval over", "", "computed"), _interval_over),
+    _Shown(Column("test/accuracy_over", "interval over", "", "computed"), _interval_over, INTERVALS["crossed"]),
     _Shown(Column("cost/weight_bytes", "weight bytes", ",.0f", "counted"), _metric("cost/weight_bytes")),
     _Shown(Column("cost/weight_compression", "×", ".1f", "computed"), _metric("cost/weight_compression")),
     _Shown(Column("cost/energy_uj", "energy µJ", ".3g", "estimated"), _metric("cost/energy_uj")),
@@ -67,8 +70,8 @@ _COLUMNS = (
     _Shown(Column("time/inference_ms", "latency ms", ".3g", "measured"), _metric("time/inference_ms")),
     _Shown(Column("time/train_s", "training s", ".1f", "measured"), _metric("time/train_s")),
     _Shown(Column("runs", "runs", "d", "counted"), lambda group: group.runs, always=True),
-    _Shown(Column("failed", "failed", "d", "counted"), lambda group: len(group.failed)),
-    _Shown(Column("not_run", "not run", "d", "counted"), lambda group: group.not_run),
+    _Shown(Column("failed", "failed", "d", "counted"), lambda group: len(group.failed), 0),
+    _Shown(Column("not_run", "not run", "d", "counted"), lambda group: group.not_run, 0),
     _Shown(Column("pareto", "Pareto", "", "computed"), lambda group: group.pareto),
     _Shown(Column("front_probability", "on front", ".0%", "computed"), lambda group: group.front_probability),
 )

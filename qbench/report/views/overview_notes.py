@@ -9,8 +9,8 @@ from qbench.report.model.wording import number_of
 from qbench.report.statistics.difference import MIN_SEEDS
 from qbench.trial.metrics import show
 
-INTERVALS = {"crossed": None, "images": "images", "exact": "images, exact"}
-"""By the method of an accuracy's interval: what it is over, where that is not seeds and images."""
+INTERVALS = {"crossed": "seeds and images", "images": "images", "exact": "images, exact"}
+"""By the method of an accuracy's interval: what it is over."""
 # Of the columns, the metric and its name in a note.
 _COUNTED = {"cost/weight_bytes": "weight bytes"}
 _MEASURED = {

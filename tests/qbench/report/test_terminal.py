@@ -52,7 +52,7 @@ def test_a_table_worked_out_by_hand():
         "scheme    accuracy   95 % interval  Pareto\n"
         "a       98.00 % a   97.00 to 99.00  *\n"
         "bb      50.00 % bc               -\n"
-        "c             - -                -  -\n"
+        "c             -                  -  -\n"
         "\n"
         "A sentence.\n"
         "\n"

@@ -104,9 +104,7 @@ def test_a_budget_that_the_sweep_varies_needs_no_note():
 
 def test_shared_trainings_are_named():
     shared = {"training_key": "t"}
-    report = make_report(
-        studies_of([record("a", 0, metrics=shared), record("b", 0, metrics=shared), record("c", 0)])
-    )
+    report = make_report(studies_of([record("a", 0, metrics=shared), record("b", 0, metrics=shared), record("c", 0)]))
     assert [group.shares_training for group in report.groups] == [("b",), ("a",), ()]
 
 
@@ -134,6 +132,16 @@ def test_groups_tested_on_different_images_have_fronts_of_their_own():
     assert pair.withheld == "they were tested on different images"
     same = [record("a", 0, 18), record("b", 0, 16, metrics=worse)]
     assert [group.pareto for group in make_report(studies_of(same)).groups] == [True, False]
+
+
+def test_equal_costs_are_equal_whatever_the_number_of_seeds():
+    # The sum of five times 26.9946628, rounded and divided by five, is another number.
+    cost = {"cost/energy_uj": 26.9946628}
+    for many in range(2, 8):
+        records = [record("better", s, 18, metrics=cost) for s in range(many)] + [record("worse", 0, 16, metrics=cost)]
+        better, worse = make_report(studies_of(records)).groups
+        assert better.metrics["cost/energy_uj"] == worse.metrics["cost/energy_uj"] == 26.9946628
+        assert (better.pareto, worse.pareto) == (True, False)
 
 
 def test_letters_follow_the_comparisons_from_the_most_accurate_on():

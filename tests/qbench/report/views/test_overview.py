@@ -79,6 +79,8 @@ def test_what_an_interval_is_over_stands_in_the_row_and_in_the_notes():
     assert any("Clopper-Pearson" in note for note in view.notes)
     assert any("fewer than 3 seeds" in note and "says nothing of other seeds" in note for note in view.notes)
     assert "over seeds and test images" not in "".join(view.notes)
+    records = [*(record("x", s, 0.8, LABELS) for s in range(3)), record("y", 0, 0.8, LABELS)]
+    assert [row["test/accuracy_over"] for row in view_of(records).records()] == ["seeds and images", "images"]
     three = notes([record("x", s, 0.8) for s in range(3)])
     assert "interval: 95 %, over seeds and test images" in three
     assert "Clopper" not in three
