@@ -9,7 +9,7 @@ from qbench.report.charts.panels import LINES, legend
 from qbench.report.charts.scales import colour, dash, field, logarithmic, tooltips
 from qbench.report.view import View
 from qbench.report.views.selection import CHART_GROUPS
-from qbench.report.views.training import curves
+from qbench.report.views.training import curves, others
 
 if TYPE_CHECKING:
     import altair as alt
@@ -25,7 +25,8 @@ def training(view: View) -> alt.LayerChart:
 
     metric = view.columns[2].name
     drawn = curves(view.rows)[:CHART_GROUPS]
-    rows = [{**row, "curve": _label(row)} for row in view.records() if row["group"] in drawn]
+    labels = {str(row[0]): _label(str(row[0]), others(row)) for row in view.rows}
+    rows = [{**row, "curve": labels[str(row["group"])]} for row in view.records() if row["group"] in drawn]
     names = list(dict.fromkeys(str(row["curve"]) for row in rows))
     x = alt.X(field("epoch"), title="epoch", axis=alt.Axis(tickMinStep=1, grid=False), scale=alt.Scale(nice=False))
     y = _y(view, rows, metric)
@@ -43,11 +44,10 @@ def training(view: View) -> alt.LayerChart:
     return alt.LayerChart(layer=[line, band], width="container", height=_HEIGHT)
 
 
-def _label(row: dict[str, Any]) -> str:
-    others = str(row["shares_training"]).split(", ") if row["shares_training"] else []
-    if len(others) > 2:
-        return f"{row['group']} and {len(others)} more"
-    return ", ".join([str(row["group"]), *others])
+def _label(group: str, shared: list[str]) -> str:
+    if len(shared) > 2:
+        return f"{group} and {len(shared)} more"
+    return ", ".join([group, *shared])
 
 
 def _y(view: View, rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:

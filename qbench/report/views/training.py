@@ -14,6 +14,8 @@ from qbench.report.views.selection import Row, blocks, bounded, chart_note, ever
 MAX_EPOCHS = 100
 """The epochs of a curve, at most: of more every k-th and the last are shown."""
 _MAX_NOTES = 4
+_AND = "; "
+"""Between names, which may hold a comma: `model_options.hidden=[64, 32]`."""
 
 
 def training_accuracy(model: ReportModel) -> View:
@@ -60,11 +62,16 @@ def _curves(model: ReportModel, name: str, title: str, metric: str, heading: str
     )
 
 
+def others(row: Row) -> list[str]:
+    """Return the groups that share the trainings of the row's group."""
+    return str(row[-1]).split(_AND) if row[-1] else []
+
+
 def curves(rows: Sequence[Row]) -> list[str]:
     """Return the groups whose curve is drawn: of those that share their trainings the first."""
     found: dict[str, None] = {}
     for row in rows:
-        if not any(other in found for other in str(row[-1] or "").split(", ")):
+        if not any(other in found for other in others(row)):
             found.setdefault(str(row[0]))
     return list(found)
 
@@ -86,10 +93,10 @@ def _rows(group: Group, metric: str) -> list[Row]:
 
 
 def _shared(groups: Sequence[Group]) -> dict[str, str | None]:
-    """Return for each group those that show the very same trainings, seed for seed, as `a, b`."""
+    """Return for each group those that show the very same trainings, seed for seed, as `a; b`."""
     trainings = {group.name: _trainings(group) for group in groups}
     return {
-        name: ", ".join(other for other in trainings if other != name and trainings[other] == mine) or None
+        name: _AND.join(other for other in trainings if other != name and trainings[other] == mine) or None
         for name, mine in trainings.items()
     }
 
@@ -99,7 +106,7 @@ def _trainings(group: Group) -> frozenset[str]:
 
 
 def _shared_notes(same: dict[str, str | None], shown: Sequence[str]) -> tuple[str, ...]:
-    sets = dict.fromkeys(frozenset([name, *others.split(", ")]) for name in shown if (others := same[name]))
+    sets = dict.fromkeys(frozenset([name, *shared.split(_AND)]) for name in shown if (shared := same[name]))
     if len(sets) > _MAX_NOTES:
         return (f"one curve for schemes that share their trainings: the last column names them ({len(sets)} curves)",)
     named = ([name for name in same if name in each] for each in sets)
