@@ -8,7 +8,7 @@ from qbench.report.charts.panels import legend, panel_name, panelled
     [
         (["binarynet", "fc1"], "binarynet · fc1"),
         (["binarynet-stochastic", "features.0"], "binarynet-stochastic\nfeatures.0"),
-        (["binarynet model_options.width=32", "fc1"], "binarynet\nmodel_options.width=\n32\nfc1"),
+        (["binarynet model_options.width=32", "fc1"], "binarynet model_\noptions.width=32\nfc1"),
         (["averyveryverylongnamewithoutabreak"], "averyveryverylongnamewithoutabreak"),
     ],
 )
