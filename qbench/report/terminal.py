@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from rich import box
@@ -14,10 +15,12 @@ from qbench.report.view import View
 from qbench.report.visible import visible
 
 _LETTERS, _PARETO = "letters", "pareto"
+_WIDTH = 120
+"""Characters of a line of sentences in plain text."""
 
 
 def plain(view: View, sentences: Sequence[str] = ()) -> str:
-    """Return the table, `sentences` (a verdict) and the notes as lines of text: no colours, boxes or wrapping."""
+    """Return the table, `sentences` (a verdict, wrapped) and the notes as lines of text, without colours or boxes."""
     table = _table(view)
     widths = _widths(table)
     lines = []
@@ -57,7 +60,12 @@ def draw(view: View, console: Console, sentences: Sequence[str] = ()) -> None:
 
 def _below(view: View, sentences: Sequence[str]) -> list[str]:
     notes = _notes(view)
-    return [*(["", *map(visible, sentences)] if sentences else []), *(["", *notes] if notes else [])]
+    wrapped = [line for sentence in sentences for line in _wrapped(visible(sentence))]
+    return [*(["", *wrapped] if wrapped else []), *(["", *notes] if notes else [])]
+
+
+def _wrapped(sentence: str) -> list[str]:
+    return textwrap.wrap(sentence, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _notes(view: View) -> list[str]:

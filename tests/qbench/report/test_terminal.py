@@ -77,6 +77,13 @@ def test_no_name_reaches_a_terminal_raw_or_breaks_its_row(name):
     assert not {"\x1b", "\x9b", "\u202e"} & set(found + drawn(250, view, [name]))
 
 
+def test_sentences_are_wrapped_and_the_table_is_not():
+    view = View("v", "V", "", (Column("group", "scheme"),), (("x" * 200,),))
+    lines = plain(view, [f"{'word ' * 30}end.", "Another."]).splitlines()
+    assert lines[1] == "x" * 200
+    assert lines[3:] == [f"{'word ' * 24}".rstrip(), "  word word word word word word end.", "Another."]
+
+
 def test_a_view_without_rows_says_why():
     columns = (Column("group", "scheme"),)
     assert plain(View("v", "V", "", columns, missing="nobody ran it")) == "scheme\n\nno rows: nobody ran it"
