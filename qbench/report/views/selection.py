@@ -15,6 +15,8 @@ MAX_ROWS = 3000
 """The rows of one view, at most: about 0.4 MB as JSON, so that a page of many views stays readable and quick."""
 CHART_GROUPS = 8
 """The groups in one chart, at most: as many as there are colours that everyone can tell apart."""
+CHART_BARS = 40
+"""The bars in one chart, at most: about as many lines as a page has."""
 _NAMED = 6
 
 
