@@ -143,7 +143,8 @@ def _fronts(groups: Sequence[Group]) -> list[tuple[bool | None, float | None]]:
                 for group, each in zip(members, costs, strict=True)
             ]
         )
-        sure = front_probability([group.correct() if group.trials else None for group in members], costs)
+        correct = [group.correct() if group.trials else None for group in members]
+        sure = front_probability(correct, costs, [group.seeds for group in members])
         for index, on, probability in zip(together, front, sure, strict=True):
             answers[index] = (on, probability)
         left = [index for index in left if index not in together]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb, isnan
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import ttest_rel
+from scipy.special import bdtr, stdtr
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -20,9 +20,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
     Source: McNemar, Psychometrika 12, 1947; exact form as in Dietterich, Neural Computation 10(7), 1998.
     """
-    total = only_first + only_second
-    tail = sum(comb(total, k) for k in range(min(only_first, only_second) + 1))
-    return min(1.0, 2 * tail / 2**total)
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
 
 
 def paired_t(differences: Sequence[float]) -> float | None:
@@ -34,8 +32,9 @@ def paired_t(differences: Sequence[float]) -> float | None:
         return None
     if len(set(differences)) == 1:
         return None
-    p = float(ttest_rel(differences, np.zeros(len(differences))).pvalue)
-    return None if isnan(p) else p
+    values = np.asarray(differences, dtype=np.float64)
+    error = values.std(ddof=1) / sqrt(len(values))
+    return float(2 * stdtr(len(values) - 1, -abs(values.mean()) / error)) if error > 0 else None
 
 
 @dataclass(frozen=True)
