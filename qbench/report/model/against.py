@@ -58,8 +58,10 @@ def _savings(base: Group, others: Sequence[Group]) -> Iterator[str]:
         yield f"Beside {base.name}, {'; '.join(parts[:LONGEST])}{more}."
 
 
-def _with_interval(name: str, delta: Difference) -> str:
-    return f"{name} ({points(delta.mean)} points, 95 % interval {points(delta.low)} to {points(delta.high)})"
+def _with_interval(name: str, delta: Difference, same: bool = False) -> str:
+    size = "right on the same images" if same else f"{points(delta.mean)} points"
+    over = "" if delta.over == "seeds and images" else " over test images alone"
+    return f"{name} ({size}, 95 % interval {points(delta.low)} to {points(delta.high)}{over})"
 
 
 def _answers_alike(group: Group, base: Group) -> bool:
@@ -72,10 +74,7 @@ def _indistinct(
     title: str, corrected: str, alike: Sequence[tuple[str, Comparison, Difference]], same: Collection[str]
 ) -> str:
     """Say who is not distinguishable (`same`: to the last image), and how large a difference would have been found."""
-    names = [
-        f"{name} (right on the same images)" if name in same else _with_interval(name, delta)
-        for name, _, delta in alike
-    ]
+    names = [_with_interval(name, delta, same=name in same) for name, _, delta in alike]
     parts = [
         f"Not distinguishable from {title} in accuracy{corrected}, which does not make them equal: {listed(names)}."
     ]
@@ -99,7 +98,11 @@ def _seeds_needed(alike: Sequence[tuple[str, Difference]]) -> Iterator[str]:
     ]
     if more:
         yield f"To find a difference of the size seen, it takes about this many seeds: {listed(more)}."
-    none = [name for name, delta in alike if delta.detectable and delta.seeds_needed is None and delta.mean]
+    none = [
+        name if delta.images_needed is None else f"{name} (with as many seeds, about {delta.images_needed:,} would do)"
+        for name, delta in alike
+        if delta.detectable and delta.seeds_needed is None and delta.mean
+    ]
     if none:
         yield f"These test images are too few to find one of the size seen with any number of seeds: {listed(none)}."
 

@@ -87,7 +87,7 @@ def _disagreements(groups: Sequence[Group]) -> Iterator[str]:
 def _few_seeds(model: ReportModel) -> Iterator[str]:
     """Say what is withheld where groups have fewer than `MIN_SEEDS` seeds in common."""
     found = [each.difference for each in model.comparisons if each.difference is not None]
-    few = [each.seeds for each in found if each.over == "images"]
+    few = [each.seeds for each in found if each.seeds < MIN_SEEDS]
     if not found and len(model.groups) == 1:
         few = [model.groups[0].runs] * (model.groups[0].runs < MIN_SEEDS)
     if not few:

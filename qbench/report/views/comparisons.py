@@ -8,6 +8,7 @@ from qbench.report.model.wording import number_of
 from qbench.report.statistics.difference import MIN_SEEDS
 from qbench.report.view import Column, Value, View
 
+_OVER_SEEDS = "seeds and images"
 _POINTS = "test/accuracy_difference"
 _COLUMNS = (
     Column("first", "first"),
@@ -23,6 +24,7 @@ _COLUMNS = (
     Column("result", "result", "", "computed"),
     Column("detectable_points", "detectable, points", ".2f", "computed"),
     Column("seeds_needed", "seeds needed", ",d", "computed"),
+    Column("images_needed", "images needed", ",d", "computed"),
     Column("seeds", "seeds", "d", "counted"),
     Column("images", "images", ",d", "counted"),
 )
@@ -47,13 +49,13 @@ def result_words(comparison: Comparison) -> str:
     if comparison.difference is None:
         return f"withheld: {comparison.withheld}"
     words = "distinguishable" if comparison.distinguishable else "not distinguishable"
-    return words if comparison.difference.over != "images" else f"{words}, for these trainings"
+    return words if comparison.difference.over == _OVER_SEEDS else f"{words}, for these trainings"
 
 
 def _row(each: Comparison) -> tuple[Value, ...]:
     found = each.difference
     if found is None:
-        return (each.first, each.second, *[None] * 8, result_words(each), *[None] * 4)
+        return (each.first, each.second, *[None] * 8, result_words(each), *[None] * 5)
     return (
         each.first,
         each.second,
@@ -68,6 +70,7 @@ def _row(each: Comparison) -> tuple[Value, ...]:
         result_words(each),
         None if found.detectable is None else _points(found.detectable),
         found.seeds_needed,
+        found.images_needed,
         found.seeds,
         found.images,
     )
@@ -81,20 +84,25 @@ def _notes(model: ReportModel) -> list[str]:
     found = [each.difference for each in model.comparisons if each.difference is not None]
     tests = sum(each.p_adjusted is not None for each in model.comparisons)
     lines = [f"distinguishable: p, Holm at most {LEVEL:g}; Holm's correction is for {number_of(tests, 'comparison')}"]
-    if any(each.over != "images" for each in found):
+    if any(each.over == _OVER_SEEDS for each in found):
         lines.append("p and the interval over seeds and images: for other seeds and other images like these")
     if any(each.over == "images" for each in found):
         lines.append(
             f"over images: fewer than {MIN_SEEDS} seeds in common say too little of other seeds; p and interval hold "
             "for these trainings alone"
         )
+    if any(each.over == "exact" for each in found):
+        lines.append("exact: the same difference on every image; an exact bound over test images, for these trainings")
     lines.append("p, seeds: paired t-test over the seeds, for these test images")
-    lines.append("p, images: McNemar's exact test over the images, Bonferroni over the seeds, for these trainings")
+    lines.append(
+        "p, images: McNemar's exact test over the images, the smallest of the seeds' p-values times their number: "
+        "whether any two of these trainings differ on other images"
+    )
     if any(each.detectable is not None for each in found):
         lines.append(
             "detectable: the smallest difference that a comparison of this size and spread finds in 80 % of cases, "
             "before correction; seeds needed: how many would find the difference seen as surely (-: no number would, "
-            "with these test images)"
+            "with these test images); images needed: how many would, with as many seeds"
         )
     if len(model.groups) > MAX_GROUPS:
         lines.append(f"more than {MAX_GROUPS} groups: each is compared with its float32 reference alone")

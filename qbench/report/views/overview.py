@@ -73,5 +73,5 @@ _COLUMNS = (
     _Shown(Column("failed", "failed", "d", "counted"), lambda group: len(group.failed), 0),
     _Shown(Column("not_run", "not run", "d", "counted"), lambda group: group.not_run, 0),
     _Shown(Column("pareto", "Pareto", "", "computed"), lambda group: group.pareto),
-    _Shown(Column("front_probability", "on front", ".0%", "computed"), lambda group: group.front_probability),
+    _Shown(Column("front_probability", "on front", ".1%", "computed"), lambda group: group.front_probability),
 )

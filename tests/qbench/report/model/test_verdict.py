@@ -16,8 +16,8 @@ from qbench.report.study import studies_of
 BOTH = "seeds and images"
 
 
-def found(mean, low, high, p, *, over=BOTH, seeds=5, images=360, detectable=None, needed=None):
-    return Difference(mean, low, high, over, p, None, 1.0, seeds, images, detectable, needed)
+def found(mean, low, high, p, *, over=BOTH, seeds=5, detectable=None, needed=None, images_needed=None):
+    return Difference(mean, low, high, over, p, None, 1.0, seeds, 360, detectable, needed, images_needed)
 
 
 def model_with(*pairs, study=None):
@@ -60,7 +60,7 @@ def test_a_group_that_is_more_accurate_than_float32():
 def test_what_is_not_distinguishable_is_not_called_equal_and_says_what_would_go_unseen():
     model = model_with(
         ("fp32", "binarynet", found(0.0188, 0.0031, 0.0347, 0.02, detectable=0.021, needed=9), 0.06),
-        ("fp32", "int8-kl", found(0.002, -0.004, 0.008, 0.5, detectable=0.011), 0.5),
+        ("fp32", "int8-kl", found(0.002, -0.004, 0.008, 0.5, detectable=0.011, images_needed=12_000), 0.5),
     )
     assert sentence("Not distinguishable", model) == (
         "Not distinguishable from fp32 (99.00 %) in accuracy after correction for 2 comparisons, which does not make "
@@ -68,7 +68,7 @@ def test_what_is_not_distinguishable_is_not_called_equal_and_says_what_would_go_
         "-0.80 to +0.40). With 5 seeds and 360 images, a difference below 2.10 points is missed in more than one case "
         "of five in the least sure of these pairs. To find a difference of the size seen, it takes about this many "
         "seeds: 9 for binarynet. These test images are too few to find one of the size seen with any number of "
-        "seeds: int8-kl."
+        "seeds: int8-kl (with as many seeds, about 12,000 would do)."
     )
     assert sentence("alone,", model) == (
         "binarynet: alone, the comparison with fp32 would count as distinguishable (p at most 0.05); among 2 "
@@ -79,7 +79,9 @@ def test_what_is_not_distinguishable_is_not_called_equal_and_says_what_would_go_
 def test_predictions_right_on_the_same_images_are_said_to_be_so():
     # Planted predictions depend on accuracy and seed alone: those of equal accuracy are equal.
     study = plant({"fp32": (0.99, 900, 30.0), "int8-kl": (0.99, 225, 4.0)}, seeds=range(5))
-    assert "int8-kl (right on the same images)." in sentence("Not distinguishable", make_report([study]))
+    text = sentence("Not distinguishable", make_report([study]))
+    assert "int8-kl (right on the same images, 95 % interval -" in text
+    assert text.endswith(" over test images alone).")  # nothing is said of differences that would be missed
 
 
 def test_what_the_groups_take_beside_the_reference():

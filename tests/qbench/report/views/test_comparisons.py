@@ -15,7 +15,7 @@ def planted(*pairs):
     return replace(make_report([plant()]), comparisons=pairs)
 
 
-BOTH = Difference(0.0188, 0.0031, 0.0347, "seeds and images", 0.02, 0.03, 0.04, 5, 360, 0.021, 9)
+BOTH = Difference(0.0188, 0.0031, 0.0347, "seeds and images", 0.02, 0.03, 0.04, 5, 360, 0.021, 9, 700)
 
 
 def test_differences_are_in_points_with_every_p_value():
@@ -34,6 +34,7 @@ def test_differences_are_in_points_with_every_p_value():
         "p_images": 0.04,
         "detectable_points": pytest.approx(2.1),
         "seeds_needed": 9,
+        "images_needed": 700,
         "seeds": 5,
         "images": 360,
     }
@@ -52,6 +53,7 @@ def test_no_difference_has_no_sign():
         ("seeds and images", 0.051, "not distinguishable"),
         ("images", 0.01, "distinguishable, for these trainings"),
         ("images", 0.5, "not distinguishable, for these trainings"),
+        ("exact", 1.0, "not distinguishable, for these trainings"),
     ],
 )
 def test_the_result_in_words(over, adjusted, words):
