@@ -3,8 +3,8 @@
     python benchmarks/report_size.py [--groups 200] [--seeds 5] [--epochs 30] [--images 360] [--json]
 
 A folder of made-up trials with details is written, each of a network of six layers as the default sweep's, then read
-and rendered as `qbench report --format html` does. Bounds: 4 MB and 5 s for 7 groups (the default sweep), 12 MB and 20 s
-for 1,000 trials in 200 groups. Time is wall time; run it on a machine that does nothing else.
+and rendered as `qbench report --format html` does. Bounds: 4 MB and 5 s for 7 groups (the default sweep), 12 MB and
+20 s for 1,000 trials in 200 groups. Time is wall time; run it on a machine that does nothing else.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qbench.report.charts.scales import NUMBER, field, tooltips
 from qbench.report.view import View
+from qbench.report.views.selection import CHART_BARS
 
 if TYPE_CHECKING:
     import altair as alt
@@ -18,7 +19,7 @@ def differences(view: View) -> alt.LayerChart:
     """Return for each group its interval and its difference, filled where distinguishable, and the line of none."""
     import altair as alt
 
-    rows = view.records()
+    rows = view.records()[:CHART_BARS]
     base = alt.Chart(alt.Data(values=rows)).encode(
         y=alt.Y(field("group", "N"), sort=[str(row["group"]) for row in rows], title=None)
     )

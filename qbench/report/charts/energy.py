@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qbench.report.charts.scales import NUMBER, colour, field, logarithmic, shape, tooltips
 from qbench.report.view import View
 from qbench.report.views.energy import CAUSES, OUTSIDE
-from qbench.report.views.selection import CHART_GROUPS
+from qbench.report.views.selection import CHART_BARS, CHART_GROUPS
 
 if TYPE_CHECKING:
     import altair as alt
@@ -45,7 +45,8 @@ def energy_by_cause(view: View) -> alt.LayerChart:
     """Return a full bar for each group, divided by cause, with the network's energy as a number."""
     import altair as alt
 
-    rows = view.records()
+    groups = list(dict.fromkeys(row["group"] for row in view.records()))[:CHART_BARS]
+    rows = [row for row in view.records() if row["group"] in groups]
     causes = [cause for cause in (*CAUSES.values(), OUTSIDE) if any(row["cause"] == cause for row in rows)]
     values = [{**row, "place": causes.index(str(row["cause"]))} for row in rows]
     y = alt.Y(field("group", "N"), sort=None, title=None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qbench.report.charts.scales import BYTES, colour, field, tooltips
 from qbench.report.view import View
 from qbench.report.views.memory import PARTS
+from qbench.report.views.selection import CHART_BARS
 
 if TYPE_CHECKING:
     import altair as alt
@@ -19,7 +20,7 @@ def memory(view: View) -> alt.LayerChart:
     """Return a bar for each group, its parts one after another, and the total as a number."""
     import altair as alt
 
-    rows = view.records()
+    rows = view.records()[:CHART_BARS]
     parts = list(PARTS.values())
     values = [
         {**row, "part": text, "place": place, "bytes": row[name]}

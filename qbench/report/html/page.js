@@ -54,17 +54,28 @@ const views = new Map(); // a figure's Vega view
 const waiting = new Set();
 let busy = false;
 
-function legendColumns(width) {
-  return Math.max(1, Math.floor(width / 170));
+const LETTER = 6.3; // pixels of a legend's letter, about; a symbol and the gap to the next take 44, labels end at 260
+
+const longest = new Map(); // a figure's longest name in a legend, in letters
+
+function legendColumns(figure) {
+  const width = 44 + Math.min(260, LETTER * (longest.get(figure) ?? 20));
+  return Math.max(1, Math.floor(figure.querySelector(".plot").clientWidth / width));
 }
 
 function specification(figure) {
-  return JSON.parse(figure.querySelector("script").textContent);
+  let most = 12;
+  const spec = JSON.parse(figure.querySelector("script").textContent, (key, value) => {
+    if (key === "domain" && Array.isArray(value)) most = Math.max(most, ...value.map((name) => String(name).length));
+    return value;
+  });
+  longest.set(figure, most);
+  return spec;
 }
 
-function options(theme, width, more) {
+function options(theme, figure, more) {
   const config = { ...themes[theme], aria: false, ...more };
-  config.legend = { ...config.legend, columns: legendColumns(width) };
+  config.legend = { ...config.legend, columns: legendColumns(figure) };
   return {
     mode: "vega-lite",
     renderer: "svg",
@@ -81,10 +92,11 @@ async function draw(figure) {
   const theme = currentTheme();
   plot.style.minHeight = `${plot.offsetHeight}px`; // the page does not jump while the old chart is gone
   views.get(figure)?.finalize();
-  const drawn = await vegaEmbed(plot, specification(figure), options(theme, plot.clientWidth));
+  const spec = specification(figure);
+  const drawn = await vegaEmbed(plot, spec, options(theme, figure));
   views.set(figure, drawn.view);
   figure.dataset.drawn = theme;
-  figure.dataset.columns = legendColumns(plot.clientWidth);
+  figure.dataset.columns = legendColumns(figure);
   plot.style.minHeight = "";
 }
 
@@ -128,7 +140,7 @@ addEventListener("resize", () => {
   clearTimeout(resizing);
   resizing = setTimeout(() => {
     const changed = (figure) =>
-      figure.dataset.drawn && Number(figure.dataset.columns) !== legendColumns(figure.querySelector(".plot").clientWidth);
+      figure.dataset.drawn && Number(figure.dataset.columns) !== legendColumns(figure);
     redrawAll(figures.filter(changed));
   }, 150);
 });
@@ -140,7 +152,7 @@ async function save(figure, kind) {
   if (spec.width === "container") spec.width = plot.clientWidth;
   spec.title = figure.closest("article").querySelector("h3").lastChild.textContent.trim();
   const place = document.createElement("div");
-  const drawn = await vegaEmbed(place, spec, options("light", plot.clientWidth, { background: "#ffffff" }));
+  const drawn = await vegaEmbed(place, spec, options("light", figure, { background: "#ffffff" }));
   const link = document.createElement("a");
   link.href = await drawn.view.toImageURL(kind, kind === "png" ? 3 : 1);
   link.download = `${figure.dataset.chart}.${kind}`;

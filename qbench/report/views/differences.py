@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from qbench.report.model.comparison import Comparison
+from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
-from qbench.report.view import Column, Value, View
-from qbench.report.views.selection import listed
+from qbench.report.view import Column, View
+from qbench.report.views.selection import CHART_BARS, Row, blocks, chart_note, listed
 
 
 def differences(model: ReportModel) -> View:
     """Return each group's test accuracy minus its reference's, in percentage points, with its 95 % interval."""
-    pairs = [
-        (group.name, group.reference, found)
-        for group in model.groups
-        if group.reference is not None and (found := model.comparison(group.name, group.reference)) is not None
-    ]
-    rows = tuple(_row(name, reference, found) for name, reference, found in pairs if found.difference is not None)
-    withheld = {name: found.withheld for name, _, found in pairs if found.difference is None}
+    pairs = {group.name: _pair(model, group) for group in model.groups}
+    shown = blocks(model, lambda group: _rows(group, pairs[group.name]), CHART_BARS)
+    rows = tuple(row for _, own in shown for row in own)
+    withheld = {name: pair.withheld for name, pair in pairs.items() if pair is not None and pair.difference is None}
     return View(
         "differences",
         "Difference to float32",
@@ -35,22 +35,33 @@ def differences(model: ReportModel) -> View:
             Column("difference/distinguishable", "distinguishable", source="computed"),
         ),
         rows,
-        tuple(f"{name}: no difference, because {why}" for name, why in withheld.items()) if rows else (),
+        (*chart_note([name for name, _ in shown], CHART_BARS), *_withheld(withheld)) if rows else (),
         None if rows else _missing(model, withheld),
     )
 
 
-def _row(name: str, reference: str, found: Comparison) -> tuple[Value, ...]:
-    """Return the pair as `name` minus `reference`, in whichever order it was compared."""
-    each = found.difference
-    assert each is not None
+def _pair(model: ReportModel, group: Group) -> Comparison | None:
+    return None if group.reference is None else model.comparison(group.name, group.reference)
+
+
+def _rows(group: Group, found: Comparison | None) -> list[Row]:
+    """Return the pair as the group minus its reference, in whichever order it was compared."""
+    each = None if found is None else found.difference
+    if found is None or each is None:
+        return []
     points = (100 * each.mean, 100 * each.low, 100 * each.high)
-    if found.first != name:
+    if found.first != group.name:
         points = (0.0 - points[0], 0.0 - points[2], 0.0 - points[1])  # never -0.0
-    return (name, reference, *points, each.over, each.seeds, found.p_adjusted, found.distinguishable)
+    return [(group.name, group.reference, *points, each.over, each.seeds, found.p_adjusted, found.distinguishable)]
 
 
-def _missing(model: ReportModel, withheld: dict[str, str | None]) -> str:
+def _withheld(reasons: Mapping[str, str | None]) -> Iterator[str]:
+    for why in dict.fromkeys(reasons.values()):
+        names = [name for name, own in reasons.items() if own == why]
+        yield f"{listed(names)}: no difference, because {why}"
+
+
+def _missing(model: ReportModel, withheld: Mapping[str, str | None]) -> str:
     if not any(group.runs for group in model.groups):
         return "no trial is done"
     if withheld:

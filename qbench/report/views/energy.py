@@ -9,7 +9,7 @@ from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
 from qbench.report.view import Column, Value, View
 from qbench.report.views.absence import missing, without_details
-from qbench.report.views.selection import bounded, by_interest, chart_note
+from qbench.report.views.selection import CHART_BARS, Row, blocks, bounded, chart_note
 
 CAUSES = {
     "arithmetic_uj": "arithmetic",
@@ -35,9 +35,8 @@ _Bounds = tuple[float, float]
 
 def energy_by_layer(model: ReportModel) -> View:
     """Return the energy of each layer of each group, in the network's order."""
-    shown = [(group, found) for group in by_interest(model.groups) if (found := group.first_details())]
-    blocks = [(group.name, _layers(group, details.layers, trial.row)) for group, (trial, details) in shown]
-    rows, notes = bounded(blocks)
+    shown = blocks(model, _layers)
+    rows, notes = bounded(shown)
     return View(
         "energy-by-layer",
         "Energy by layer",
@@ -52,15 +51,15 @@ def energy_by_layer(model: ReportModel) -> View:
             *_VALUES,
         ),
         rows,
-        (*chart_note([group.name for group, _ in shown]), *notes, *without_details(model)) if rows else (),
+        (*chart_note([name for name, _ in shown]), *notes, *without_details(model)) if rows else (),
         None if rows else missing(model, "no trial here has kept its layers"),
     )
 
 
 def energy_by_cause(model: ReportModel) -> View:
     """Return the energy of each group's arithmetic, weight traffic and activation traffic."""
-    shown = [(group, found) for group in model.groups if (found := group.first_details())]
-    rows = tuple(row for group, (trial, details) in shown for row in _causes(group, details.layers, trial.row))
+    shown = blocks(model, _causes, CHART_BARS)
+    rows = tuple(row for _, own in shown for row in own)
     return View(
         "energy-by-cause",
         "Energy by cause",
@@ -68,15 +67,17 @@ def energy_by_cause(model: ReportModel) -> View:
         f"full bar is all of it, not the same amount. {_SAID}",
         (Column("group", "scheme"), Column("cause", "spent on"), *_VALUES),
         rows,
-        without_details(model) if rows else (),
+        (*chart_note([name for name, _ in shown], CHART_BARS), *without_details(model)) if rows else (),
         None if rows else missing(model, "no trial here has kept its layers"),
     )
 
 
-def _layers(group: Group, layers: Sequence[dict[str, Any]], row: dict[str, Any]) -> list[tuple[Value, ...]]:
+def _layers(group: Group) -> list[Row]:
+    layers, total = _costs(group)
+    if total is None:
+        return []
     parts = [_added(layer[cause] for cause in CAUSES) for layer in layers]
-    total = _total(row)
-    found: list[tuple[Value, ...]] = [
+    found: list[Row] = [
         (group.name, layer["name"], layer["op"], layer["weight_format"], layer["input_format"], *_values(part, total))
         for layer, part in zip(layers, parts, strict=True)
     ]
@@ -84,9 +85,11 @@ def _layers(group: Group, layers: Sequence[dict[str, Any]], row: dict[str, Any])
     return [*found, (group.name, OUTSIDE, None, None, None, *_values(rest, total))] if rest else found
 
 
-def _causes(group: Group, layers: Sequence[dict[str, Any]], row: dict[str, Any]) -> list[tuple[Value, ...]]:
+def _causes(group: Group) -> list[Row]:
+    layers, total = _costs(group)
+    if total is None:
+        return []
     parts = {text: _added(layer[cause] for layer in layers) for cause, text in CAUSES.items()}
-    total = _total(row)
     rest = _rest(list(parts.values()), total)
     return [
         (group.name, cause, *_values(part, total))
@@ -94,8 +97,13 @@ def _causes(group: Group, layers: Sequence[dict[str, Any]], row: dict[str, Any])
     ]
 
 
-def _total(row: dict[str, Any]) -> _Bounds:
-    return row["cost/energy_uj_low"], row["cost/energy_uj_high"]
+def _costs(group: Group) -> tuple[list[dict[str, Any]], _Bounds | None]:
+    """Return the layers of the group's trial with the lowest seed that has details, and the network's energy."""
+    found = group.first_details()
+    if found is None:
+        return [], None
+    trial, details = found
+    return details.layers, (trial.row["cost/energy_uj_low"], trial.row["cost/energy_uj_high"])
 
 
 def _added(parts: Iterable[Sequence[float]]) -> _Bounds:

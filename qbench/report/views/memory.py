@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
-from qbench.report.view import Column, Value, View
+from qbench.report.view import Column, View
 from qbench.report.views.absence import missing, without_details
+from qbench.report.views.selection import CHART_BARS, Row, blocks, chart_note
 
 PARTS = {
     "memory/weights": "weights",
@@ -17,7 +18,8 @@ PARTS = {
 
 def memory(model: ReportModel) -> View:
     """Return each group's stored bytes by part, of its trial with the lowest seed that has details."""
-    rows = tuple(_row(group) for group in model.groups if group.first_details())
+    shown = blocks(model, _rows, CHART_BARS)
+    rows = tuple(row for _, own in shown for row in own)
     return View(
         "memory",
         "What is stored",
@@ -30,17 +32,18 @@ def memory(model: ReportModel) -> View:
             Column("cost/weight_compression", "× smaller than float32", ".4g", "computed"),
         ),
         rows,
-        without_details(model) if rows else (),
+        (*chart_note([name for name, _ in shown], CHART_BARS), *without_details(model)) if rows else (),
         None if rows else missing(model, "no trial here has kept its layers"),
     )
 
 
-def _row(group: Group) -> tuple[Value, ...]:
+def _rows(group: Group) -> list[Row]:
     """Return the parts; parameters outside the quantized layers (a LayerNorm's, say) belong to the rest."""
     found = group.first_details()
-    assert found is not None
+    if found is None:
+        return []
     trial, details = found
     total = trial.row["cost/weight_bytes"]
     weights = sum(layer["weight_bytes"] for layer in details.layers)
     scales = sum(layer["scale_bytes"] for layer in details.layers)
-    return (group.name, total, weights, scales, total - weights - scales, trial.row.get("cost/weight_compression"))
+    return [(group.name, total, weights, scales, total - weights - scales, trial.row.get("cost/weight_compression"))]
