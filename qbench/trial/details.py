@@ -27,7 +27,8 @@ class TrialDetails:
             epoch. None where an epoch has no value.
         layers: what each layer costs: the fields of `qbench.cost.layer_cost.LayerCost` without its operations, and
             `arithmetic_uj`, `weight_traffic_uj`, `activation_traffic_uj`, each [low, high] for one inference; they add
-            up to the row's energy, but for the 6 digits that are kept. Parameters outside the counted layers are a row of the op `not counted`.
+            up to the row's energy, but for the 6 digits that are kept. Parameters outside the counted
+            layers are a row of the op `not counted`.
         latent: of each layer with binary weights its latent weights' histogram: `layer`, `low`, `high`, `counts`
             (equal bins).
         filters: of each binary convolution `layer`, the counts of `FilterRepetition` with `unique_fraction` and
