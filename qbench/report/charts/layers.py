@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import altair as alt
 
 _PANELS = (
-    ("weights/sqnr_db", "SQNR of weights, dB", "~g"),
-    ("inputs/sqnr_db", "SQNR of inputs, dB", "~g"),
-    ("inputs/clipped", "clipped inputs", "~%"),
-    ("accuracy_change", "change of accuracy", "~%"),
+    ("weights/sqnr_db", "SQNR of weights, dB", "", 3),
+    ("inputs/sqnr_db", "SQNR of inputs, dB", "", 3),
+    ("inputs/clipped", "clipped inputs", "~%", 2),
+    ("accuracy_change/points", "change of accuracy, points", "", 3),
 )
 _WIDTH, _DOT = 138, 11
 
@@ -31,8 +31,8 @@ def layers(view: View) -> alt.HConcatChart:
     rows = [row for row in records if row["group"] in groups and row["layer"] in names]
     height = len(names) * (_DOT * len(groups) + 8)
     panels = []
-    for index, (column, title, form) in enumerate(_PANELS):
-        x = alt.X(field(column), title=title, axis=alt.Axis(format=form, tickCount=3), scale=alt.Scale(zero=False))
+    for index, (column, title, form, ticks) in enumerate(_PANELS):
+        x = alt.X(field(column), title=title, axis=alt.Axis(format=form, tickCount=ticks), scale=alt.Scale(zero=False))
         y = alt.Y(field("layer", "N"), sort=names, title=None, axis=alt.Axis(labels=index == 0, grid=True))
         dots = alt.Chart().mark_point(size=55).encode(
             x=x,
@@ -44,6 +44,6 @@ def layers(view: View) -> alt.HConcatChart:
         )  # fmt: skip
         known = alt.Data(values=[row for row in rows if row[column] is not None])
         zero = alt.Chart(alt.Data(values=[{}])).mark_rule(style="reference", tooltip=None).encode(x=alt.datum(0))
-        marks = [zero, dots] if column == "accuracy_change" else [dots]
+        marks = [zero, dots] if column == "accuracy_change/points" else [dots]
         panels.append(alt.LayerChart(layer=marks, data=known, width=_WIDTH, height=height))
     return alt.hconcat(*panels, spacing=14)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 _SIZE = (186, 92)
+_OVERLAP = 0.75
 _RANGE = ("range_low", "range_high")
 
 
@@ -28,10 +29,12 @@ def ranges(view: View) -> alt.FacetChart:
     rows, names = panelled(
         [row for row in records if row["share"] is not None] or records, CHART_PANELS, _SIZE[0], "group", "layer"
     )
+    # Neighbours overlap a little: between edges within a pixel the background would shine through.
+    rows = [{**row, "right": row["bin_high"] + _OVERLAP * (row["bin_high"] - row["bin_low"])} for row in rows]
     shown = tooltips(view, ["group", "layer", "method", *_RANGE, "bin_low", "bin_high", "share"])
     x = alt.X(field("bin_low"), title="input of the layer", axis=alt.Axis(tickCount=5, grid=False))
     shares = [row["share"] for row in rows if row["share"] is not None]
-    bars = alt.Chart().encode(x=x, x2="bin_high", tooltip=shown)
+    bars = alt.Chart().encode(x=x, x2=field("right"), tooltip=shown)
     if shares:
         low = 10 ** _exponent(min(shares))
         axis = alt.Axis(format="~%", values=[10.0**e for e in range(_exponent(low), 1)][::-2])

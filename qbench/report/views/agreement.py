@@ -102,7 +102,7 @@ def _unequal(group: Group) -> str | None:
         return None
     near = _lowest(group, _WITHIN)
     rest = "" if near is None else "; all differ by one" if near >= 1 else "; some by more than one"
-    return f"{group.name}: below 100 %: {1 - low:.2g} of the integers between layers differ{rest}"
+    return f"{group.name}: below 100 %: {100 * (1 - low):.2g} % of the integers between layers differ{rest}"
 
 
 def _chainless(groups: list[Group]) -> tuple[str, ...]:

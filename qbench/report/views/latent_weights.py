@@ -24,9 +24,9 @@ def latent_weights(model: ReportModel) -> View:
         "latent-weights",
         "Latent weights",
         "The real numbers that training updates and whose sign is the binary weight: share of a layer's weights in "
-        f"each of at most {MAX_BINS} equal bins from the layer's lowest to its highest weight. A pile at an end is "
-        "weights that the clip holds; weights near 0 flip most easily. One training a scheme: that of its "
-        "lowest seed.",
+        f"each of at most {MAX_BINS} equal bins from the layer's lowest to its highest weight. A pile at -1 or "
+        "1 is weights that the scheme's clip holds; weights near 0 flip most easily. One training a scheme: that of "
+        "its lowest seed.",
         (
             Column("group", "scheme"),
             Column("layer", "layer"),

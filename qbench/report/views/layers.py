@@ -27,7 +27,7 @@ def layers(model: ReportModel) -> View:
         "Sensitivity of the layers",
         "Means over the seeds. SQNR: signal-to-quantization-noise ratio, 10·log10(Σx² / Σ(x - x̂)²) in dB; about 6 dB "
         "more is half the error. Clipped: share of values outside the range. Change of accuracy: with this layer alone "
-        "quantized, against float32, on validation images.",
+        "quantized, against float32, on validation images, in percentage points.",
         (
             Column("group", "scheme"),
             Column("layer", "layer"),
@@ -37,7 +37,7 @@ def layers(model: ReportModel) -> View:
             Column("inputs/format", "inputs"),
             Column("inputs/sqnr_db", "SQNR of inputs dB", ".1f", "measured"),
             Column("inputs/clipped", "clipped inputs", ".3%", "measured"),
-            Column("accuracy_change", "change of accuracy, this layer alone", "+.2%", "measured"),
+            Column("accuracy_change/points", "change of accuracy, points, this layer alone", "+.2f", "measured"),
             Column("seeds", "seeds", ".0f", "counted"),
         ),
         rows,
@@ -66,7 +66,7 @@ def _rows(group: Group) -> list[Row]:
             name,
             *_tensor([layer["weights"] for layer, _ in seeds]),
             *_tensor([layer["inputs"] for layer, _ in seeds]),
-            fmean(change for _, change in seeds),
+            100 * fmean(change for _, change in seeds),
             len(seeds),
         )
         for name, seeds in layers.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from qbench.report.model.group import Group
+from qbench.report.model.group import FOLDER, Group
 from qbench.report.model.report_model import ReportModel
 from qbench.report.view import Column, View
 from qbench.report.views.absence import missing, without_details
@@ -39,7 +39,7 @@ def _curves(model: ReportModel, name: str, title: str, metric: str, heading: str
     return View(
         name,
         title,
-        f"Line: mean over the seeds after each epoch. Band: the lowest and the highest of the seeds, which is no "
+        "Line: mean over the seeds after each epoch. Band: the lowest and the highest of the seeds, which is no "
         f"confidence interval.{said}",
         (
             Column("group", "scheme"),
@@ -101,8 +101,10 @@ def _shared(groups: Sequence[Group]) -> dict[str, str | None]:
     }
 
 
-def _trainings(group: Group) -> frozenset[str]:
-    return frozenset(str(trial.row.get("training_key")) for trial in group.trials if trial.trial_id in group.details)
+def _trainings(group: Group) -> frozenset[tuple[str | None, str]]:
+    """Return the folder and the key of each training shown: equal keys of two folders are two trainings."""
+    folder = group.config.get(FOLDER)
+    return frozenset((folder, trial.row["training_key"]) for trial in group.trials if trial.trial_id in group.details)
 
 
 def _shared_notes(same: dict[str, str | None], shown: Sequence[str]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ def test_the_lowest_of_the_seeds_is_shown_and_a_fault_is_said_in_words():
     assert view.rows == (("int8-kl", 0.98, 100, 2, "integer chain", "2 × int8", 0.9999999, 1.0, "gfni"),)
     assert view.notes == (
         "int8-kl: below 100 %: with seed 1 packed execution puts 2 of 100 test images in another class",
-        "int8-kl: below 100 %: 1e-07 of the integers between layers differ; all differ by one",
+        "int8-kl: below 100 %: 1e-05 % of the integers between layers differ; all differ by one",
         "nothing is packed, so that nothing can disagree: fp32",
     )
 
@@ -37,7 +37,7 @@ def test_full_agreement_needs_no_words():
 
 def test_differences_above_one_are_said():
     found = agreement(model({"kernel/agreement": 1.0, "int8/equal_outputs": 0.5, "int8/within_one": 0.75}))
-    assert found.notes[0] == "int8-kl: below 100 %: 0.5 of the integers between layers differ; some by more than one"
+    assert found.notes[0] == "int8-kl: below 100 %: 50 % of the integers between layers differ; some by more than one"
 
 
 def test_ops_are_counted_in_their_order():
