@@ -84,14 +84,14 @@ def sweep(
         html = f"{page.name}, " if page else ""
         print(f"\nResults: {folder}/ ({html}results.csv, results.json, summary.json{runs})")
     if wandb is not None and not run.result.interrupted:
-        _write_comparison(wandb, run.report)
+        _write_comparison(wandb, run.report, page)
     run.leave()
 
 
-def _write_comparison(wandb: WandbService, report: ReportModel) -> None:
+def _write_comparison(wandb: WandbService, report: ReportModel, page: Path | None) -> None:
     """Write the comparison as a wandb run; what keeps wandb from it is a warning."""
     from qbench.report.wandb.comparison_run import write_comparison
 
-    failure = write_comparison(wandb, report)
+    failure = write_comparison(wandb, report, page)
     if failure is not None:
         print(f"wandb: {failure}. Results are kept; the comparison's run is missing or cut short", file=sys.stderr)

@@ -27,19 +27,24 @@ MAX_ROWS = 10_000
 """wandb shows no more rows of a table."""
 
 
-def write_comparison(service: WandbService, model: ReportModel) -> str | None:
+def write_comparison(service: WandbService, model: ReportModel, page: Path | None = None) -> str | None:
     """Write the comparison as one run, in place of that of an earlier attempt.
 
     The run's job type is `comparison`. It holds each view that has rows as a table (the first `MAX_ROWS` rows, and its
     notes say so), each chart and the whole report as HTML that loads nothing, and an artifact of the type `comparison`
     with results.json, summary.json, every view whole and every chart's specification.
 
+    Args:
+        service: makes the sweep's runs.
+        model: what was compared.
+        page: the report's page of this model, where it has been written already; None to render it.
+
     Returns:
         What went wrong, in a line; None if all was written. Nothing is raised: the results are kept, and a sweep does
         not fail because its dashboard does.
     """
     try:
-        contents = make_contents(model, make_views(model))
+        contents = make_contents(model, make_views(model), page)
         run = service.open(
             service.run_id(COMPARISON),
             f"comparison of {service.sweep_name}",
@@ -82,8 +87,8 @@ class Contents:
     notes: str
 
 
-def make_contents(model: ReportModel, views: Mapping[str, View]) -> Contents:
-    """Return what the comparison's run holds."""
+def make_contents(model: ReportModel, views: Mapping[str, View], page: Path | None = None) -> Contents:
+    """Return what the comparison's run holds; `page` as for `write_comparison`."""
     from qbench.report.html.page import render
 
     having = {name: view for name, view in views.items() if view.rows}
@@ -93,7 +98,7 @@ def make_contents(model: ReportModel, views: Mapping[str, View]) -> Contents:
     return Contents(
         views=having,
         charts={name: chart_page(view) for name, view in charted(having).items()},
-        page=render(model, views),
+        page=render(model, views) if page is None else page.read_text(encoding="utf-8"),
         config={
             "tables": {name: _description(view) for name, view in having.items()},
             "missing": {name: view.missing for name, view in views.items() if not view.rows},

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # Views whose table stands in the report's own text; that of another is a panel.
 _IN_TEXT = ("overview", "comparisons", "incomplete", "origin")
+_LONGEST_TEXT = 50
 _MAX_TITLE = 128
 _SCATTER_NOTE = (
     "A point is a trial. A scatter plot of wandb's has no error bars and its line is the best single trial so far, not "
@@ -85,7 +86,8 @@ def _view_blocks(view: View, chart: str | None, runs: SweepRuns) -> list[BlockTy
     import wandb_workspaces.reports.v2 as wr
 
     blocks: list[BlockTypes] = [wr.H2(view.title)]
-    if view.name in _IN_TEXT or not view.rows:
+    in_text = _in_text(view, runs)
+    if in_text or not view.rows:
         # Without its heading, which would not be in the table of contents.
         blocks.append(wr.MarkdownBlock(table(view).partition("\n\n")[2]))
     else:
@@ -95,8 +97,13 @@ def _view_blocks(view: View, chart: str | None, runs: SweepRuns) -> list[BlockTy
         filters = comparison_filters(runs) if runs.sweep_ids else trial_filters(runs)
         runset = wr.Runset(name="comparison", filters=filters)
         blocks.append(wr.PanelGrid(runsets=[runset], hide_run_sets=True, panels=panels))
-    notes = [*([] if view.name in _IN_TEXT else view.notes), *_sources(view), *_cut(view)]
+    notes = [*([] if in_text else view.notes), *_sources(view), *_cut(view)]
     return [*blocks, wr.MarkdownBlock(_bullets(notes))] if view.rows and notes else blocks
+
+
+def _in_text(view: View, runs: SweepRuns) -> bool:
+    """Whether a view's table is text: a short one also where the run that holds it as a table is not known."""
+    return view.name in _IN_TEXT or (not runs.sweep_ids and 0 < len(view.rows) <= _LONGEST_TEXT)
 
 
 def _view_panels(view: View, chart: str | None, runs: SweepRuns) -> list[PanelTypes]:
@@ -108,7 +115,7 @@ def _view_panels(view: View, chart: str | None, runs: SweepRuns) -> list[PanelTy
     if chart is not None:
         query = {"summaryTable": {"tableKey": view.name}}
         panels.append(wr.CustomChart(query=query, chart_name=chart, layout=wr.Layout(x=0, y=0, w=WHOLE, h=12)))
-    if view.name not in _IN_TEXT and runs.sweep_ids:
+    if not _in_text(view, runs) and runs.sweep_ids:
         layout = wr.Layout(x=0, y=12 * len(panels), w=WHOLE, h=10)
         panels.append(wr.WeavePanelSummaryTable(table_name=view.name, layout=layout))
     return panels
@@ -119,7 +126,7 @@ def _sources(view: View) -> list[str]:
     of: dict[str, list[str]] = {}
     for column in view.columns:
         of.setdefault(column.source, []).append(column.heading)
-    return [f"{source.capitalize()}: {', '.join(dict.fromkeys(names))}." for source, names in of.items()]
+    return [f"{source.capitalize()}: {'; '.join(dict.fromkeys(names))}." for source, names in of.items()]
 
 
 def _cut(view: View) -> list[str]:

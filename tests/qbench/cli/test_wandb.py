@@ -132,10 +132,11 @@ def test_a_sweep_hands_its_comparison_to_wandb_and_survives_its_failure(faked, w
     assert result.stderr.splitlines()[-1] == (
         "wandb: CommError: no room. Results are kept; the comparison's run is missing or cut short"
     )
-    ((service, report),) = calls
+    ((service, report, page),) = calls
     assert service.sweep_id == digest("tiny", GRID)[:8]
     assert service.folder == Path("runs/tiny").resolve()
     assert report.done == 4
+    assert page == Path("runs/tiny/report.html")
 
 
 def test_a_finished_sweep_leaves_one_run_of_its_comparison(faked, monkeypatch):
@@ -145,6 +146,8 @@ def test_a_finished_sweep_leaves_one_run_of_its_comparison(faked, monkeypatch):
     result = qbench("sweep", "tiny.yaml")
     assert result.exit_code == 0
     assert "wandb:" not in result.stderr
-    ((_, found),) = records.runs(Path("runs/tiny"))
+    ((place, found),) = records.runs(Path("runs/tiny"))
     (run,) = records.of_kind(found, "run")
     assert (run.job_type, run.run_group) == ("comparison", digest("tiny", GRID)[:8])
+    (page,) = (place / "files" / "media" / "html").glob("report_*.html")
+    assert page.read_text() == Path("runs/tiny/report.html").read_text()

@@ -147,6 +147,8 @@ def test_a_folder_without_the_sweeps_file_is_found_by_its_trials():
         for runset in block.runsets:
             assert all(record.trial_id in runset.filters for record in study.records)
     assert parts(report, "WeavePanelSummaryTable") == []
+    # Its tables are in no run that could be found: they are text.
+    assert any("| binarynet | 100.00 % | 100 | 3 |" in text for text in texts(report))
 
 
 def test_names_of_a_file_are_text_in_the_report():
