@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from qbench.cli.exit_codes import BAD_INPUT, INTERRUPTED
 from qbench.cli.usage import UsageError, usage_text
+from qbench.report.visible import visible
 
 
 class Commands(TyperGroup):
@@ -66,7 +67,7 @@ def _exit_codes(path: Callable[[], str]) -> Iterator[None]:
 
 
 def _leave(text: str, code: int) -> None:
-    print(f"qbench: {text}", file=sys.stderr)
+    print(f"qbench: {visible(text)}", file=sys.stderr)
     raise typer.Exit(code) from None
 
 

@@ -11,6 +11,7 @@ import typer
 
 from qbench.cli.exit_codes import DONE, FAILED, INTERRUPTED
 from qbench.cli.origin import run_facts
+from qbench.report.visible import visible
 
 if TYPE_CHECKING:
     from qbench.report.model.report_model import ReportModel
@@ -49,7 +50,7 @@ class TrialsRun:
         """Name what went wrong, and end the command with its exit code."""
         labels = {trial.id: trial.label for trial in self.shown}
         for record in self.result.failed:
-            print(f"failed: {labels[record.trial_id]}: {record.error}", file=sys.stderr)
+            print(visible(f"failed: {labels[record.trial_id]}: {record.error}"), file=sys.stderr)
             print(f"        traceback: {self.store.traceback_file(record.trial_id)}", file=sys.stderr)
         if self.result.interrupted:
             print("interrupted: what is done is kept; the same command goes on from here", file=sys.stderr)

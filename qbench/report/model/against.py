@@ -84,7 +84,8 @@ def _indistinct(
         for_whom = "" if len(alike) == 1 else " in the least sure of these pairs"
         parts.append(
             f"With {number_of(worst.seeds, 'seed')} and {number_of(worst.images, 'image')}, a difference below "
-            f"{100 * (worst.detectable or 0):.2f} points is missed in more than one case of five{for_whom}."
+            f"{100 * (worst.detectable or 0):.2f} points is missed in more than one case of five{for_whom}"
+            f"{', even before correction' if corrected else ''}."
         )
     parts += _seeds_needed([(name, delta) for name, _, delta in alike])
     return " ".join(parts)

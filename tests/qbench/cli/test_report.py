@@ -197,6 +197,15 @@ def test_hostile_names_and_errors_never_reach_the_terminal_raw(tmp_path, form):
         assert form != "tex" or r"\input{" not in text.replace(r"\textbackslash{}input", "")
 
 
+def test_an_error_that_names_a_hostile_group_is_one_line_of_text(tmp_path):
+    records = [planted.record("\x1b[31mred\n", s, true=planted.labels(seed=s)) for s in (0, 1)]
+    planted.write(replace(planted.study(), records=tuple(records), details={}), tmp_path / "sweep")
+    result = qbench("report", tmp_path / "sweep")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(r"qbench: error: \x1b[31mred : seeds 0 and 1 were tested on different images")
+    assert result.stderr.count("\n") == 1
+
+
 def test_a_hostile_name_is_text_on_the_page(tmp_path):
     name = "</script><script>alert(1)</script>"
     planted.write(planted.study({"fp32": (0.9, 900, 30.0), name: (0.8, 90, 3.0)}), tmp_path / "sweep")
