@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qbench.report.charts.panels import LINES, facet, legend, panelled
+from qbench.report.charts.panels import LINES, epochs, facet, legend, panelled
 from qbench.report.charts.scales import colour, dash, field, logarithmic, tooltips
 from qbench.report.view import View
 from qbench.report.views.flips import CHART_GROUPS, CHART_LAYERS
@@ -28,8 +28,7 @@ def flips(view: View) -> alt.FacetChart:
         alt.Chart()
         .mark_line(point={"size": 9, "shape": "circle"})
         .encode(
-            x=alt.X(field("epoch"), title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=6, grid=False),
-                    scale=alt.Scale(nice=False)),
+            x=epochs(max(row["epoch"] for row in rows)),
             y=alt.Y(field("drawn"), title="changed sign (logarithmic)", axis=alt.Axis(format="~%", values=ticks),
                     scale=alt.Scale(type="log", domain=domain, nice=False)),
             color=colour(layers, "layer", "layer").legend(**legend(layers, **LINES)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,10 @@ PANEL = "panel"
 FIRST = "first"
 LINES: dict[str, Any] = {"symbolType": "stroke", "symbolStrokeWidth": 2, "symbolSize": 250}
 """A legend's symbols for lines that areas or points accompany."""
-_LETTER, _PAGE = 7, 640
-"""Pixels of a heading's letter, about, and of a line of a legend."""
+_LETTER = 7
+"""Pixels of a heading's letter, about."""
+_LONG, _TICKS = 25, 10
+"""Letters of a legend's names that stand side by side, and ticks of an axis, at most."""
 
 
 def panelled(
@@ -62,9 +65,24 @@ def _lines(text: str, letters: int) -> list[str]:
 
 
 def legend(names: Sequence[str], **style: Any) -> dict[str, Any]:
-    """Return a legend's settings: as many columns as names of this length fit in."""
-    longest = max((len(name) for name in names), default=1)
-    return {"columns": max(1, min(4, _PAGE // (_LETTER * longest + 40))), "labelLimit": _PAGE - 40, **style}
+    """Return a legend's settings: names too long to stand side by side are one below the other, and whole."""
+    long = any(len(name) > _LONG for name in names)
+    return {**style, **({"columns": 1, "labelLimit": 0} if long else {})}
+
+
+def epochs(last: int) -> alt.X:
+    """Return the horizontal axis of epochs 1 to `last`, with a tick at every 1st, 2nd, 5th, 10th, ... of them."""
+    import altair as alt
+
+    step = next(
+        step
+        for decade in itertools.count()
+        for step in (10**decade, 2 * 10**decade, 5 * 10**decade)
+        if last <= _TICKS * step
+    )
+    ticks = [epoch for epoch in range(1, last + 1) if epoch % step == 0]
+    axis = alt.Axis(values=ticks, format="d", grid=False)
+    return alt.X(field("epoch"), title="epoch", axis=axis, scale=alt.Scale(nice=False, zero=False))
 
 
 def header(title: str | None = None, **style: Any) -> alt.Header:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from qbench.report.charts.panels import LINES, legend
+from qbench.report.charts.panels import LINES, epochs, legend
 from qbench.report.charts.scales import colour, dash, field, logarithmic, tooltips
 from qbench.report.view import View
 from qbench.report.views.selection import CHART_GROUPS
@@ -26,11 +26,12 @@ def training(view: View) -> alt.LayerChart:
     metric = view.columns[2].name
     drawn = curves(view.rows)[:CHART_GROUPS]
     labels = {str(row[0]): _label(str(row[0]), others(row)) for row in view.rows}
-    rows = [{**row, "curve": labels[str(row["group"])]} for row in view.records() if row["group"] in drawn]
+    rows: list[dict[str, Any]] = [
+        {**row, "curve": labels[str(row["group"])]} for row in view.records() if row["group"] in drawn
+    ]
     names = list(dict.fromkeys(str(row["curve"]) for row in rows))
-    x = alt.X(field("epoch"), title="epoch", axis=alt.Axis(tickMinStep=1, grid=False), scale=alt.Scale(nice=False))
     y = _y(view, rows, metric)
-    chart = alt.Chart(alt.Data(values=rows)).encode(x=x)
+    chart = alt.Chart(alt.Data(values=rows)).encode(x=epochs(max(row["epoch"] for row in rows)))
     band = chart.mark_area(style="band", clip=True, tooltip=None)
     band = band.encode(y=alt.Y(field(f"{metric}_low"), **y), y2=field(f"{metric}_high"), color=colour(names, "curve"))
     shown = ["group", "epoch", metric, f"{metric}_low", f"{metric}_high", "seeds", "shares_training"]

@@ -1,6 +1,6 @@
 import pytest
 
-from qbench.report.charts.panels import legend, panel_name, panelled
+from qbench.report.charts.panels import epochs, legend, panel_name, panelled
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,22 @@ def test_rows_of_the_first_panels_are_kept_and_the_first_of_each_is_marked():
     ]
 
 
-def test_a_legend_has_as_many_columns_as_its_longest_name_allows():
-    # 640 pixels of names with 7 a letter and 40 for the symbol: 4 at most.
-    assert legend(["fp32"])["columns"] == 4
-    assert legend(["a", "x" * 30])["columns"] == 2
-    assert legend(["x" * 200])["columns"] == 1
+def test_long_names_in_a_legend_stand_below_each_other_and_are_whole():
+    assert legend(["fp32", "x" * 25], symbolType="stroke") == {"symbolType": "stroke"}
+    assert legend(["fp32", "x" * 26]) == {"columns": 1, "labelLimit": 0}
+
+
+@pytest.mark.parametrize(
+    ("last", "ticks"),
+    [
+        (1, [1]),
+        (3, [1, 2, 3]),
+        (10, [*range(1, 11)]),
+        (11, [2, 4, 6, 8, 10]),
+        (30, [5, 10, 15, 20, 25, 30]),
+        (60, [10, 20, 30, 40, 50, 60]),
+        (500, [*range(50, 501, 50)]),
+    ],
+)
+def test_ticks_are_whole_epochs(last, ticks):
+    assert epochs(last).to_dict()["axis"]["values"] == ticks
