@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import altair as alt
 
 _HEIGHT = 300
+_FEW, _PALE = 3, 0.1
+"""With more curves than these the bands are paler: they overlap."""
 _STEP, _FAR, _ROUND = 0.05, 0.1, 0.01
 """What the start of an axis is a multiple of, how far below it a value lies that is cut off, and that of the end."""
 
@@ -31,8 +33,9 @@ def training(view: View) -> alt.LayerChart:
     ]
     names = list(dict.fromkeys(str(row["curve"]) for row in rows))
     y = _y(view, rows, metric)
-    chart = alt.Chart(alt.Data(values=rows)).encode(x=epochs(max(row["epoch"] for row in rows)))
-    band = chart.mark_area(style="band", clip=True, tooltip=None)
+    chart = alt.Chart().encode(x=epochs(max(row["epoch"] for row in rows)))
+    opacity = _PALE if len(names) > _FEW else alt.Undefined
+    band = chart.mark_area(style="band", clip=True, tooltip=None, fillOpacity=opacity)
     band = band.encode(y=alt.Y(field(f"{metric}_low"), **y), y2=field(f"{metric}_high"), color=colour(names, "curve"))
     shown = ["group", "epoch", metric, f"{metric}_low", f"{metric}_high", "seeds", "shares_training"]
     line = chart.mark_line(clip=True).encode(
@@ -41,8 +44,8 @@ def training(view: View) -> alt.LayerChart:
         strokeDash=dash(names, "curve"),
         tooltip=tooltips(view, shown),
     )
-    # The legend shows the marks of the first layer: lines.
-    return alt.LayerChart(layer=[line, band], width="container", height=_HEIGHT)
+    # The legend shows the marks of the first layer, and the bands would cover them: lines come first and last.
+    return alt.LayerChart(layer=[line, band, line], data=alt.Data(values=rows), width="container", height=_HEIGHT)
 
 
 def _label(group: str, shared: list[str]) -> str:
