@@ -67,8 +67,8 @@ def test_what_is_not_distinguishable_is_not_called_equal_and_says_what_would_go_
         "them equal: binarynet (-1.88 points, 95 % interval -3.47 to -0.31) and int8-kl (-0.20 points, 95 % interval "
         "-0.80 to +0.40). With 5 seeds and 360 images, a difference below 2.10 points is missed in more than one case "
         "of five in the least sure of these pairs, even before correction. To find a difference of the size seen, it "
-        "takes about this many seeds: 9 for binarynet. These test images are too few to find one of the size seen with any number of "
-        "seeds: int8-kl (with as many seeds, about 12,000 would do)."
+        "takes about this many seeds: 9 for binarynet. These test images are too few to find one of the size seen "
+        "with any number of seeds: int8-kl (with as many seeds, about 12,000 would do)."
     )
     assert sentence("alone,", model) == (
         "binarynet: alone, the comparison with fp32 would count as distinguishable (p at most 0.05); among 2 "
