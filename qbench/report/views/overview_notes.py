@@ -28,6 +28,7 @@ def notes(model: ReportModel) -> list[str]:
         *_intervals(model),
         *_letters(model),
         *_sources(model),
+        *_latency(model),
         *_random_filters(model),
         *_energy_spread(model),
         *_front(model),
@@ -87,6 +88,15 @@ def _sources(model: ReportModel) -> list[str]:
     return [
         *(["; ".join(parts)] if parts else []),
         *([f"measured: {', '.join(measured)}"] if measured else []),
+    ]
+
+
+def _latency(model: ReportModel) -> list[str]:
+    if not _has(model, "time/inference_ms"):
+        return []
+    return [
+        "latency: of one image on the CPU, packed where `kernel agrees` has a value and float32 elsewhere; other trials "
+        "may have run meanwhile, so that small differences say nothing"
     ]
 
 

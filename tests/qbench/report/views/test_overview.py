@@ -106,11 +106,13 @@ def test_the_notes_name_sources_of_what_is_there_and_of_nothing_else():
         "measured: accuracy, unique filters, kernel agreement (packed against fake-quantized), latency, training"
         in text
     )
+    assert "other trials may have run meanwhile" in text
     bare = {name: None for name in record("fp32", 0).row if name.startswith(("cost/", "time/", "kernel/", "filters/"))}
     text = notes([record("fp32", 0, metrics=bare)])
     assert "counted" not in text
     assert "estimated" not in text
     assert "measured: accuracy\n" in f"{text}\n"
+    assert "latency" not in text
 
 
 def test_budgets_shared_trainings_and_the_best_trial_are_noted():
