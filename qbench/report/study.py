@@ -64,7 +64,7 @@ def read_study(folder: Path) -> Study:
 
 def studies_of(records: Sequence[TrialRecord], planned: int | None = None, **origin: Any) -> tuple[Study, ...]:
     """Return a study of records that lie in no folder: for programs, and tests."""
-    missing = ({},) * ((planned or len(records)) - len(records))
+    missing: tuple[dict[str, Any], ...] = ({},) * ((planned or len(records)) - len(records))
     return (Study("study", Path(), tuple(records), {}, missing, origin),)
 
 

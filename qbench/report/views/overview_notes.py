@@ -95,8 +95,8 @@ def _latency(model: ReportModel) -> list[str]:
     if not _has(model, "time/inference_ms"):
         return []
     return [
-        "latency: of one image on the CPU, packed where `kernel agrees` has a value and float32 elsewhere; other trials "
-        "may have run meanwhile, so that small differences say nothing"
+        "latency: of one image on the CPU, packed where `kernel agrees` has a value and float32 elsewhere; other "
+        "trials may have run meanwhile, so that small differences say nothing"
     ]
 
 
