@@ -16,29 +16,27 @@ _HEIGHT, _STEP = 300, 26
 _ENERGY = ("cost/energy_uj", "cost/energy_uj_low", "cost/energy_uj_high", "energy/share")
 
 
-def energy_by_layer(view: View) -> alt.LayerChart:
-    """Return a line over the layers for each group, on a logarithmic axis."""
+def energy_by_layer(view: View) -> alt.Chart:
+    """Return a mark for each group over each layer, side by side, on a logarithmic axis."""
     import altair as alt
 
     rows = view.records()
     groups = list(dict.fromkeys(str(row["group"]) for row in rows))[:CHART_GROUPS]
     shown = [row for row in rows if row["group"] in groups and row["cost/energy_uj"]]
     domain, ticks = logarithmic(row["cost/energy_uj"] for row in shown)
-    tilted = alt.Axis(labelAngle=-30)
     layers = list(dict.fromkeys(str(row["layer"]) for row in rows))
-    lines = alt.Chart(alt.Data(values=shown)).encode(
-        x=alt.X(field("layer", "N"), sort=layers, title=None, scale=alt.Scale(padding=0.3), axis=tilted),
+    axis = alt.Axis(labelAngle=-30, grid=True, bandPosition=0, tickBand="extent")  # lines between layers, not at them
+    return alt.Chart(alt.Data(values=shown), width="container", height=_HEIGHT).mark_point().encode(
+        x=alt.X(field("layer", "N"), sort=layers, title=None, scale=alt.Scale(paddingInner=0), axis=axis),
+        xOffset=alt.XOffset(field("group", "N"), sort=groups, scale=alt.Scale(padding=0.8)),
         y=alt.Y(
             field("cost/energy_uj"), title="energy µJ (logarithmic)", axis=alt.Axis(values=ticks, format=NUMBER),
             scale=alt.Scale(type="log", domain=domain, nice=False),
         ),
         color=colour(groups, "group"),
+        shape=shape(groups, "group"),
         tooltip=tooltips(view, ["group", "layer", "op", "weight_format", "input_format", *_ENERGY]),
     )  # fmt: skip
-    known = alt.Data(values=[row for row in shown if row["layer"] != OUTSIDE])
-    line = lines.mark_line(tooltip=None).properties(data=known)
-    points = lines.mark_point().encode(shape=shape(groups, "group"))
-    return alt.LayerChart(layer=[line, points], width="container", height=_HEIGHT)
 
 
 def energy_by_cause(view: View) -> alt.LayerChart:
