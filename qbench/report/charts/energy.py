@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qbench.report.charts.scales import NUMBER, colour, field, logarithmic, shape, tooltips
+from qbench.report.charts.scales import NUMBER, ROOM, colour, field, logarithmic, shape, tooltips
 from qbench.report.view import View
 from qbench.report.views.energy import CAUSES, OUTSIDE
 from qbench.report.views.selection import CHART_BARS, CHART_GROUPS
@@ -51,7 +51,7 @@ def energy_by_cause(view: View) -> alt.LayerChart:
     axis = alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1])
     x = alt.X(
         field("energy/share"), title="share of the network's energy, and its µJ", axis=axis,
-        scale=alt.Scale(domain=[0, 1.16], nice=False),
+        scale=alt.Scale(domain=[0, 1], nice=False),
     )  # fmt: skip
     shown = tooltips(view, ["group", "cause", *_ENERGY])
     bars = alt.Chart(alt.Data(values=values)).mark_bar(height={"band": 0.66})
@@ -59,4 +59,4 @@ def energy_by_cause(view: View) -> alt.LayerChart:
     each = list({row["group"]: row for row in rows}.values())
     totals = alt.Chart(alt.Data(values=each)).mark_text(style="label", align="left", dx=5, tooltip=None)
     totals = totals.encode(x=alt.datum(1), y=y, text=alt.Text(field("energy/network_uj"), format=".4~g"))
-    return alt.LayerChart(layer=[bars, totals], width="container", height=_STEP * len(each))
+    return alt.LayerChart(layer=[bars, totals], width="container", padding=ROOM, height=_STEP * len(each))

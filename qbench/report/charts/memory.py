@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qbench.report.charts.scales import BYTES, colour, field, tooltips
+from qbench.report.charts.scales import BYTES, ROOM, colour, field, tooltips
 from qbench.report.view import View
 from qbench.report.views.memory import PARTS
 from qbench.report.views.selection import CHART_BARS
@@ -12,7 +12,7 @@ from qbench.report.views.selection import CHART_BARS
 if TYPE_CHECKING:
     import altair as alt
 
-_STEP, _ROOM = 26, 1.16
+_STEP = 26
 _TOTAL = "cost/weight_bytes"
 
 
@@ -31,7 +31,7 @@ def memory(view: View) -> alt.LayerChart:
     most = max(row[_TOTAL] for row in rows)  # type: ignore[type-var]
     x = alt.X(
         field("bytes"), title="stored bytes", axis=alt.Axis(labelExpr=BYTES, tickCount=6),
-        scale=alt.Scale(domain=[0, _ROOM * most], nice=False),  # type: ignore[operator]
+        scale=alt.Scale(domain=[0, most], nice=False),
     )  # fmt: skip
     bars = (
         alt.Chart(alt.Data(values=values))
@@ -49,4 +49,4 @@ def memory(view: View) -> alt.LayerChart:
     )  # fmt: skip
     totals = alt.Chart(alt.Data(values=rows)).mark_text(style="label", align="left", dx=5, tooltip=None)
     totals = totals.encode(x=alt.X(field(_TOTAL)), y=y, text=alt.Text(field(_TOTAL), format=","))
-    return alt.LayerChart(layer=[bars, totals], width="container", height=_STEP * len(rows))
+    return alt.LayerChart(layer=[bars, totals], width="container", padding=ROOM, height=_STEP * len(rows))

@@ -16,6 +16,8 @@ BYTES = "format(datum.value, '~s') + 'B'"
 """What the marks of an axis of bytes say: `200kB`."""
 NUMBER = ".3~g"
 """How the marks of another axis are written; without the digits Vega would take one and write `1e+1` for 10."""
+ROOM = {"left": 4, "top": 4, "bottom": 4, "right": 56}
+"""The pixels around a chart whose bars end in a number: it stands in the margin, however narrow the page."""
 _MOST_TICKS = 7
 _MARGIN = 1.25
 """How far a logarithmic axis reaches beyond the values, as a factor."""
