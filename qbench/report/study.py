@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,12 +59,6 @@ def read_study(folder: Path) -> Study:
     return Study(
         str(origin.get("name") or folder.resolve().name), folder, tuple(records), details, tuple(not_run), origin
     )
-
-
-def studies_of(records: Sequence[TrialRecord], planned: int | None = None, **origin: Any) -> tuple[Study, ...]:
-    """Return a study of records that lie in no folder: for programs, and tests."""
-    missing: tuple[dict[str, Any], ...] = ({},) * ((planned or len(records)) - len(records))
-    return (Study("study", Path(), tuple(records), {}, missing, origin),)
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:

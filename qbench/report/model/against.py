@@ -14,10 +14,12 @@ from qbench.report.statistics.difference import Difference
 
 
 def against(model: ReportModel, base: Group, others: Sequence[Group]) -> Iterator[str]:
-    """Yield which of `others` are distinguishable from `base` in accuracy, which are not, and what they save."""
+    """Yield what `others` save beside `base` and may lose, and which are distinguishable from it in accuracy."""
     pairs = [(group.name, model.comparison(group.name, base.name)) for group in others]
     found = [(name, each, _towards(each, name)) for name, each in pairs if each is not None and each.difference]
     assert base.accuracy is not None  # a group with a trial that is done
+    yield from _savings(base, others)
+    yield from _losses(base, [(name, delta) for name, _, delta in found])
     title = f"{base.name} ({percent(base.accuracy.mean)})"
     tests = sum(each.p_adjusted is not None for each in model.comparisons)
     corrected = f" after correction for {tests} comparisons" if tests > 1 else ""
@@ -35,7 +37,6 @@ def against(model: ReportModel, base: Group, others: Sequence[Group]) -> Iterato
             f"{LEVEL:g}){'; among ' + str(tests) + ' comparisons it does not' if tests > 1 else ''}."
         )
     yield from _withheld(base, pairs)
-    yield from _savings(base, others)
 
 
 def _towards(comparison: Comparison, name: str) -> Difference:
@@ -56,6 +57,19 @@ def _savings(base: Group, others: Sequence[Group]) -> Iterator[str]:
         parts = [f"{listed(names)} {'takes' if len(names) == 1 else 'take'} {text}" for text, names in by_text.items()]
         more = f"; {len(parts) - LONGEST} more differ from these" if len(parts) > LONGEST else ""
         yield f"Beside {base.name}, {'; '.join(parts[:LONGEST])}{more}."
+
+
+def _losses(base: Group, found: Sequence[tuple[str, Difference]]) -> Iterator[str]:
+    """Say how much less accurate than `base` each group may be: the worse end of its interval, the least loss first."""
+    by_loss: dict[str, list[str]] = {}
+    for name, delta in sorted(found, key=lambda each: -each[1].low):
+        by_loss.setdefault(points(max(-delta.low, 0.0)).lstrip("+"), []).append(name)
+    if by_loss:
+        parts = [f"{loss} points ({listed(names)})" for loss, names in by_loss.items()]
+        yield (
+            f"Accuracy that may be lost beside {base.name}, by the worse end of each 95 % interval by itself: "
+            f"{listed(parts)}."
+        )
 
 
 def _with_interval(name: str, delta: Difference, same: bool = False) -> str:

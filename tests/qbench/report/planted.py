@@ -164,3 +164,9 @@ def write(made, folder):
     (folder / "results.json").write_text(json.dumps(rows))
     (folder / "origin.json").write_text(json.dumps(made.origin))
     return folder
+
+
+def studies_of(records, planned=None, **origin):
+    """A study of records that lie in no folder, and of planned trials that nothing is known of."""
+    waiting = ({},) * ((planned or len(records)) - len(records))
+    return (Study("study", Path(), tuple(records), {}, waiting, origin),)

@@ -1,10 +1,10 @@
 import pytest
+from planted import studies_of
 
 from qbench.errors import UserError
 from qbench.report.files import drawable, is_folder, of_view, one_view, whole, write_file
 from qbench.report.form import Form
 from qbench.report.model.report_model import make_report
-from qbench.report.study import studies_of
 from qbench.report.view import Column, View
 
 VIEWS = {

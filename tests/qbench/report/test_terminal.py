@@ -3,12 +3,11 @@ from dataclasses import replace
 
 import pytest
 from hostile import HOSTILE
-from planted import labels, record
+from planted import labels, record, studies_of
 from planted import study as plant
 from rich.console import Console
 
 from qbench.report.model.report_model import make_report
-from qbench.report.study import studies_of
 from qbench.report.terminal import draw, plain
 from qbench.report.view import Column, View
 from qbench.report.views.overview import overview

@@ -1,10 +1,9 @@
 import pytest
-from planted import study
+from planted import studies_of, study
 
 from qbench.report.charts.accuracy_by_size import accuracy_by_size as draw
 from qbench.report.charts.catalogue import CHARTS
 from qbench.report.model.report_model import make_report
-from qbench.report.study import studies_of
 from qbench.report.views.accuracy_by_size import accuracy_by_energy, accuracy_by_size
 
 CURVES = {32: (0.90, 1000, 1.0), 64: (0.96, 4000, 3.0), 128: (0.94, 16_000, 9.0)}

@@ -6,12 +6,11 @@ import re
 
 import pytest
 import vl_convert
-from planted import study
+from planted import studies_of, study
 
 from qbench.report.charts.catalogue import CHARTS
 from qbench.report.charts.theme import DARK, LIGHT, vega_config
 from qbench.report.model.report_model import make_report
-from qbench.report.study import studies_of
 from qbench.report.views.catalogue import make_views
 
 NAMES = (

@@ -2,11 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import labels, predictions, record
+from planted import labels, predictions, record, studies_of
 from planted import study as plant
 
 from qbench.report.model.group import ReportError, make_groups
-from qbench.report.study import studies_of
 
 
 def groups_of(records):

@@ -1,8 +1,7 @@
-from planted import labels, record
+from planted import labels, record, studies_of
 from planted import study as plant
 
 from qbench.report.model.report_model import make_report
-from qbench.report.study import studies_of
 
 
 def references(records):

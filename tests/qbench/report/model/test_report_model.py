@@ -1,10 +1,10 @@
 import json
 
 import pytest
+from planted import studies_of
 
 from qbench.report.model.group import ReportError
 from qbench.report.model.report_model import make_report
-from qbench.report.study import studies_of
 from qbench.trial.record import TrialRecord
 
 LABELS = [1] * 20

@@ -4,14 +4,13 @@ import re
 from dataclasses import replace
 
 import pytest
-from planted import labels, record
+from planted import labels, record, studies_of
 from planted import study as plant
 
 from qbench.report.model.comparison import Comparison
 from qbench.report.model.report_model import make_report
 from qbench.report.model.verdict import verdict
 from qbench.report.statistics.difference import Difference
-from qbench.report.study import studies_of
 
 BOTH = "seeds and images"
 
@@ -90,6 +89,21 @@ def test_what_the_groups_take_beside_the_reference():
         "Beside fp32, binarynet takes 30.0 times fewer weight bytes and 49.1 to 73.3 times less estimated energy; "
         "int8-kl takes 4.0 times fewer weight bytes and 6.1 to 9.2 times less estimated energy."
     )
+
+
+def test_the_accuracy_that_may_be_lost_is_the_worse_end_of_the_interval():
+    model = model_with(
+        ("fp32", "binarynet", found(0.0188, 0.0031, 0.0347, 0.002), 0.004),  # binarynet minus fp32: -3.47 to -0.31
+        ("int8-kl", "fp32", found(0.01, 0.005, 0.015, 0.001), 0.002),  # better even at its worse end
+    )
+    assert sentence("may be lost", model) == (
+        "Accuracy that may be lost beside fp32, by the worse end of each 95 % interval by itself: 0.00 points "
+        "(int8-kl) and 3.47 points (binarynet)."
+    )
+    texts = verdict(model)
+    assert texts.index(sentence("Beside", model)) == 0
+    assert texts.index(sentence("may be lost", model)) == 1
+    assert not any("may be lost" in text for text in verdict(model_with(("fp32", "binarynet", None, None))))
 
 
 def with_groups(model, **changes):
@@ -186,7 +200,7 @@ def test_without_float32_the_most_accurate_group_is_what_the_others_are_held_aga
     records = [record(name, s, accuracy) for name, accuracy in (("a", 0.5), ("b", 0.9)) for s in range(3)]
     texts = verdict(make_report(studies_of(records)))
     assert texts[0] == "There is no float32 group among a and b; the most accurate by its mean is b."
-    assert texts[1].startswith("Distinguishably less accurate than b (90.00 %): a (-40.00 points,")
+    assert texts[3].startswith("Distinguishably less accurate than b (90.00 %): a (-40.00 points,")
 
 
 def test_packed_predictions_that_disagree_are_said_in_the_worst_training():

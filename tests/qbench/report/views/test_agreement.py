@@ -1,9 +1,9 @@
 import dataclasses
 
-from planted import record, study
+from planted import record, studies_of, study
 
 from qbench.report.model.report_model import make_report
-from qbench.report.study import Study, studies_of
+from qbench.report.study import Study
 from qbench.report.views.agreement import agreement
 
 

@@ -1,13 +1,12 @@
 from dataclasses import replace
 
 import pytest
-from planted import labels, record
+from planted import labels, record, studies_of
 from planted import study as plant
 
 from qbench.report.model.comparison import MAX_GROUPS, Comparison
 from qbench.report.model.report_model import make_report
 from qbench.report.statistics.difference import Difference
-from qbench.report.study import studies_of
 from qbench.report.views.comparisons import comparisons
 
 

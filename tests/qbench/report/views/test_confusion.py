@@ -1,9 +1,8 @@
 import numpy as np
-from planted import labels, predictions, study
+from planted import labels, predictions, studies_of, study
 from sklearn.metrics import confusion_matrix
 
 from qbench.report.model.report_model import make_report
-from qbench.report.study import studies_of
 from qbench.report.views.confusion import confusion
 
 

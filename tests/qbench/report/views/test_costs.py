@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from planted import record, study
+from planted import record, studies_of, study
 
 from qbench.report.model.report_model import make_report
-from qbench.report.study import studies_of
 from qbench.report.views.energy import energy_by_cause, energy_by_layer
 from qbench.report.views.memory import memory
 from qbench.trial.details import TrialDetails

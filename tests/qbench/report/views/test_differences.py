@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from planted import labels, record, study
+from planted import labels, record, studies_of, study
 
 from qbench.report.model.report_model import make_report
-from qbench.report.study import studies_of
 from qbench.report.views.differences import differences
 
 

@@ -2,11 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
-from planted import record, study
+from planted import record, studies_of, study
 
 from qbench.errors import UserError
 from qbench.report.model.report_model import make_report
-from qbench.report.study import Study, studies_of
+from qbench.report.study import Study
 from qbench.report.views.accuracy_by_size import accuracy_by_energy, accuracy_by_size
 from qbench.report.views.equal_accuracy import by_target, equal_accuracy
 

@@ -1,10 +1,10 @@
 from pathlib import Path
 
-from planted import record
+from planted import record, studies_of
 from planted import study as plant
 
 from qbench.report.model.report_model import make_report
-from qbench.report.study import Study, studies_of
+from qbench.report.study import Study
 from qbench.report.views.incomplete import incomplete
 
 

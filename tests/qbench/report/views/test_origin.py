@@ -1,11 +1,10 @@
 import hashlib
 from dataclasses import replace
 
-from planted import record
+from planted import record, studies_of
 from planted import study as plant
 
 from qbench.report.model.report_model import make_report
-from qbench.report.study import studies_of
 from qbench.report.views.origin import origin
 
 

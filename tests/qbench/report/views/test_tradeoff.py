@@ -1,8 +1,7 @@
 import pytest
-from planted import labels, record, study
+from planted import labels, record, studies_of, study
 
 from qbench.report.model.report_model import make_report
-from qbench.report.study import studies_of
 from qbench.report.views.tradeoff import tradeoff_bytes, tradeoff_energy, tradeoff_latency
 
 
