@@ -10,8 +10,10 @@ import torch
 from filelock import FileLock
 from pytorch_lightning.loggers import Logger
 
+from qbench.data.batches import Batches
 from qbench.io import load_state
 from qbench.training.fit import drop_checkpoints, fit
+from qbench.training.progress import Progress
 from qbench.training.result import TrainingResult
 from qbench.training.settings import OnEpoch
 from qbench.trial.calibrate import calibrate_trial
@@ -34,7 +36,7 @@ def run_trial(
         trial: what `resolve` made of a TrialConfig.
         folder: the sweep's. `trainings/<training key>` keeps the trained network, which trials with an equal key share;
             `details/<trial id>.json` gets what reports show of the trial beyond its row.
-        logger: of the training's history, e.g. a WandbLogger; a training that is taken over logs nothing.
+        logger: of the training's history, e.g. a WandbLogger; of a training that is taken over it gets the kept one.
         on_epoch: called after each epoch with the epoch, counted from 1, and their number.
 
     Raises:
@@ -53,6 +55,9 @@ def run_trial(
                 trained = fit(module, splits, store, trial.settings, logger=logger, on_epoch=on_epoch)
                 trained.store(store)
                 module.to("cpu")
+            else:
+                steps = len(Batches(splits.train, trial.config.batch_size, trial.config.seed))
+                Progress(trained.history).log_history(logger, steps)
             drop_checkpoints(store)
             load_state(module.model, trained.state)
             if trial.scheme.post_training is not None:

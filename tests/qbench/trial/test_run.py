@@ -79,6 +79,18 @@ def test_int8_shares_the_fp32_training_and_one_calibration_pass(
     assert metrics(alone) == metrics(rows[2])
 
 
+def test_a_shared_training_tells_its_history_to_the_logger_of_every_trial(tmp_path: Path) -> None:
+    told = {}
+    for scheme in ("fp32", "int8-minmax"):
+        logger = CSVLogger(tmp_path, name=scheme)
+        run_trial(resolve(config(scheme)), tmp_path, logger=logger)
+        logger.save()
+        with open(logger.experiment.metrics_file_path, newline="") as file:
+            told[scheme] = list(csv.DictReader(file))
+    assert len(told["fp32"]) == config().epochs
+    assert told["int8-minmax"] == told["fp32"]
+
+
 def test_int8_metrics_come_from_the_quantized_network(tmp_path: Path) -> None:
     fp32 = run_trial(resolve(config("fp32", epochs=4)), tmp_path)
     int8 = run_trial(resolve(config("int8-minmax", epochs=4)), tmp_path)
