@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
-from scipy.stats import beta
+from scipy.special import betaincinv, expit, logit
 
 from qbench.report.statistics.crossed import LEVEL, MIN_SEEDS, mean_over
 
@@ -89,7 +88,7 @@ def intervals(correct: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[
     inside = np.where(alike, 0.5, mean)
     half = 0.0 if found is None else found.half_width() / (inside * (1 - inside))
     # Clopper-Pearson at 0 of N: the upper bound is the tail's quantile of Beta(1, N).
-    other = beta.ppf((1 + LEVEL) / 2, 1, images)
+    other = betaincinv(1, images, (1 + LEVEL) / 2)
     low = np.where(alike, mean - other * mean, expit(logit(inside) - half))
     high = np.where(alike, mean + other * (1 - mean), expit(logit(inside) + half))
     return low, high
