@@ -20,7 +20,7 @@ from qbench.nn.quant_layer import quant_layers
 from qbench.ptq import calibration
 from qbench.ptq.calibration import calibration_images
 from qbench.ptq.method_comparison import method_scheme
-from qbench.report.chart import BLUE, INK, chart_svg
+from qbench.report.commands.chart import BLUE, INK, chart_svg
 from qbench.schemes.apply import apply_scheme
 from qbench.trial.config import TrialConfig
 from qbench.trial.finished.module import open_float_module

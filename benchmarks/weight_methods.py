@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from qbench.report.columns import aligned
+from qbench.report.commands.columns import aligned
 from qbench.trial.config import TrialConfig
 from qbench.trial.resolved import resolve
 from qbench.trial.run import run_trial

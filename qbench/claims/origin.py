@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import qbench
-from qbench.report.machine_facts import machine_text
+from qbench.report.commands.machine_facts import machine_text
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from qbench.claims.row import ClaimRow
-from qbench.report.columns import aligned
+from qbench.report.commands.columns import aligned
 
 
 def claims_text(rows: Sequence[ClaimRow]) -> str:

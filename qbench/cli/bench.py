@@ -66,8 +66,8 @@ def kernels(
     """
     from qbench.bench.cases import CASES, DEFAULT, bench_cases
     from qbench.bench.machine import prepare
-    from qbench.report.bench import bench_dict, bench_head, bench_lines, bench_title, totals_lines
-    from qbench.report.bench_plot import bench_svg, plot_file
+    from qbench.report.commands.bench import bench_dict, bench_head, bench_lines, bench_title, totals_lines
+    from qbench.report.commands.bench_plot import bench_svg, plot_file
 
     if list_cases:
         _print_names(CASES, as_json)

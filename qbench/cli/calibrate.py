@@ -38,7 +38,7 @@ def calibrate(
 
     Any trial whose training was in float32 will do. Nothing is written.
     """
-    from qbench.report.calibration import layers_text, methods_text
+    from qbench.report.commands.calibration import layers_text, methods_text
     from qbench.trial.finished.calibration import compare_trial, report_calibrated_trial
     from qbench.trial.finished.find import find_record
 

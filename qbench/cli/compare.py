@@ -100,7 +100,7 @@ def _print_pair(model: ReportModel, first: str, second: str, as_json: bool) -> N
     from qbench.errors import UserError
     from qbench.report.model.comparison import compare as compare_groups
     from qbench.report.model.named import named
-    from qbench.report.paragraph import paragraph
+    from qbench.report.model.paragraph import paragraph
     from qbench.report.visible import visible
 
     one, other = named(model, first), named(model, second)
@@ -137,7 +137,7 @@ def _print_table(model: ReportModel, at_accuracy: list[float], reference_size: f
         print_json(view.as_dict())
         return
 
-    from qbench.report.terminal import draw, plain
+    from qbench.report.render.terminal import draw, plain
     from qbench.report.views.equal_accuracy import by_target
 
     for each in by_target(view):

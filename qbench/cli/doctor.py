@@ -14,8 +14,8 @@ def doctor(as_json: Json = False) -> None:
       qbench doctor
       qbench doctor --json
     """
-    from qbench.report.doctor import doctor_lines
-    from qbench.report.machine_facts import examine
+    from qbench.report.commands.doctor import doctor_lines
+    from qbench.report.commands.machine_facts import examine
 
     found = examine()
     if as_json:

@@ -41,7 +41,7 @@ def estimate(
       qbench estimate --model mnist-mlp --scheme binarynet --scheme-option network_input=pixel8
     """
     from qbench.cost.estimate import estimate as estimate_costs
-    from qbench.report.estimate import estimate_text, filters_text
+    from qbench.report.commands.estimate import estimate_text, filters_text
     from qbench.schemes.catalogue import get_scheme
     from qbench.sweep.options import parse_options
 

@@ -31,7 +31,7 @@ def export(
     BatchNorm becomes a threshold per channel, weights a bit each. Exit code 1 if a prediction differs.
     """
     from qbench.deploy.packed.file import save
-    from qbench.report.deploy import export_dict, export_text
+    from qbench.report.commands.deploy import export_dict, export_text
     from qbench.trial.finished.find import find_record
     from qbench.trial.finished.packed import export_packed
 

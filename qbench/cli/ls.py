@@ -8,7 +8,7 @@ import typer
 
 from qbench.cli.options import Json
 from qbench.cli.output import print_json
-from qbench.report.listing import Kind
+from qbench.report.commands.listing import Kind
 
 
 def ls(
@@ -22,8 +22,8 @@ def ls(
       qbench ls schemes
       qbench ls backends --json
     """
-    from qbench.report.columns import aligned
-    from qbench.report.listing import listing, listing_lines
+    from qbench.report.commands.columns import aligned
+    from qbench.report.commands.listing import listing, listing_lines
 
     if as_json:
         print_json(listing(kind))

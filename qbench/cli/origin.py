@@ -21,7 +21,7 @@ def run_facts(arguments: Sequence[str]) -> dict[str, Any]:
     Args:
         arguments: `sys.argv`.
     """
-    from qbench.report.machine_facts import machine_text
+    from qbench.report.commands.machine_facts import machine_text
 
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),

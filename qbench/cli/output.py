@@ -30,7 +30,7 @@ def print_row(row: Mapping[str, Any]) -> None:
 def print_report(report: ReportModel) -> None:
     """Print the comparison and its verdict: drawn on a terminal, plain text in a pipe or file."""
     from qbench.report.model.verdict import verdict
-    from qbench.report.terminal import draw, plain
+    from qbench.report.render.terminal import draw, plain
     from qbench.report.views.overview import overview
 
     if sys.stdout.isatty():

@@ -35,7 +35,7 @@ def run_packed(
     from qbench.bench.machine import prepare
     from qbench.bench.packed import measure_packed
     from qbench.deploy.packed.file import load
-    from qbench.report.deploy import measured_text
+    from qbench.report.commands.deploy import measured_text
     from qbench.trial.finished.find import find_record
 
     prepare(device.value, threads)

@@ -85,8 +85,8 @@ def run_trials(
         force: run those that are done too.
         epochs: show each epoch's end.
     """
+    from qbench.report.commands.progress import progress_on
     from qbench.report.model.report_model import make_report
-    from qbench.report.progress import progress_on
     from qbench.report.study import read_study
     from qbench.sweep.sweep import pending, run_sweep
 

@@ -37,11 +37,11 @@ def whole(form: Form, model: ReportModel, views: Mapping[str, View]) -> str:
 
         return render(model, views)
     if form is Form.json:
-        from qbench.report.document import as_json
+        from qbench.report.render.json_document import as_json
 
         return as_json(model, views)
-    from qbench.report import latex, markdown
     from qbench.report.model.verdict import verdict
+    from qbench.report.render import latex, markdown
 
     short, longer = _short(views)
     write = markdown.document if form is Form.md else latex.document
@@ -62,9 +62,9 @@ def of_view(form: Form, view: View) -> str | bytes:
         UserError: a picture of a view that has none.
     """
     if form is Form.csv:
-        from qbench.report import delimited
+        from qbench.report.render import csv_table
 
-        return delimited.table(view)
+        return csv_table.table(view)
     from qbench.report.charts.picture import png, svg
 
     return svg(view) if form is Form.svg else png(view)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qbench.report import delimited, latex
-from qbench.report.cells import cells
+from qbench.report.render import csv_table, latex
+from qbench.report.render.cells import cells
 from qbench.report.view import Column, Source, Value, View
 from qbench.report.visible import visible
 
@@ -93,8 +93,8 @@ def _first_columns(columns: Sequence[Column], headings: Sequence[str]) -> list[i
 
 def copies(view: View) -> dict[str, Any]:
     """Return the whole table as LaTeX, and as CSV: its head, and each row apart, because rows can be filtered."""
-    head = delimited.table(replace(view, rows=()))
-    rows = [delimited.table(replace(view, rows=(row,))).removeprefix(head) for row in view.rows]
+    head = csv_table.table(replace(view, rows=()))
+    rows = [csv_table.table(replace(view, rows=(row,))).removeprefix(head) for row in view.rows]
     return {"latex": latex.table(view), "csv": {"head": head, "rows": rows}}
 
 

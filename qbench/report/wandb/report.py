@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from qbench.report.markdown import escaped, table
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.verdict import verdict
+from qbench.report.render.markdown import escaped, table
 from qbench.report.view import View
 from qbench.report.views.catalogue import SECTIONS, view_name
 from qbench.report.wandb.comparison_run import MAX_ROWS

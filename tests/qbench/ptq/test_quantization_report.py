@@ -11,7 +11,7 @@ from torch import nn
 from qbench.nn.quant_layer import quant_layers, quantizing_only
 from qbench.ptq import calibration
 from qbench.ptq.quantization_report import report_quantization
-from qbench.report.calibration import layers_text
+from qbench.report.commands.calibration import layers_text
 from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.scheme import Scheme

@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 from planted import study
 
-from qbench.report.cells import cells
 from qbench.report.html.page import render
 from qbench.report.model.report_model import make_report
+from qbench.report.render.cells import cells
 from qbench.report.views.catalogue import make_views
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (the extra `dev` has it)")

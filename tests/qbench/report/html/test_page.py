@@ -11,10 +11,10 @@ import pytest
 from hostile import HOSTILE
 from planted import study
 
-from qbench.report import delimited, latex
 from qbench.report.html.page import render
 from qbench.report.html.sheet import MAX_ROWS, copies, make_sheet
 from qbench.report.model.report_model import make_report
+from qbench.report.render import csv_table, latex
 from qbench.report.view import Column, View
 from qbench.report.views.catalogue import make_views
 
@@ -135,7 +135,7 @@ def test_numbers_sort_by_their_value_and_intervals_by_their_low_end():
 def test_copies_are_the_renderers_own_texts(model):
     overview = make_views(model)["overview"]
     found = copies(overview)
-    assert found["csv"]["head"] + "".join(found["csv"]["rows"]) == delimited.table(overview)
+    assert found["csv"]["head"] + "".join(found["csv"]["rows"]) == csv_table.table(overview)
     assert found["latex"] == latex.table(overview)
 
 

@@ -8,7 +8,7 @@ from planted import study as plant
 from rich.console import Console
 
 from qbench.report.model.report_model import make_report
-from qbench.report.terminal import draw, plain
+from qbench.report.render.terminal import draw, plain
 from qbench.report.view import Column, View
 from qbench.report.views.overview import overview
 from qbench.report.visible import visible

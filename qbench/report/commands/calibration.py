@@ -7,7 +7,7 @@ from statistics import fmean
 
 from qbench.ptq.method_comparison import MethodResult
 from qbench.ptq.quantization_report import LayerReport, QuantizationReport, TensorReport
-from qbench.report.columns import aligned
+from qbench.report.commands.columns import aligned
 
 
 def layers_text(found: QuantizationReport, title: str) -> str:

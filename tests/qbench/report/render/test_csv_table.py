@@ -4,7 +4,7 @@ import io
 import pytest
 from hostile import HOSTILE
 
-from qbench.report.delimited import table
+from qbench.report.render.csv_table import table
 from qbench.report.view import Column, View
 
 COLUMNS = (Column("group", "scheme"), Column("test/accuracy", "accuracy", ".2%"), Column("pareto", "Pareto"))

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 
 import altair as alt
 
-from qbench.report.chart import chart_svg
+from qbench.report.commands.chart import chart_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -39,6 +39,6 @@ def test_nothing_is_requested(monkeypatch):
 
 
 def test_altair_is_loaded_where_a_chart_is_drawn_and_not_before():
-    code = "import sys, qbench.report.bench_plot; print('altair' in sys.modules)"
+    code = "import sys, qbench.report.commands.bench_plot; print('altair' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

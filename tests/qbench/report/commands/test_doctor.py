@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 import cuda_ext
 from cuda_ext import runtime
 from qbench.cli.app import app
-from qbench.report.doctor import doctor_lines
-from qbench.report.machine_facts import examine
+from qbench.report.commands.doctor import doctor_lines
+from qbench.report.commands.machine_facts import examine
 
 
 def doctor(*arguments):

@@ -11,8 +11,8 @@ from qbench.bench.cases import CaseResult
 from qbench.bench.timing import Timing
 from qbench.cli.app import app
 from qbench.errors import ConfigError
-from qbench.report.bench_plot import bench_chart, bench_svg, plot_file
-from qbench.report.chart import BLUE, GREY
+from qbench.report.commands.bench_plot import bench_chart, bench_svg, plot_file
+from qbench.report.commands.chart import BLUE, GREY
 
 SVG = "{http://www.w3.org/2000/svg}"
 

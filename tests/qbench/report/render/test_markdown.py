@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from qbench.report.markdown import document, table
+from qbench.report.render.markdown import document, table
 from qbench.report.view import Column, View
 from qbench.report.visible import visible
 

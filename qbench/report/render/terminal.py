@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from qbench.report.cells import Cells, cells
+from qbench.report.render.cells import Cells, cells
 from qbench.report.view import View
 from qbench.report.visible import visible
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qbench.bench.packed import PackedMeasurement
-from qbench.report.columns import aligned
+from qbench.report.commands.columns import aligned
 from qbench.trial.finished.packed import Exported
 
 _INPUTS = {

@@ -5,7 +5,7 @@ from hostile import HOSTILE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbench.report.latex import document, escaped, table
+from qbench.report.render.latex import document, escaped, table
 from qbench.report.view import Column, View
 from qbench.report.visible import visible
 

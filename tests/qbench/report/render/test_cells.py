@@ -1,4 +1,4 @@
-from qbench.report.cells import cells
+from qbench.report.render.cells import cells
 from qbench.report.view import Column, View
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cuda_ext.runtime import ENVIRONMENT
-from qbench.report.columns import aligned
+from qbench.report.commands.columns import aligned
 
 
 def doctor_lines(found: dict[str, Any]) -> list[str]:

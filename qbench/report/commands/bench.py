@@ -15,7 +15,7 @@ from qbench.bench.conditions import Conditions
 from qbench.bench.layers_total import layers_totals
 from qbench.bench.products import CONVOLUTIONS
 from qbench.bench.timing import Timing
-from qbench.report.columns import aligned
+from qbench.report.commands.columns import aligned
 
 
 def bench_title(conditions: Conditions) -> str:

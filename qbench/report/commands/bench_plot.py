@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qbench.bench.cases import CaseResult
 from qbench.bench.timing import BASELINE, Timing
 from qbench.errors import ConfigError
-from qbench.report.chart import BLUE, GREY, INK, chart_svg
+from qbench.report.commands.chart import BLUE, GREY, INK, chart_svg
 
 if TYPE_CHECKING:
     import altair as alt  # takes half a second: imported where a chart is drawn

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from qbench.cli.app import app
-from qbench.report.listing import Kind
+from qbench.report.commands.listing import Kind
 
 run = CliRunner()
 

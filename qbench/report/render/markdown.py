@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from qbench.report.cells import cells
+from qbench.report.render.cells import cells
 from qbench.report.view import View
 from qbench.report.visible import visible
 

@@ -2,9 +2,9 @@ import json
 
 from planted import study
 
-from qbench.report.document import as_json
 from qbench.report.model.report_model import make_report
 from qbench.report.model.verdict import verdict
+from qbench.report.render.json_document import as_json
 from qbench.report.view import Column, View
 from qbench.report.views.overview import overview
 

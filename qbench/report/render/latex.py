@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qbench.report.cells import cells
+from qbench.report.render.cells import cells
 from qbench.report.view import View
 from qbench.report.visible import visible
 

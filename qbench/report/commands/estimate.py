@@ -9,7 +9,7 @@ from qbench.cost.estimate import Estimate
 from qbench.cost.filter_repetition import NetworkRepetition
 from qbench.cost.layer_cost import LayerCost
 from qbench.cost.prices import HOROWITZ_45NM, Bounds
-from qbench.report.columns import aligned
+from qbench.report.commands.columns import aligned
 
 _HEADINGS = (
     "layer",
