@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qbench.report.model.group import Group
-from qbench.report.model.reference import same_images
+from qbench.report.model.images import same_images
 from qbench.report.statistics.difference import Difference, difference
 from qbench.report.statistics.holm import holm
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qbench.report.model.group import Group
+from qbench.report.model.images import same_images
 
 REFERENCE_SCHEME = "fp32"
 # What may differ between a group and its reference: the options of a scheme that float32 does not have.
@@ -27,9 +28,3 @@ def reference_of(group: Group, groups: Sequence[Group], varying: Sequence[str]) 
         key=lambda other: sum(other.config.get(key) == group.config.get(key) for key in keys),
         default=None,
     )
-
-
-def same_images(first: Group, second: Group) -> bool:
-    """Whether two groups were tested on the same images, as far as data, split and labels tell."""
-    keys = ("data", "split_seed")
-    return first.labels == second.labels and all(first.config.get(key) == second.config.get(key) for key in keys)

@@ -9,7 +9,8 @@ from typing import Any
 
 from qbench.report.model.comparison import MAX_GROUPS, Comparison, compare_all
 from qbench.report.model.group import Group, make_groups
-from qbench.report.model.reference import reference_of, same_images
+from qbench.report.model.images import on_same_images
+from qbench.report.model.reference import reference_of
 from qbench.report.statistics.front_probability import front_probability
 from qbench.report.statistics.letters import letters
 from qbench.report.statistics.pareto import pareto_front
@@ -132,9 +133,7 @@ def make_report(studies: Sequence[Study]) -> ReportModel:
 def _fronts(groups: Sequence[Group]) -> list[tuple[bool | None, float | None]]:
     """Return for each group whether it is on the front of the groups tested on its images, and how surely."""
     answers: list[tuple[bool | None, float | None]] = [(None, None)] * len(groups)
-    left = list(range(len(groups)))
-    while left:
-        together = [index for index in left if same_images(groups[index], groups[left[0]])]
+    for together in on_same_images(range(len(groups)), groups.__getitem__):
         members = [groups[index] for index in together]
         costs = [tuple(group.metrics.get(name) for name in COSTS) for group in members]
         front = pareto_front(
@@ -147,7 +146,6 @@ def _fronts(groups: Sequence[Group]) -> list[tuple[bool | None, float | None]]:
         sure = front_probability(correct, costs, [group.seeds for group in members])
         for index, on, probability in zip(together, front, sure, strict=True):
             answers[index] = (on, probability)
-        left = [index for index in left if index not in together]
     return answers
 
 

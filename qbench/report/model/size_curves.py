@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from qbench.errors import UserError
 from qbench.report.model.group import Group, group_name
-from qbench.report.model.reference import REFERENCE_SCHEME, reference_of, same_images
+from qbench.report.model.images import on_same_images, same_images
+from qbench.report.model.reference import REFERENCE_SCHEME, reference_of
 from qbench.report.model.report_model import COSTS, ReportModel
 from qbench.report.statistics.equal_accuracy import AtAccuracy, Target, equal_accuracy
 from qbench.report.statistics.size_curve import MIN_SIZES, SizeCurve, reference_index
@@ -136,21 +137,10 @@ def _families(
         sharing.setdefault(None if found is None else firsts[found.name], []).append(name)
     families = []
     for reference, names in sharing.items():
-        for together in _on_same_images(names, kept) if reference is None else [names]:
+        for together in on_same_images(names, lambda name: kept[name][0]) if reference is None else [names]:
             names = together if reference is None else [reference, *(n for n in together if n != reference)]
             families.append(_family(names, kept, key, reference is not None, reference_size))
     return tuple(families)
-
-
-def _on_same_images(names: Sequence[str], kept: dict[str, list[Group]]) -> list[list[str]]:
-    sets: list[list[str]] = []
-    for name in names:
-        found = next((each for each in sets if same_images(kept[each[0]][0], kept[name][0])), None)
-        if found is None:
-            sets.append([name])
-        else:
-            found.append(name)
-    return sets
 
 
 def _family(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from qbench.report.model.against import against
 from qbench.report.model.group import Group
-from qbench.report.model.reference import same_images
+from qbench.report.model.images import on_same_images
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.wording import listed, number_of, percent, share
 from qbench.report.statistics.difference import MIN_SEEDS
@@ -19,7 +19,7 @@ def verdict(model: ReportModel) -> tuple[str, ...]:
     """Return what the results say, a paragraph of short sentences each; what limits them comes first."""
     if not model.done:
         return (_nothing(model),)
-    sets = _image_sets(model.groups)
+    sets = on_same_images((group for group in model.groups if group.runs), lambda group: group)
     return (
         *_unfinished(model),
         *_several_sets(sets),
@@ -50,19 +50,6 @@ def _unfinished(model: ReportModel) -> Iterator[str]:
 
 def _have(count: int) -> str:
     return "has" if count == 1 else "have"
-
-
-def _image_sets(groups: Sequence[Group]) -> list[list[Group]]:
-    """Return the groups with a trial that is done, those tested on the same images together."""
-    sets: list[list[Group]] = []
-    for group in groups:
-        if group.runs:
-            found = next((members for members in sets if same_images(members[0], group)), None)
-            if found is None:
-                sets.append([group])
-            else:
-                found.append(group)
-    return sets
 
 
 def _several_sets(sets: Sequence[Sequence[Group]]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qbench.report.model.group import Group
-from qbench.report.model.reference import same_images
+from qbench.report.model.images import on_same_images
 from qbench.report.model.report_model import ReportModel
 from qbench.report.statistics.pareto import pareto_front
 from qbench.report.view import Column, Source, Value, View
@@ -95,7 +95,7 @@ def _bounds(cost: Column) -> tuple[Column, Column]:
 
 def _rows(groups: Sequence[Group], costs: Sequence[Column]) -> tuple[tuple[Value, ...], ...]:
     rows: list[tuple[Value, ...]] = []
-    for number, together in enumerate(_test_sets(groups), start=1):
+    for number, together in enumerate(on_same_images(groups, lambda group: group), start=1):
         front = pareto_front([(_mean(group), -(group.metrics[costs[0].name] or 0.0)) for group in together])
         for group, on in zip(together, front, strict=True):
             found = group.accuracy
@@ -109,22 +109,10 @@ def _mean(group: Group) -> float | None:
     return None if group.accuracy is None else group.accuracy.mean
 
 
-def _test_sets(groups: Sequence[Group]) -> list[list[Group]]:
-    """Return the groups, those tested on the same images together: only they have a front in common."""
-    sets: list[list[Group]] = []
-    for group in groups:
-        home = next((each for each in sets if same_images(each[0], group)), None)
-        if home is None:
-            sets.append([group])
-        else:
-            home.append(group)
-    return sets
-
-
 def _notes(done: Sequence[Group], having: Sequence[Group], cost: Column) -> tuple[str, ...]:
     without = [group.name for group in done if group not in having]
     notes = [f"not shown: {listed(without)}, whose records have no {cost.name}"] if without and having else []
-    sets = len(_test_sets(having))
+    sets = len(on_same_images(having, lambda group: group))
     if sets > 1:
         notes.append(f"{sets} sets of test images, each with a front of its own: accuracies compare within a set alone")
     return tuple(notes)
