@@ -55,6 +55,8 @@ class View:
         rows: a value for each column.
         notes: what holds of these rows alone, a sentence each.
         missing: why there are no rows; None where there are.
+        groups: the names of all groups of the report, in its order, which gives each one its colour; `make_views` adds
+            them.
     """
 
     name: str
@@ -64,6 +66,7 @@ class View:
     rows: tuple[tuple[Value, ...], ...] = ()
     notes: tuple[str, ...] = ()
     missing: str | None = None
+    groups: tuple[str, ...] = ()
 
     def records(self) -> list[dict[str, Value]]:
         """Return the rows as mappings from a column's name."""

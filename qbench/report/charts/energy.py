@@ -33,8 +33,8 @@ def energy_by_layer(view: View) -> alt.Chart:
             field("cost/energy_uj"), title="energy µJ (logarithmic)", axis=alt.Axis(values=ticks, format=NUMBER),
             scale=alt.Scale(type="log", domain=domain, nice=False),
         ),
-        color=colour(groups, "group"),
-        shape=shape(groups, "group"),
+        color=colour(groups, "group", among=view.groups),
+        shape=shape(groups, "group", among=view.groups),
         tooltip=tooltips(view, ["group", "layer", "op", "weight_format", "input_format", *_ENERGY]),
     )  # fmt: skip
 

@@ -38,8 +38,8 @@ def layers(view: View) -> alt.HConcatChart:
             x=x,
             y=y.scale(paddingInner=0.3),
             yOffset=alt.YOffset(field("group", "N"), sort=groups),
-            color=colour(groups, "group").legend(**legend(groups)),
-            shape=shape(groups, "group"),
+            color=colour(groups, "group", among=view.groups).legend(values=groups, **legend(groups)),
+            shape=shape(groups, "group", among=view.groups),
             tooltip=tooltips(view, ["group", "layer", column, "weights/format", "inputs/format", "seeds"]),
         )  # fmt: skip
         known = alt.Data(values=[row for row in rows if row[column] is not None])

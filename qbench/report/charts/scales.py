@@ -60,18 +60,29 @@ def logarithmic(values: Iterable[Value]) -> tuple[list[float], list[float]]:
     return [low, high], ticks
 
 
-def colour(names: Sequence[str], name: str, title: str | None = None) -> alt.Color:
-    """Return the colour scale of the values `names` of a column, in their order; the theme has the colours."""
+def colour(names: Sequence[str], name: str, title: str | None = None, among: Sequence[str] = ()) -> alt.Color:
+    """Return the colour scale of the values `names` of a column; the theme has the colours.
+
+    They are given out in the order of `names`, or of `among`, of which `names` are a part: a group then has the same
+    colour in every chart. The legend has `names` alone.
+    """
     import altair as alt
 
-    return alt.Color(field(name, "N"), title=title, scale=alt.Scale(domain=list(names)))
+    scale = alt.Scale(domain=_domain(names, among))
+    return alt.Color(field(name, "N"), title=title, scale=scale, legend=alt.Legend(values=list(names)))
 
 
-def shape(names: Sequence[str], name: str, title: str | None = None) -> alt.Shape:
+def shape(names: Sequence[str], name: str, title: str | None = None, among: Sequence[str] = ()) -> alt.Shape:
     """Return the symbols beside `colour`: where colours repeat, they meet another symbol."""
     import altair as alt
 
-    return alt.Shape(field(name, "N"), title=title, scale=alt.Scale(domain=list(names), range=_beside(SHAPES, names)))
+    domain = _domain(names, among)
+    scale = alt.Scale(domain=domain, range=_beside(SHAPES, domain))
+    return alt.Shape(field(name, "N"), title=title, scale=scale, legend=alt.Legend(values=list(names)))
+
+
+def _domain(names: Sequence[str], among: Sequence[str]) -> list[str]:
+    return list(among) if set(names) <= set(among) else list(names)
 
 
 def dash(names: Sequence[str], name: str, title: str | None = None) -> alt.StrokeDash:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from qbench.report.model.report_model import ReportModel
 from qbench.report.view import View
@@ -84,7 +85,8 @@ SECTIONS: tuple[tuple[str, tuple[MakeView, ...]], ...] = (
 
 def make_views(model: ReportModel) -> dict[str, View]:
     """Return every view of a report, by its name."""
-    found = (make(model) for make in _all())
+    groups = tuple(group.name for group in model.groups)
+    found = (replace(make(model), groups=groups) for make in _all())
     return {view.name: view for view in found}
 
 

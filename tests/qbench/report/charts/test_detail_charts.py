@@ -9,6 +9,7 @@ import vl_convert
 from planted import studies_of, study
 
 from qbench.report.charts.catalogue import CHARTS
+from qbench.report.charts.picture import specification
 from qbench.report.charts.theme import DARK, LIGHT, vega_config
 from qbench.report.model.report_model import make_report
 from qbench.report.views.catalogue import make_views
@@ -163,3 +164,13 @@ def test_a_hundred_classes_are_drawn_without_numbers():
     chart = CHARTS["confusion"](view)
     assert [layer["mark"]["type"] for layer in chart.to_dict()["spec"]["layer"]] == ["rect", "rect"]
     assert "errors, share of the true class" in svg(chart)
+
+
+def test_a_group_has_its_colour_and_symbol_whichever_groups_a_chart_shows():
+    model = make_report([study()])  # fp32, binarynet, int8-kl: the third alone has integer layers
+    view = make_views(model)["layers"]
+    found = specification(view)
+    encoding = found["hconcat"][0]["layer"][-1]["encoding"]
+    assert encoding["color"]["scale"]["domain"] == ["fp32", "binarynet", "int8-kl"]
+    assert encoding["shape"]["scale"]["domain"] == ["fp32", "binarynet", "int8-kl"]
+    assert encoding["color"]["legend"]["values"] == ["int8-kl"]
