@@ -5,14 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: sweep test lint help clean
+.PHONY: sweep test test-all lint help clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make sweep   set up .venv, then run sweeps/binary_vs_int8.yaml and print the comparison"
-	@echo "make test    set up .venv, then run the whole test suite, one worker per processor"
-	@echo "make lint    set up .venv, then ruff, mypy and the rule of the house (import-linter)"
-	@echo "make clean   remove .venv and caches (never runs/)"
+	@echo "make sweep     set up .venv, then run sweeps/binary_vs_int8.yaml and print the comparison"
+	@echo "make test      set up .venv, then run the tests, one worker per processor, without those marked slow"
+	@echo "make test-all  the same with the slow ones"
+	@echo "make lint      set up .venv, then ruff, mypy and the rule of the house (import-linter)"
+	@echo "make clean     remove .venv and caches (never runs/)"
 
 # The stamp depends on pyproject.toml alone: the install is editable, so only new dependencies need another.
 $(READY): pyproject.toml
@@ -26,8 +27,13 @@ sweep: $(READY)
 	$(BIN)/qbench sweep sweeps/binary_vs_int8.yaml
 
 # At most 8 workers, each with a copy of torch; one that has run out of tests takes some of another's.
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
+
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
+	$(PYTEST) -m 'not slow'
+
+test-all: $(READY)
+	$(PYTEST)
 
 lint: $(READY)
 	$(BIN)/ruff check .
