@@ -39,6 +39,18 @@ class Study:
         """Number of trials, run or not."""
         return len(self.records) + len(self.not_run)
 
+    @property
+    def place(self) -> str:
+        """The folder as a report names it, without a path of this machine: reports are handed on.
+
+        As it was typed; of an absolute path what comes after the working folder, or its last name where it lies
+        elsewhere.
+        """
+        if not self.folder.is_absolute():
+            return str(self.folder)
+        here = Path.cwd()
+        return str(self.folder.relative_to(here)) if self.folder.is_relative_to(here) else self.folder.name
+
 
 def read_study(folder: Path) -> Study:
     """Read what a sweep has left in its folder.

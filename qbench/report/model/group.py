@@ -19,7 +19,6 @@ from qbench.trial.record import TrialRecord
 
 FOLDER = "folder"
 """The key that tells the studies of one report apart, where there are several."""
-_DETAILS = ("trials", "details")
 
 
 class ReportError(UserError):
@@ -151,9 +150,15 @@ def config(row: Mapping[str, Any], study: Study, studies: Sequence[Study]) -> di
 
 
 def study_label(study: Study, studies: Sequence[Study]) -> str:
-    """Return what tells a study from the others: its name, or its folder where names are equal."""
+    """Return what tells a study from the others: its name, or its folder where names are equal.
+
+    Folders of equal names outside the working folder are numbered.
+    """
     same = [other for other in studies if other.name == study.name]
-    return study.name if len(same) == 1 else str(study.folder)
+    if len(same) == 1:
+        return study.name
+    alike = [other for other in same if other.place == study.place]
+    return study.place if len(alike) == 1 else f"{study.place} ({alike.index(study) + 1})"
 
 
 def varying_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:

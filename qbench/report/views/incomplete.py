@@ -47,4 +47,4 @@ def _not_run(study: Study, model: ReportModel) -> list[tuple[Value, ...]]:
 def _row(row: Mapping[str, Any], study: Study, model: ReportModel, status: str, error: str | None) -> tuple[Value, ...]:
     settings = config(row, study, model.studies)
     name = group_name(settings, model.varying) if settings else None  # planned, and nothing is known of it
-    return (name, row.get("seed"), status, error, row.get("trial_id"), str(study.folder))
+    return (name, row.get("seed"), status, error, row.get("trial_id"), study.place)

@@ -44,7 +44,7 @@ def origin(model: ReportModel) -> View:
 
 
 def _facts(study: Study, model: ReportModel) -> Iterator[tuple[str, Value]]:
-    yield "folder", str(study.folder)
+    yield "folder", study.place
     if study.origin.get("description"):
         yield "description", str(study.origin["description"])
     if study.origin.get("metric"):

@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from planted import record, study, write
@@ -96,3 +98,11 @@ def test_a_path_that_is_no_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="is no folder"):
         read_study(tmp_path / "file")
+
+
+def test_a_folder_is_named_without_a_path_of_the_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = study()
+    assert replace(made, folder=Path("../runs/a")).place == "../runs/a"
+    assert replace(made, folder=tmp_path / "runs" / "a").place == "runs/a"
+    assert replace(made, folder=tmp_path.parent / "elsewhere" / "a").place == "a"

@@ -5,7 +5,7 @@ import pytest
 from planted import labels, predictions, record, studies_of
 from planted import study as plant
 
-from qbench.report.model.group import ReportError, make_groups
+from qbench.report.model.group import ReportError, make_groups, study_label
 
 
 def groups_of(records):
@@ -64,3 +64,8 @@ def test_the_first_details_are_those_of_the_lowest_seed_that_has_them():
 def test_trials_of_one_group_on_different_images_have_no_common_mean():
     with pytest.raises(ReportError, match="seeds 0 and 1 were tested on different images"):
         groups_of([record("fp32", 0, true=labels(seed=0)), record("fp32", 1, true=labels(seed=1))])
+
+
+def test_folders_of_equal_names_elsewhere_are_numbered(tmp_path):
+    studies = [replace(plant(name="same"), folder=tmp_path.parent / place / "run") for place in "ab"]
+    assert [study_label(each, studies) for each in studies] == ["run (1)", "run (2)"]
