@@ -34,9 +34,4 @@ class Origin:
 def origin_now(command: str, day: str | None = None, machine: str | None = None) -> Origin:
     """Return the origin of a result of this machine and this code; `day` is ISO, today by default."""
     today = datetime.now(UTC).date().isoformat()
-    return Origin(day or today, machine or this_machine(), command, qbench.__version__, version("torch"))
-
-
-def this_machine() -> str:
-    """Return what `machine_text` says of this machine."""
-    return machine_text()
+    return Origin(day or today, machine or machine_text(), command, qbench.__version__, version("torch"))

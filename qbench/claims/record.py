@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import qbench
-from qbench.claims.origin import Origin, origin_now, this_machine
+from qbench.claims.origin import Origin, origin_now
 from qbench.claims.stored import StoredSweep, StoredTrial, UnfinishedTrial, pack_correct
 from qbench.errors import UserError
+from qbench.report.commands.machine_facts import machine_text
 from qbench.sweep.config import load_sweep
 from qbench.sweep.plug_ins import make_importable
 from qbench.sweep.search import search_of
@@ -109,7 +110,7 @@ def _check_planned(done: Sequence[TrialRecord], planned: Container[str], folder:
 
 def _origin(done: Sequence[TrialRecord], folder: Path, sweep_file: Path) -> Origin:
     on_gpu = any(trial.config.device == "cuda" for trial in done)
-    machine = this_machine()
+    machine = machine_text()
     if on_gpu and "GPU" not in machine:
         raise UserError(f"{folder}: was trained on a GPU, which this machine has not; record it where it ran")
     trials = Store(folder).trials

@@ -68,6 +68,11 @@ class ReportModel:
     best: BestTrial | None = None
 
     @property
+    def not_run(self) -> int:
+        """Number of planned trials without a record."""
+        return self.planned - self.done - self.failed
+
+    @property
     def title(self) -> str:
         """The studies' names."""
         return ", ".join(study.name for study in self.studies)

@@ -39,17 +39,14 @@ def _nothing(model: ReportModel) -> str:
 
 
 def _unfinished(model: ReportModel) -> Iterator[str]:
-    waiting = model.planned - model.done - model.failed
-    parts = [f"{model.failed} failed"] * bool(model.failed) + [f"{waiting} {_have(waiting)} not run"] * (waiting > 0)
+    parts = [f"{model.failed} failed"] if model.failed else []
+    if model.not_run:
+        parts.append(f"{model.not_run} {'has' if model.not_run == 1 else 'have'} not run")
     if parts:
         yield (
             f"Incomplete: of {number_of(model.planned, 'planned trial')} {' and '.join(parts)}. What follows is about "
             f"the {model.done} that {'is' if model.done == 1 else 'are'} done."
         )
-
-
-def _have(count: int) -> str:
-    return "has" if count == 1 else "have"
 
 
 def _several_sets(sets: Sequence[Sequence[Group]]) -> Iterator[str]:

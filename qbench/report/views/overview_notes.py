@@ -146,5 +146,4 @@ def _best(model: ReportModel) -> list[str]:
 
 
 def _incomplete(model: ReportModel) -> list[str]:
-    waiting = model.planned - model.done - model.failed
-    return [f"incomplete: {waiting} of {model.planned} trials have not run"] if waiting > 0 else []
+    return [f"incomplete: {model.not_run} of {model.planned} trials have not run"] if model.not_run else []

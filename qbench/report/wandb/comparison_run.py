@@ -93,8 +93,7 @@ def make_contents(model: ReportModel, views: Mapping[str, View], page: Path | No
 
     having = {name: view for name, view in views.items() if view.rows}
     cut = {name: len(view.rows) for name, view in having.items() if len(view.rows) > MAX_ROWS}
-    not_run = model.planned - model.done - model.failed
-    counts = {"planned": model.planned, "done": model.done, "failed": model.failed, "not_run": not_run}
+    counts = {key: getattr(model, key) for key in ("planned", "done", "failed", "not_run")}
     return Contents(
         views=having,
         charts={name: chart_page(view) for name, view in charted(having).items()},

@@ -10,10 +10,10 @@ import pytest
 from stored_examples import LABELS, SWEEP, predictions
 
 import qbench.claims.record as record_module
-from qbench.claims.origin import this_machine
 from qbench.claims.record import record
 from qbench.claims.stored import load_results, write_sweep
 from qbench.errors import UserError
+from qbench.report.commands.machine_facts import machine_text
 from qbench.trial.config import TrialConfig
 from qbench.trial.resolved import resolve
 
@@ -98,7 +98,7 @@ def test_nothing_names_the_machine_or_its_folders(run_folder, tmp_path):
     text = write_sweep(record(run_folder, tmp_path / "tiny.yaml"), tmp_path / "results").read_text()
     assert str(tmp_path) not in text
     assert socket.gethostname() not in text
-    assert re.search(r"\d+ CPUs", this_machine())
+    assert re.search(r"\d+ CPUs", machine_text())
 
 
 def test_the_sweeps_file_is_found_by_the_folders_name(run_folder, tmp_path):
@@ -128,10 +128,10 @@ def test_where_a_trial_ran_does_not_make_it_another(run_folder, tmp_path, monkey
         content = json.loads(path.read_text())
         content["row"] |= {"device": "cuda", "threads": 8}
         path.write_text(json.dumps(content))
-    monkeypatch.setattr(record_module, "this_machine", lambda: "Some Processor, 2 CPUs")
+    monkeypatch.setattr(record_module, "machine_text", lambda: "Some Processor, 2 CPUs")
     with pytest.raises(UserError, match="trained on a GPU, which this machine has not"):
         record(run_folder, tmp_path / "tiny.yaml")
-    monkeypatch.setattr(record_module, "this_machine", lambda: "Some Processor, 2 cores, GPU Some Card")
+    monkeypatch.setattr(record_module, "machine_text", lambda: "Some Processor, 2 cores, GPU Some Card")
     monkeypatch.setattr(
         record_module, "resolve", lambda config: SimpleNamespace(trial_id="of a GPU, which need not be here")
     )
