@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from qbench.report.model.report_model import ReportModel
-from qbench.report.views.selection import listed
+from qbench.report.model.wording import listed
 
 _EARLIER = "were written by an earlier version, which kept no details"
 

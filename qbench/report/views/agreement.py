@@ -7,8 +7,9 @@ from typing import Any
 
 from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
+from qbench.report.model.wording import listed
 from qbench.report.view import Column, Value, View
-from qbench.report.views.selection import Row, bounded, listed
+from qbench.report.views.selection import Row, bounded
 
 _AGREEMENT, _EQUAL, _WITHIN = "kernel/agreement", "int8/equal_outputs", "int8/within_one"
 _MAX_NOTES = 20

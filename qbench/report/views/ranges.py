@@ -7,10 +7,11 @@ from typing import Any
 
 from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
+from qbench.report.model.wording import listed
 from qbench.report.view import Column, View
 from qbench.report.views.absence import missing, without_details
 from qbench.report.views.histogram import MAX_BINS, Bin, bins
-from qbench.report.views.selection import Row, blocks, bounded, chart_note, layer_names, listed, names
+from qbench.report.views.selection import Row, blocks, bounded, chart_note, layer_names, names
 
 CHART_PANELS = 18
 """The layers in the chart, at most, over all groups: each is a panel."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
+from qbench.report.model.wording import listed
 from qbench.report.view import Value
 
 Row = tuple[Value, ...]
@@ -17,7 +18,6 @@ CHART_GROUPS = 8
 """The groups in one chart, at most: as many as there are colours that everyone can tell apart."""
 CHART_BARS = 40
 """The bars in one chart, at most: about as many lines as a page has."""
-_NAMED = 6
 
 
 def by_interest(groups: Sequence[Group]) -> list[Group]:
@@ -79,13 +79,6 @@ def chart_note(names: Sequence[str], limit: int = CHART_GROUPS, of: str = "schem
         return ()
     order = "; of each scheme its reference or one on the Pareto front comes first" if of == "schemes" else ""
     return (f"the chart draws the first {limit} of the {len(names)} {of} in the table{order}",)
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names for a sentence, of many the first few: `a, b and 3 more`."""
-    if len(names) <= _NAMED + 1:
-        return ", ".join(names)
-    return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
 
 
 def every(total: int, most: int) -> int:

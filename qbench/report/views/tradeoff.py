@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from qbench.report.model.group import Group
 from qbench.report.model.images import on_same_images
 from qbench.report.model.report_model import ReportModel
+from qbench.report.model.wording import listed
 from qbench.report.statistics.pareto import pareto_front
 from qbench.report.view import Column, Source, Value, View
-from qbench.report.views.selection import listed
 
 MOST_APART = 16
 """With more groups than these, marks of about equal cost lie upon each other: there is no room beside them."""

@@ -7,9 +7,10 @@ from statistics import fmean
 
 from qbench.report.model.group import FOLDER, Group
 from qbench.report.model.report_model import ReportModel
+from qbench.report.model.wording import listed
 from qbench.report.view import Column, View
 from qbench.report.views.absence import missing, without_details
-from qbench.report.views.selection import Row, blocks, bounded, chart_note, every, listed, names
+from qbench.report.views.selection import Row, blocks, bounded, chart_note, every, names
 
 MAX_EPOCHS = 100
 """The epochs of a curve, at most: of more every k-th and the last are shown."""

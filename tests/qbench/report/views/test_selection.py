@@ -4,7 +4,7 @@ import pytest
 from planted import study
 
 from qbench.report.model.report_model import make_report
-from qbench.report.views.selection import blocks, bounded, by_interest, chart_note, every, listed
+from qbench.report.views.selection import blocks, bounded, by_interest, chart_note, every
 
 
 def test_the_first_groups_are_one_of_each_scheme_its_reference_or_front_before_others():
@@ -27,7 +27,7 @@ def test_whole_groups_are_left_out_by_name_from_the_first_that_does_not_fit():
     groups = [("a", [("a", 0)] * 3), ("b", [("b", 0)] * 3), ("c", [("c", 0)])]
     rows, notes = bounded(groups, limit=5)
     assert rows == (("a", 0),) * 3
-    assert notes == ("left out, to keep the report small: b, c; `details/` in the sweep's folder holds them",)
+    assert notes == ("left out, to keep the report small: b and c; `details/` in the sweep's folder holds them",)
     assert bounded(groups, limit=7) == ((("a", 0),) * 3 + (("b", 0),) * 3 + (("c", 0),), ())
 
 
@@ -40,13 +40,6 @@ def test_a_group_that_is_too_large_alone_is_cut_and_says_so():
 def test_a_chart_that_draws_all_needs_no_note():
     assert chart_note(["a", "b"], 2) == ()
     assert chart_note(["a", "b", "c"], 2, "layers") == ("the chart draws the first 2 of the 3 layers in the table",)
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(2, "0, 1"), (7, "0, 1, 2, 3, 4, 5, 6"), (9, "0, 1, 2, 3, 4, 5 and 3 more")]
-)
-def test_many_names_are_the_first_few_and_a_number(count, text):
-    assert listed([str(i) for i in range(count)]) == text
 
 
 @pytest.mark.parametrize(("total", "step"), [(0, 1), (10, 1), (11, 2), (20, 2), (21, 3)])

@@ -66,7 +66,7 @@ def share(made, *schemes):
 def test_a_shared_training_is_said_and_drawn_once():
     found = training_accuracy(make_report([share(study(), "fp32", "int8-kl")]))
     assert {row[0]: row[-1] for row in found.rows} == {"fp32": "int8-kl", "binarynet": None, "int8-kl": "fp32"}
-    assert "one curve for fp32, int8-kl, which share their trainings" in found.notes
+    assert "one curve for fp32 and int8-kl, which share their trainings" in found.notes
     assert curves(found.rows) == ["fp32", "binarynet"]
 
 
