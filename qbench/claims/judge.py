@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from qbench.report.statistics.significance import SIGNIFICANCE
+
 Values = Mapping[str, Any]
 """What evidence gives for a claim: plain values by name."""
 Verdict = Literal[
@@ -24,7 +26,6 @@ VERDICTS: dict[Verdict, str] = {
     "cited only": "a value of others, quoted: this project does not train or measure it",
     "not run": "nothing here yet",
 }
-SIGNIFICANCE = 0.05
 LEAST_SEEDS = 2  # a single seed has no spread: it can neither confirm nor refute a mean
 
 

@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, stdtr
 
+SIGNIFICANCE = 0.05
+"""A p-value of at most this much is a difference: what a 95 % interval leaves out."""
+
 
 def mcnemar(only_first: int, only_second: int) -> float:
     """Return the two-sided exact p-value of McNemar's test.

@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from qbench.report.model.comparison import Comparison
 from qbench.report.model.group import Group
+from qbench.report.model.reference import REFERENCE_SCHEME
 from qbench.report.model.report_model import ReportModel
+from qbench.report.model.wording import listed
+from qbench.report.statistics.significance import SIGNIFICANCE
 from qbench.report.view import Column, View
-from qbench.report.views.selection import CHART_BARS, Row, blocks, chart_note, listed
+from qbench.report.views.selection import CHART_BARS, Row, blocks, chart_note
 
 
 def differences(model: ReportModel) -> View:
@@ -21,8 +24,9 @@ def differences(model: ReportModel) -> View:
         "differences",
         "Difference to float32",
         "Measured test accuracy minus that of the float32 reference on the same images and seeds, with its computed "
-        "95 % interval: left of the line is worse. A filled mark differs from the reference (p at most 0.05 after "
-        "Holm's correction over all comparisons of this report), a hollow one cannot be told from it.",
+        "95 % interval: left of the line is worse. A filled mark differs from the reference (p at most "
+        f"{SIGNIFICANCE:g} after Holm's correction over all comparisons of this report), a hollow one cannot be told "
+        "from it.",
         (
             Column("group", "scheme"),
             Column("reference", "reference"),
@@ -66,6 +70,7 @@ def _missing(model: ReportModel, withheld: Mapping[str, str | None]) -> str:
         return "no trial is done"
     if withheld:
         return f"no group could be paired with its float32 reference: {listed([str(why) for why in withheld.values()])}"
-    if all(group.scheme == "fp32" for group in model.groups):
+    if all(group.scheme == REFERENCE_SCHEME for group in model.groups):
         return "all trials are float32: there is nothing to hold against it"
-    return "no trial of fp32 is done on the same test images; add `fp32` to the sweep's schemes and run it again"
+    lacking = f"no trial of {REFERENCE_SCHEME} is done on the same test images"
+    return f"{lacking}; add `{REFERENCE_SCHEME}` to the sweep's schemes and run it again"
