@@ -134,11 +134,16 @@ def make_groups(studies: Sequence[Study]) -> tuple[tuple[Group, ...], tuple[str,
         not_run[name] = not_run.get(name, 0) + 1
         members.setdefault(name, [])
         configs.setdefault(name, each)
-    details = {trial_id: found for study in studies for trial_id, found in study.details.items()}
     groups = tuple(
-        _group(name, configs[name], trials, details, not_run.get(name, 0)) for name, trials in members.items()
+        _group(name, configs[name], trials, _details(configs[name], studies), not_run.get(name, 0))
+        for name, trials in members.items()
     )
     return groups, tuple(varying)
+
+
+def _details(config: Mapping[str, Any], studies: Sequence[Study]) -> Mapping[str, TrialDetails]:
+    """Return the details of the study that a group is of: equal trial ids of two folders are two trials."""
+    return next(s.details for s in studies if len(studies) == 1 or study_label(s, studies) == config[FOLDER])
 
 
 def config(row: Mapping[str, Any], study: Study, studies: Sequence[Study]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from qbench.report.model.comparison import MAX_GROUPS, Comparison, compare_all
-from qbench.report.model.group import Group, make_groups
+from qbench.report.model.group import FOLDER, Group, make_groups
 from qbench.report.model.images import on_same_images
 from qbench.report.model.reference import reference_of
 from qbench.report.statistics.front_probability import front_probability
@@ -168,9 +168,13 @@ def _letters(groups: Sequence[Group], comparisons: Sequence[Comparison]) -> dict
 
 
 def _sharing(groups: Sequence[Group]) -> dict[str, tuple[str, ...]]:
-    """Return for each group the names of the others that share a training with it."""
+    """Return for each group the names of the others that share a training with it: two folders share none."""
     keys = {
-        group.name: {trial.row.get("training_key") for trial in (*group.trials, *group.failed)} - {None}
+        group.name: {
+            (group.config.get(FOLDER), key)
+            for trial in (*group.trials, *group.failed)
+            if (key := trial.row.get("training_key")) is not None
+        }
         for group in groups
     }
     return {name: tuple(other for other in keys if other != name and keys[other] & mine) for name, mine in keys.items()}
