@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from qbench.report.model.comparison import LEVEL, MAX_GROUPS, Comparison
+from qbench.report.model.comparison import MAX_GROUPS, Comparison
 from qbench.report.model.group import Group
+from qbench.report.model.reference import differing
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.savings import savings
 from qbench.report.model.wording import LONGEST, listed, number_of, percent, points
 from qbench.report.statistics.difference import Difference
+from qbench.report.statistics.significance import SIGNIFICANCE
 
 
 def against(model: ReportModel, base: Group, others: Sequence[Group]) -> Iterator[str]:
@@ -18,6 +20,7 @@ def against(model: ReportModel, base: Group, others: Sequence[Group]) -> Iterato
     pairs = [(group.name, model.comparison(group.name, base.name)) for group in others]
     found = [(name, each, _towards(each, name)) for name, each in pairs if each is not None and each.difference]
     assert base.accuracy is not None  # a group with a trial that is done
+    yield from _other_settings(model, base, others)
     yield from _savings(base, others)
     yield from _losses(base, [(name, delta) for name, _, delta in found])
     title = f"{base.name} ({percent(base.accuracy.mean)})"
@@ -31,10 +34,10 @@ def against(model: ReportModel, base: Group, others: Sequence[Group]) -> Iterato
     if alike:
         same = {name for name, _, _ in alike if _answers_alike(model.group(name), base)}
         yield _indistinct(title, corrected, alike, same)
-    if near := [name for name, each, delta in alike if delta.p <= LEVEL]:
+    if near := [name for name, each, delta in alike if delta.p <= SIGNIFICANCE]:
         yield (
             f"{listed(near)}: alone, the comparison with {base.name} would count as distinguishable (p at most "
-            f"{LEVEL:g}){'; among ' + str(tests) + ' comparisons it does not' if tests > 1 else ''}."
+            f"{SIGNIFICANCE:g}){'; among ' + str(tests) + ' comparisons it does not' if tests > 1 else ''}."
         )
     yield from _withheld(base, pairs)
 
@@ -46,6 +49,17 @@ def _towards(comparison: Comparison, name: str) -> Difference:
     if comparison.first == name:
         return found
     return replace(found, mean=-found.mean, low=-found.high, high=-found.low)
+
+
+def _other_settings(model: ReportModel, base: Group, others: Sequence[Group]) -> Iterator[str]:
+    """Name the groups that differ from `base` in more than the scheme: it was the nearest float32 group there is."""
+    if found := [
+        group.name for group in others if group.reference == base.name and differing(group, base, model.varying)
+    ]:
+        yield (
+            f"No float32 group has the settings of {listed(found)}: {base.name} differs in more than the scheme, so "
+            "that what is said beside it is not the format's alone."
+        )
 
 
 def _savings(base: Group, others: Sequence[Group]) -> Iterator[str]:
@@ -61,11 +75,11 @@ def _savings(base: Group, others: Sequence[Group]) -> Iterator[str]:
 
 def _losses(base: Group, found: Sequence[tuple[str, Difference]]) -> Iterator[str]:
     """Say how much less accurate than `base` each group may be: the worse end of its interval, the least loss first."""
-    by_loss: dict[str, list[str]] = {}
+    by_loss: dict[tuple[str, str], list[str]] = {}
     for name, delta in sorted(found, key=lambda each: -each[1].low):
-        by_loss.setdefault(points(max(-delta.low, 0.0)).lstrip("+"), []).append(name)
+        by_loss.setdefault((points(max(-delta.low, 0.0)).lstrip("+"), _over(delta)), []).append(name)
     if by_loss:
-        parts = [f"{loss} points ({listed(names)})" for loss, names in by_loss.items()]
+        parts = [f"{loss} points{over} ({listed(names)})" for (loss, over), names in by_loss.items()]
         yield (
             f"Accuracy that may be lost beside {base.name}, by the worse end of each 95 % interval by itself: "
             f"{listed(parts)}."
@@ -74,8 +88,12 @@ def _losses(base: Group, found: Sequence[tuple[str, Difference]]) -> Iterator[st
 
 def _with_interval(name: str, delta: Difference, same: bool = False) -> str:
     size = "right on the same images" if same else f"{points(delta.mean)} points"
-    over = "" if delta.over == "seeds and images" else " over test images alone"
-    return f"{name} ({size}, 95 % interval {points(delta.low)} to {points(delta.high)}{over})"
+    return f"{name} ({size}, 95 % interval {points(delta.low)} to {points(delta.high)}{_over(delta)})"
+
+
+def _over(delta: Difference) -> str:
+    """Return what is said of an interval that does not hold for other seeds."""
+    return "" if delta.over == "seeds and images" else " over test images alone"
 
 
 def _answers_alike(group: Group, base: Group) -> bool:
@@ -101,18 +119,18 @@ def _indistinct(
             f"{100 * (worst.detectable or 0):.2f} points is missed in more than one case of five{for_whom}"
             f"{', even before correction' if corrected else ''}."
         )
-    parts += _seeds_needed([(name, delta) for name, _, delta in alike])
+    parts += _seeds_needed([(name, delta) for name, _, delta in alike], "before correction, " if corrected else "")
     return " ".join(parts)
 
 
-def _seeds_needed(alike: Sequence[tuple[str, Difference]]) -> Iterator[str]:
+def _seeds_needed(alike: Sequence[tuple[str, Difference]], before: str) -> Iterator[str]:
     more = [
         f"{delta.seeds_needed} for {name}"
         for name, delta in alike
         if delta.seeds_needed is not None and delta.seeds_needed > delta.seeds
     ]
     if more:
-        yield f"To find a difference of the size seen, it takes about this many seeds: {listed(more)}."
+        yield f"To find a difference of the size seen, {before}it takes about this many seeds: {listed(more)}."
     none = [
         name if delta.images_needed is None else f"{name} (with as many seeds, about {delta.images_needed:,} would do)"
         for name, delta in alike

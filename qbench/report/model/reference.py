@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qbench.report.model.group import Group
+from qbench.report.model.group import FOLDER, Group
 from qbench.report.model.images import same_images
 
 REFERENCE_SCHEME = "fp32"
@@ -28,3 +28,9 @@ def reference_of(group: Group, groups: Sequence[Group], varying: Sequence[str]) 
         key=lambda other: sum(other.config.get(key) == group.config.get(key) for key in keys),
         default=None,
     )
+
+
+def differing(group: Group, reference: Group, varying: Sequence[str]) -> list[str]:
+    """Return the varying settings in which a group is not its reference, but for the scheme's own and the folder."""
+    keys = (key for key in varying if key.partition(".")[0] not in (*_OF_THE_SCHEME, FOLDER))
+    return [key for key in keys if group.config.get(key) != reference.config.get(key)]

@@ -9,7 +9,7 @@ from qbench.report.model.group import Group
 from qbench.report.model.images import on_same_images
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.wording import listed, number_of, percent, share
-from qbench.report.statistics.difference import MIN_SEEDS
+from qbench.report.statistics.crossed import MIN_SEEDS
 
 # A group that is off the front by its means is named where it is on it in at least this share of draws.
 _WORTH_NAMING = 0.05
@@ -72,6 +72,7 @@ def _few_seeds(model: ReportModel) -> Iterator[str]:
     """Say what is withheld where groups have fewer than `MIN_SEEDS` seeds in common."""
     found = [each.difference for each in model.comparisons if each.difference is not None]
     few = [each.seeds for each in found if each.seeds < MIN_SEEDS]
+    common = " in common" if any(group.runs >= MIN_SEEDS for group in model.groups) else ""
     if not found and len(model.groups) == 1:
         few = [model.groups[0].runs] * (model.groups[0].runs < MIN_SEEDS)
     if not few:
@@ -80,8 +81,9 @@ def _few_seeds(model: ReportModel) -> Iterator[str]:
     counts = " or ".join(str(count) for count in sorted(set(few)))
     noun = "seed" if counts == "1" else "seeds"
     yield (
-        f"{where} {'is' if counts == '1' else 'are'} {counts} {noun}, fewer than {MIN_SEEDS}: nothing is said of other "
-        "seeds. Intervals and p-values of such pairs are over the test images alone and hold for these trainings."
+        f"{where} {'is' if counts == '1' else 'are'} {counts} {noun}{common}, fewer than {MIN_SEEDS}: nothing is said "
+        "of other seeds. Intervals and p-values of such pairs are over the test images alone and hold for these "
+        "trainings."
     )
 
 
@@ -115,11 +117,14 @@ def _front(members: Sequence[Group], several: bool) -> Iterator[str]:
     if len(placed) < 2:
         return
     where = f" among {listed([group.name for group in placed])}" if several else ""
+    least = min(group.runs for group in placed)
+    over = f", which with {number_of(least, 'seed')} say {'nothing' if least == 1 else 'little'} of other seeds"
     on = [_surely(group) for group in placed if group.pareto]
     near = [_surely(group) for group in placed if not group.pareto and (group.front_probability or 0) >= _WORTH_NAMING]
     yield (
         f"On the Pareto front of accuracy, weight bytes and estimated energy{where}, by means (in brackets: in how "
-        f"many bootstrap draws): {listed(on)}." + (f" Off it by means, but not surely: {listed(near)}." if near else "")
+        f"many bootstrap draws{over if least < MIN_SEEDS else ''}): {listed(on)}."
+        + (f" Off it by means, but not surely: {listed(near)}." if near else "")
     )
 
 

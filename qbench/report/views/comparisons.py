@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from qbench.report.model.comparison import LEVEL, MAX_GROUPS, Comparison
+from qbench.report.model.comparison import MAX_GROUPS, Comparison
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.wording import number_of
-from qbench.report.statistics.difference import MIN_SEEDS
+from qbench.report.statistics.crossed import MIN_SEEDS
+from qbench.report.statistics.significance import SIGNIFICANCE
 from qbench.report.view import Column, Value, View
 
 _OVER_SEEDS = "seeds and images"
@@ -83,7 +84,9 @@ def _points(fraction: float) -> float:
 def _notes(model: ReportModel) -> list[str]:
     found = [each.difference for each in model.comparisons if each.difference is not None]
     tests = sum(each.p_adjusted is not None for each in model.comparisons)
-    lines = [f"distinguishable: p, Holm at most {LEVEL:g}; Holm's correction is for {number_of(tests, 'comparison')}"]
+    lines = [
+        f"distinguishable: p, Holm at most {SIGNIFICANCE:g}; Holm's correction is for {number_of(tests, 'comparison')}"
+    ]
     if any(each.over == _OVER_SEEDS for each in found):
         lines.append("p and the interval over seeds and images: for other seeds and other images like these")
     if any(each.over == "images" for each in found):
@@ -101,8 +104,9 @@ def _notes(model: ReportModel) -> list[str]:
     if any(each.detectable is not None for each in found):
         lines.append(
             "detectable: the smallest difference that a comparison of this size and spread finds in 80 % of cases, "
-            "before correction; seeds needed: how many would find the difference seen as surely (-: no number would, "
-            "with these test images); images needed: how many would, with as many seeds"
+            "before correction; seeds needed: how many would find the difference seen as surely, before correction "
+            "too (-: no number would, with these test images, or the interval is not over seeds); images needed: how "
+            "many would, with as many seeds"
         )
     if len(model.groups) > MAX_GROUPS:
         lines.append(f"more than {MAX_GROUPS} groups: each is compared with its float32 reference alone")

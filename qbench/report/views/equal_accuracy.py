@@ -80,7 +80,7 @@ def curve_notes(found: SizeCurves) -> tuple[str, ...]:
                 f"{curve.name}: accuracy does not rise with every size ({measured} %); its curve is the nearest "
                 f"non-decreasing one (isotonic fit)"
             )
-    return (*notes, *_levels(found), *found.refused)
+    return (*notes, *_levels(found), *_spread(found), *found.refused)
 
 
 def _levels(found: SizeCurves) -> Iterator[str]:
@@ -93,6 +93,18 @@ def _levels(found: SizeCurves) -> Iterator[str]:
                     f"{curve.name}: weights move to larger memories with size ({', '.join(levels)}), where energy "
                     f"jumps; between such sizes it is read roughly"
                 )
+
+
+def _spread(found: SizeCurves) -> Iterator[str]:
+    """Say that energy is read at the middle of its estimate, where that is a range."""
+    rows = [group.metrics for family in found.families for groups in family.groups for group in groups]
+    ends = [(row.get(f"{_ENERGY}_low"), row.get(_ENERGY), row.get(f"{_ENERGY}_high")) for row in rows]
+    away = max(((high - low) / 2 / mid for low, mid, high in ends if low and mid and high), default=0.0)
+    if away > 0:
+        yield (
+            f"energy is read at the middle of its low and high estimate, which are up to {100 * away:.0f} % away; the "
+            "intervals of energy and of its ratio hold nothing of that"
+        )
 
 
 def _reference_note(family: Family, option: str) -> str:
@@ -173,6 +185,10 @@ def _remarks(found: AtAccuracy, option: str) -> Iterator[str]:
         yield f"not reached at up to {size_words(option, curve.sizes[-1])} ({_best(found, option)})"
     elif found.place == -inf:
         yield f"reached already at the smallest ({size_words(option, curve.sizes[0])}): {_at_most(curve)}"
+    if found.place == inf and 1 - found.not_reached > TAIL:
+        yield f"reached in {100 * (1 - found.not_reached):.1f} % of draws"
+    if found.place == -inf and 1 - found.before_smallest > TAIL:
+        yield f"the smallest has more than the target in {100 * found.before_smallest:.1f} % of draws"
     yield from _bounded_ratios(found)
     if found.not_reached > TAIL and found.place < inf:
         yield f"not reached in {100 * found.not_reached:.1f} % of draws: {_open(found, above=True)}"

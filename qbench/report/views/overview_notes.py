@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from qbench.report.model.comparison import LEVEL
 from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.wording import number_of
-from qbench.report.statistics.difference import MIN_SEEDS
+from qbench.report.statistics.crossed import MIN_SEEDS
+from qbench.report.statistics.significance import SIGNIFICANCE
 from qbench.trial.metrics import show
 
 INTERVALS = {"crossed": "seeds and images", "images": "images", "exact": "images, exact"}
@@ -67,7 +67,7 @@ def _letters(model: ReportModel) -> list[str]:
         return []
     tests = sum(each.p_adjusted is not None for each in model.comparisons)
     return [
-        f"letters: groups that share one are not distinguishable in accuracy (p above {LEVEL:g} after Holm's "
+        f"letters: groups that share one are not distinguishable in accuracy (p above {SIGNIFICANCE:g} after Holm's "
         f"correction for {number_of(tests, 'comparison')}); that does not make them equal"
     ]
 
@@ -123,9 +123,11 @@ def _spread(group: Group) -> float:
 def _front(model: ReportModel) -> list[str]:
     if all(group.pareto is None for group in model.groups):
         return []
+    few = min(group.runs for group in model.groups if group.pareto is not None) < MIN_SEEDS
     return [
-        "Pareto: no other scheme is as accurate or better with no more weight bytes and energy, by means; on front: "
-        "the share of bootstrap draws of seeds and test images in which that holds"
+        "Pareto: no other scheme tested on the same images is as accurate or better with no more weight bytes and "
+        "energy, by means; on front: the share of bootstrap draws of seeds and test images in which that holds"
+        + (f", where fewer than {MIN_SEEDS} seeds say next to nothing of other seeds" if few else "")
     ]
 
 

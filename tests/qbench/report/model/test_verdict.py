@@ -65,9 +65,9 @@ def test_what_is_not_distinguishable_is_not_called_equal_and_says_what_would_go_
         "Not distinguishable from fp32 (99.00 %) in accuracy after correction for 2 comparisons, which does not make "
         "them equal: binarynet (-1.88 points, 95 % interval -3.47 to -0.31) and int8-kl (-0.20 points, 95 % interval "
         "-0.80 to +0.40). With 5 seeds and 360 images, a difference below 2.10 points is missed in more than one case "
-        "of five in the least sure of these pairs, even before correction. To find a difference of the size seen, it "
-        "takes about this many seeds: 9 for binarynet. These test images are too few to find one of the size seen "
-        "with any number of seeds: int8-kl (with as many seeds, about 12,000 would do)."
+        "of five in the least sure of these pairs, even before correction. To find a difference of the size seen, "
+        "before correction, it takes about this many seeds: 9 for binarynet. These test images are too few to find "
+        "one of the size seen with any number of seeds: int8-kl (with as many seeds, about 12,000 would do)."
     )
     assert sentence("alone,", model) == (
         "binarynet: alone, the comparison with fp32 would count as distinguishable (p at most 0.05); among 2 "
@@ -175,11 +175,12 @@ def test_fewer_than_three_seeds_say_nothing_of_others():
         ("binarynet", "int8-kl", found(0.02, 0.0, 0.04, 0.06, seeds=3), 0.06),
     )
     assert sentence("nothing is said of other seeds", model) == (
-        "In 2 of 3 pairs there are 1 or 2 seeds, fewer than 3: nothing is said of other seeds. Intervals and p-values "
-        "of such pairs are over the test images alone and hold for these trainings."
+        "In 2 of 3 pairs there are 1 or 2 seeds in common, fewer than 3: nothing is said of other seeds. Intervals "
+        "and p-values of such pairs are over the test images alone and hold for these trainings."
     )
     one = make_report([plant(SCHEMES, seeds=(0,))])
-    assert sentence("other seeds", one).startswith("There is 1 seed, fewer than 3: nothing is said of other seeds.")
+    few = sentence("nothing is said of other", one)
+    assert few.startswith("There is 1 seed, fewer than 3: nothing is said of other seeds.")
     assert not any("other seeds" in text for text in verdict(make_report([plant(SCHEMES, seeds=(0, 1, 2))])))
 
 

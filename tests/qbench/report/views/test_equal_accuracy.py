@@ -1,8 +1,10 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 from planted import record, studies_of, study
+from scipy.stats import binom
 
 from qbench.errors import UserError
 from qbench.report.model.report_model import make_report
@@ -203,3 +205,24 @@ def test_points_and_targets_of_the_curves():
     targets = [r for r in view.records() if r["kind"] == "target"]
     assert [r["test/accuracy"] for r in targets] == pytest.approx([0.98, 0.975, 0.97])
     assert "cost/weight_bytes" not in {column.name for column in accuracy_by_energy(report()).columns}
+
+
+def test_a_target_that_is_not_reached_by_the_means_says_in_how_many_draws_it_is():
+    curves = {**CURVES, "binarynet": {32: (0.80, 40, 0.1), 64: (0.86, 150, 0.2), 128: (0.94, 600, 0.4)}}
+    view = equal_accuracy(report(sweep(curves, seeds=(0,))), [0.945])
+    # One training, right on 188 of 200 images: 189 or more right in a resample is Binomial(200, 0.94)'s upper tail.
+    expected = 100 * float(binom.sf(188, 200, 0.94))
+    (share,) = re.findall(r"reached in ([0-9.]+) % of draws", str(row(view, "binarynet", "94.5 %")["remark"]))
+    assert float(share) == pytest.approx(expected, abs=4 * 100 * (0.25 / 4000) ** 0.5)
+
+
+def test_energy_is_said_to_be_the_middle_of_its_estimate():
+    # Planted low and high are 10 % to both sides; without them nothing is said.
+    assert any("up to 10 % away" in note for note in equal_accuracy(report()).notes)
+    ends = {"cost/energy_uj_low": 2.0, "cost/energy_uj": 2.0, "cost/energy_uj_high": 2.0}
+    records = [
+        record("fp32", seed, accuracy, metrics=ends, **{"model_options.hidden": size})
+        for size, (accuracy, _, _) in CURVES["fp32"].items()
+        for seed in (0, 1, 2)
+    ]
+    assert not any("middle" in note for note in equal_accuracy(make_report(studies_of(records))).notes)
