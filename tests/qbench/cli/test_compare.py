@@ -1,17 +1,13 @@
-import importlib.util
 import json
 from pathlib import Path
 
+import planted
 import pytest
 from command import qbench
 
 from qbench.report.model.comparison import compare
 from qbench.report.model.report_model import make_report
 from qbench.report.study import Study, read_study
-
-_spec = importlib.util.spec_from_file_location("planted", Path(__file__).parents[1] / "report" / "planted.py")
-planted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(planted)
 
 # By scheme and number of units: accuracy, bytes, µJ.
 CURVES = {

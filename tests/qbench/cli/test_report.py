@@ -1,7 +1,6 @@
 """`qbench report` on planted sweeps."""
 
 import csv
-import importlib.util
 import io
 import json
 import subprocess
@@ -10,12 +9,9 @@ import webbrowser
 from dataclasses import replace
 from pathlib import Path
 
+import planted
 import pytest
 from command import ROOT, qbench
-
-_spec = importlib.util.spec_from_file_location("planted", Path(__file__).parents[1] / "report" / "planted.py")
-planted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(planted)
 
 
 @pytest.fixture

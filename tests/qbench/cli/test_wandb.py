@@ -1,12 +1,13 @@
 """wandb's part in `qbench sweep` and `qbench report`."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
+import offline_records
+import planted
 import pytest
-from command import GRID, ROOT, qbench, write
+import stand_in
+from command import GRID, qbench, write
 
 from qbench.trial.identity import digest
 
@@ -14,26 +15,13 @@ pytestmark = pytest.mark.usefixtures("workplace")
 KEY = "0123456789abcdef" * 2 + "01234567"
 
 
-def load(name, folder):
-    """A module beside other tests."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            name, ROOT / "tests" / "qbench" / "report" / folder / f"{name}.py"
-        )
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
 @pytest.fixture
 def folder(tmp_path):
-    planted = load("planted", ".")
     return planted.write(planted.study(), tmp_path / "swept")
 
 
 @pytest.fixture
 def service(monkeypatch):
-    stand_in = load("stand_in", "wandb")
     found = stand_in.Service()
     with stand_in.running(found) as address:
         monkeypatch.setenv("WANDB_BASE_URL", address)
@@ -140,14 +128,13 @@ def test_a_sweep_hands_its_comparison_to_wandb_and_survives_its_failure(faked, w
 
 
 def test_a_finished_sweep_leaves_one_run_of_its_comparison(faked, monkeypatch):
-    records = load("offline_records", "wandb")
     assert qbench("sweep", write(GRID), "--workers", 1).exit_code == 0
     monkeypatch.setenv("WANDB_MODE", "offline")
     result = qbench("sweep", "tiny.yaml")
     assert result.exit_code == 0
     assert "wandb:" not in result.stderr
-    ((place, found),) = records.runs(Path("runs/tiny"))
-    (run,) = records.of_kind(found, "run")
+    ((place, found),) = offline_records.runs(Path("runs/tiny"))
+    (run,) = offline_records.of_kind(found, "run")
     assert (run.job_type, run.run_group) == ("comparison", digest("tiny", GRID)[:8])
     (page,) = (place / "files" / "media" / "html").glob("report_*.html")
     assert page.read_text() == Path("runs/tiny/report.html").read_text()

@@ -1,7 +1,7 @@
 import json
-import struct
 
 import pytest
+from offline_records import runs
 
 from qbench.errors import UserError
 from qbench.sweep.plan import PlannedTrial, load_training, plan_trial
@@ -14,37 +14,9 @@ from qbench.trial.identity import digest
 from qbench.trial.record import TrialRecord
 
 
-def chunks(data):
-    """Records of a .wandb file: LevelDB's log format (blocks of 32 KiB; crc, length, type) after 7 bytes of header."""
-    assert data[:4] == b":W&B"
-    position, record = 7, b""
-    while position + 7 <= len(data):
-        if 32768 - position % 32768 < 7:
-            position += 32768 - position % 32768
-            continue
-        _, length, kind = struct.unpack_from("<IHB", data, position)
-        if kind == 0:
-            return
-        record += data[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # whole, or the last part
-            yield record
-            record = b""
-
-
 def records(folder):
     """What wandb wrote: every record of every offline run. Ends its service, which writes behind."""
-    import wandb
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    wandb.teardown()
-    found = []
-    for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb")):
-        for chunk in chunks(path.read_bytes()):
-            record = Record()
-            record.ParseFromString(chunk)
-            found.append(record)
-    return found
+    return [record for _, found in runs(folder) for record in found]
 
 
 @pytest.fixture
