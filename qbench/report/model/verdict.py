@@ -72,7 +72,6 @@ def _few_seeds(model: ReportModel) -> Iterator[str]:
     """Say what is withheld where groups have fewer than `MIN_SEEDS` seeds in common."""
     found = [each.difference for each in model.comparisons if each.difference is not None]
     few = [each.seeds for each in found if each.seeds < MIN_SEEDS]
-    common = " in common" if any(group.runs >= MIN_SEEDS for group in model.groups) else ""
     if not found and len(model.groups) == 1:
         few = [model.groups[0].runs] * (model.groups[0].runs < MIN_SEEDS)
     if not few:
@@ -81,10 +80,19 @@ def _few_seeds(model: ReportModel) -> Iterator[str]:
     counts = " or ".join(str(count) for count in sorted(set(few)))
     noun = "seed" if counts == "1" else "seeds"
     yield (
-        f"{where} {'is' if counts == '1' else 'are'} {counts} {noun}{common}, fewer than {MIN_SEEDS}: nothing is said "
-        "of other seeds. Intervals and p-values of such pairs are over the test images alone and hold for these "
-        "trainings."
+        f"{where} {'is' if counts == '1' else 'are'} {counts} {noun}{_in_common(model)}, fewer than {MIN_SEEDS}: "
+        "nothing is said of other seeds. Intervals and p-values of such pairs are over the test images alone and hold "
+        "for these trainings."
     )
+
+
+def _in_common(model: ReportModel) -> str:
+    """Return ` in common` where a pair with few seeds has a group with more than these."""
+    runs = {group.name: group.runs for group in model.groups}
+    pairs = [
+        (each.difference.seeds, runs[each.first], runs[each.second]) for each in model.comparisons if each.difference
+    ]
+    return " in common" if any(seeds < min(MIN_SEEDS, max(own)) for seeds, *own in pairs) else ""
 
 
 def _compared(model: ReportModel, members: Sequence[Group]) -> Iterator[str]:

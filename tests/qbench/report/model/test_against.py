@@ -41,6 +41,11 @@ def test_groups_of_three_seeds_of_which_they_have_one_in_common():
     assert "There is 1 seed in common, fewer than 3: nothing is said of other seeds." in text(records)
 
 
+def test_groups_of_two_seeds_of_which_they_have_one_in_common():
+    records = [record("fp32", seed, 0.99) for seed in (0, 1)] + [record("binarynet", s, 0.95) for s in (1, 2)]
+    assert "There is 1 seed in common, fewer than 3: nothing is said of other seeds." in text(records)
+
+
 def test_one_seed_each_is_not_called_one_in_common():
     found = " ".join(verdict(make_report([study(seeds=(0,))])))
     assert "There is 1 seed, fewer than 3" in found
