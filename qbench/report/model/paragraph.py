@@ -10,6 +10,7 @@ from qbench.report.model.savings import savings
 from qbench.report.model.wording import number_of, percent, points
 from qbench.report.statistics.difference import Difference
 
+_BOTH = "seeds and images"
 _BYTES, _ENERGY, _TIME = "cost/weight_bytes", "cost/energy_uj", "time/inference_ms"
 
 
@@ -42,7 +43,9 @@ def _accuracy(first: Group, second: Group, found: Comparison) -> Iterator[str]:
         f"{number_of(each.seeds, 'pair')} of trainings of equal seeds:"
     )
     yield f"{_versus(first, second)} {_difference(each)}."
-    yield f"The difference is {'' if found.distinguishable else 'not '}distinguishable from none: {_tests(each)}."
+    whose = "" if each.over == _BOTH else ", for these trainings"
+    word = "distinguishable" if found.distinguishable else "not distinguishable"
+    yield f"The difference is {word} from none{whose}: {_tests(each)}."
     if found.distinguishable is False:
         yield "That does not make them equal."
 
@@ -56,16 +59,20 @@ def _versus(first: Group, second: Group) -> str:
 
 def _difference(each: Difference) -> str:
     ends = f"{points(each.low)} to {points(each.high)}"
-    return f"{points(each.mean)} points in these pairs (95 % interval over {each.over}: {ends})"
+    return f"{points(each.mean)} points in these pairs (95 % interval over {_over(each)}: {ends})"
+
+
+def _over(each: Difference) -> str:
+    return _BOTH if each.over == _BOTH else "test images alone"
 
 
 def _tests(each: Difference) -> str:
     """Return the p-values; the first decides, for it is the one that holds for what the interval is over."""
     seeds = "none, too few or equal pairs" if each.p_seeds is None else _p(each.p_seeds)
     return (
-        f"p = {_p(each.p)} over {each.over}; over seeds alone, for these images: {seeds} (paired t-test); over images "
-        f"alone, for these trainings: {_p(each.p_images)} (McNemar's exact test, Bonferroni over the seeds); one "
-        f"comparison, corrected for no other"
+        f"p = {_p(each.p)} over {_over(each)}; over seeds alone, for these images: {seeds} (paired t-test); over "
+        f"images alone, for these trainings: {_p(each.p_images)} (McNemar's exact test, Bonferroni over the seeds); "
+        f"one comparison, corrected for no other"
     )
 
 
@@ -79,10 +86,21 @@ def _costs(first: Group, second: Group) -> Iterator[str]:
         yield f"Counted: {mine:,.0f} against {other:,.0f} bytes kept for inference."
     energies = _range(first, _ENERGY, "µJ"), _range(second, _ENERGY, "µJ")
     if all(energies):
-        yield f"Estimated, from counts and published prices: {energies[0]} against {energies[1]} for one inference."
+        yield (
+            f"Estimated, from counts and published prices: {energies[0]} against {energies[1]} for one "
+            f"inference{_brackets(energies, 'the low and the high estimate')}."
+        )
     times = _range(first, _TIME, "ms"), _range(second, _TIME, "ms")
     if all(times):
-        yield f"Measured on the machine of the sweep: {times[0]} against {times[1]} for one inference."
+        yield (
+            f"Measured on the machine of the sweep: {times[0]} against {times[1]} for one "
+            f"inference{_brackets(times, 'quartiles')}."
+        )
+
+
+def _brackets(texts: Sequence[str | None], what: str) -> str:
+    """Return what the brackets hold, where there are any."""
+    return f" (in brackets: {what})" if any("(" in str(text) for text in texts) else ""
 
 
 def _range(group: Group, name: str, unit: str) -> str | None:
