@@ -1,6 +1,6 @@
 """Planted trainings and test images, and how often the report's intervals and tests are right about them.
 
-`python tests/qbench/report/statistics/simulation.py [simulations]` prints the tables of all settings.
+`python tests/helpers/simulation.py [simulations]` prints the tables of all settings.
 
 The model is logistic: training s is right on image n with probability `expit(μ + a_s + b_n + c_n)`, a, b and c normal:
 a of the seeds, b of the images, and c of the images for one scheme alone, so that two schemes differ on images but not

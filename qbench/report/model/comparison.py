@@ -13,8 +13,8 @@ from qbench.report.model.group import Group
 from qbench.report.model.images import same_images
 from qbench.report.statistics.difference import Difference, difference
 from qbench.report.statistics.holm import holm
+from qbench.report.statistics.significance import SIGNIFICANCE
 
-LEVEL = 0.05
 MAX_GROUPS = 30
 """With more groups each one is compared with its reference alone: a correction over all pairs would hide everything."""
 
@@ -39,8 +39,8 @@ class Comparison:
 
     @property
     def distinguishable(self) -> bool | None:
-        """Whether the adjusted p-value is at most 0.05; None without one."""
-        return None if self.p_adjusted is None else self.p_adjusted <= LEVEL
+        """Whether the adjusted p-value is at most `SIGNIFICANCE`; None without one."""
+        return None if self.p_adjusted is None else self.p_adjusted <= SIGNIFICANCE
 
 
 def compare(first: Group, second: Group) -> Comparison:

@@ -74,7 +74,7 @@ def intervals(correct: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[
     mean over all seeds and all images in 93.0 to 97.3 % of cases, 95.4 % on average. The exception is 3 seeds, 360
     images and 0.99, where few errors are made: 97.8 to 98.8 %. Otherwise above 97.0 % are 3 seeds on up to 1,000
     images, where the images explain almost everything; at 93.0 to 93.5 % are 5 and 10 seeds that explain everything,
-    with a standard deviation of 0.6 on the logit's scale. `tests/qbench/report/statistics/simulation.py` prints tables.
+    with a standard deviation of 0.6 on the logit's scale. `tests/helpers/simulation.py` prints tables.
 
     Source: Brown, Cai and DasGupta, Statistical Science 16, 2001 (why not on the scale of accuracies).
 

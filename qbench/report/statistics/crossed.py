@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtridf, stdtrit
 
 LEVEL = 0.95
+"""Of confidence intervals; the level of significance beside it is `significance.SIGNIFICANCE`."""
 MIN_SEEDS = 3
 """Fewer say too little of other seeds: what holds for other seeds is withheld."""
 _HALVINGS = 45  # of a bracket of log p, at most 700 wide: to 2e-11

@@ -12,8 +12,6 @@ from qbench.report.statistics.crossed import LEVEL, MIN_SEEDS, CrossedMean, mean
 from qbench.report.statistics.power import detectable_effect, power
 from qbench.report.statistics.significance import paired_test
 
-__all__ = ["MIN_SEEDS", "Difference", "difference"]
-
 POWER = 0.8
 MAX_SEEDS = 10_000
 MAX_IMAGES = 100_000_000
