@@ -44,14 +44,14 @@ def print_report(report: ReportModel) -> None:
 def write_page(report: ReportModel, folder: Path) -> Path | None:
     """Write the report's page into a sweep's folder and return its path; None, with a warning, where that fails."""
     from qbench.errors import one_line
-    from qbench.report.files import whole, write_file
+    from qbench.report.files import PAGE, whole, write_file
     from qbench.report.form import Form
     from qbench.report.views.catalogue import make_views
 
     try:
-        return write_file(folder / "report.html", whole(Form.html, report, make_views(report)))
+        return write_file(folder / PAGE, whole(Form.html, report, make_views(report)))
     except Exception as error:  # whatever it is, hours of training are not lost over it
-        print(f"warning: no report.html was written: {one_line(error)}", file=sys.stderr)
+        print(f"warning: no {PAGE} was written: {one_line(error)}", file=sys.stderr)
         return None
 
 

@@ -116,7 +116,7 @@ def _check(
 
 def _write(form: Form, to: str | None, model: ReportModel, views: Mapping[str, View], folder: Path) -> list[Path]:
     """Write the report, and return its files; print it where it goes to standard output."""
-    from qbench.report.files import is_folder, whole, write_file
+    from qbench.report.files import PAGE, is_folder, whole, write_file
 
     if to is None and form in PICTURES:
         to = f"{folder / 'report'}/"
@@ -126,7 +126,7 @@ def _write(form: Form, to: str | None, model: ReportModel, views: Mapping[str, V
     if to is None and form is not Form.html:
         print(text, end="")
         return []
-    path = Path(to) if to is not None else folder / "report.html"
+    path = Path(to) if to is not None else folder / PAGE
     if to is not None and is_folder(to):
         return [write_file(path / f"report.{form}", text, make_folder=True)]
     return [write_file(path, text)]
@@ -135,6 +135,7 @@ def _write(form: Form, to: str | None, model: ReportModel, views: Mapping[str, V
 def _write_by_view(form: Form, to: str | None, views: Mapping[str, View]) -> list[Path]:
     from qbench.errors import UserError
     from qbench.report.files import drawable, is_folder, of_view, one_view, write_file
+    from qbench.report.views.overview import OVERVIEW
 
     if to is not None and is_folder(to):
         chosen = drawable(form, views) if len(views) > 1 else views
@@ -147,7 +148,7 @@ def _write_by_view(form: Form, to: str | None, views: Mapping[str, View]) -> lis
         return [write_file(Path(to) / f"{name}.{form}", each, make_folder=True) for name, each in contents.items()]
     if len(views) > 1 and form in PICTURES:
         raise UserError("--to: one file holds one picture; name it with --view, or a folder with --to FOLDER/")
-    contents_of_one = of_view(form, one_view(views, "overview") if len(views) > 1 else next(iter(views.values())))
+    contents_of_one = of_view(form, one_view(views, OVERVIEW) if len(views) > 1 else next(iter(views.values())))
     if to is not None:
         return [write_file(Path(to), contents_of_one)]
     print(contents_of_one, end="")

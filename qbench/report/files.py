@@ -11,10 +11,12 @@ from qbench.io import replacing
 from qbench.report.form import PICTURES, Form
 from qbench.report.model.report_model import ReportModel
 from qbench.report.view import View
+from qbench.report.views.overview import OVERVIEW
 
 LONGEST = 50
 """A document of Markdown or LaTeX leaves longer tables out, but for that of all groups."""
-_FIRST = "overview"
+PAGE = "report.html"
+"""The page's name in a sweep's folder."""
 
 
 def one_view(views: Mapping[str, View], name: str) -> View:
@@ -51,7 +53,7 @@ def whole(form: Form, model: ReportModel, views: Mapping[str, View]) -> str:
 def _short(views: Mapping[str, View]) -> tuple[list[View], list[View]]:
     """Return the views that have rows: those for a document, and those too long for one; one alone never is."""
     having = [view for view in views.values() if view.rows]
-    short = [view for view in having if len(views) == 1 or view.name == _FIRST or len(view.rows) <= LONGEST]
+    short = [view for view in having if len(views) == 1 or view.name == OVERVIEW or len(view.rows) <= LONGEST]
     return short, [view for view in having if view not in short]
 
 

@@ -27,6 +27,8 @@ _MODES: dict[str, Mode] = {
     "run": "online",
     "disabled": "disabled",
 }
+TRIAL = "trial"
+"""The job type of a trial's run."""
 COMPARISON = "comparison"
 """The run that holds a sweep's comparison: its job type, and the word in its id."""
 
@@ -84,7 +86,7 @@ class WandbService:
         run = self.open(
             self.run_id(trial.id),
             trial.label,
-            "trial",
+            TRIAL,
             tags=(config.scheme, config.model, config.data),
             config={**config.model_dump(), "trial_id": trial.id, "training_key": trial.training_key},
             notes=self.notes,

@@ -11,7 +11,7 @@ from qbench.trial.details import TrialDetails
 from qbench.trial.record import TrialRecord
 
 MOST_ROWS = 10_000
-"""The rows of a table, at most; what comes after them is left out."""
+"""The rows of a table, at most: wandb shows no more. What comes after them is left out."""
 
 _LAYER = (
     "name", "op", "weight_format", "input_format", "weights", "macs", "weight_bytes", "scale_bytes", "other_bytes",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from qbench.report.charts.picture import specification
 from qbench.report.charts.theme import DARK, LIGHT, vega_config
+from qbench.report.finite import finite
 from qbench.report.html.sheet import Sheet, copies, make_sheet
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.verdict import verdict
 from qbench.report.view import View
 from qbench.report.views.catalogue import SECTIONS, view_name
+from qbench.report.views.overview import OVERVIEW
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-OVERVIEW = "overview"
-"""The view whose table can be filtered and copied."""
 SAID_AT_ONCE = 8
 """The paragraphs of the verdict that are read without a click; many references make many."""
 SOURCES = {
@@ -154,17 +153,8 @@ def _asset(name: str) -> str:
 
 def _json(value: Any) -> Markup:
     """Return JSON that can stand in a script element: no character of it means anything to HTML."""
-    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _markup(text.translate(_UNSAFE))
-
-
-def _finite(value: Any) -> Any:
-    """Return `value` with None for each number that JSON cannot hold: a loss that grew without bounds."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _markup(text: str) -> Markup:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from typing import Any
 
+from qbench.report.finite import finite
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.verdict import verdict
 from qbench.report.view import View
@@ -27,12 +26,4 @@ def as_json(model: ReportModel, views: Mapping[str, View]) -> str:
         **model.as_dict(),
         "views": {name: view.as_dict() for name, view in views.items()},
     }
-    return json.dumps(_finite(values), indent=1, allow_nan=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+    return json.dumps(finite(values), indent=1, allow_nan=False) + "\n"

@@ -11,6 +11,8 @@ from qbench.report.view import Column, Value, View
 from qbench.report.views.overview_notes import INTERVALS, notes
 
 Cell = Callable[[Group], Value]
+OVERVIEW = "overview"
+"""The view's name: where a report has room for one table, it is this one."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ def overview(model: ReportModel) -> View:
         i for i, shown in enumerate(_COLUMNS) if shown.always or any(row[i] not in (None, shown.usual) for row in rows)
     ]
     return View(
-        name="overview",
+        name=OVERVIEW,
         title="All groups",
         caption="A line is a scheme, with the settings in which it differs from others: means over its seeds.",
         columns=tuple(_COLUMNS[i].column for i in kept),

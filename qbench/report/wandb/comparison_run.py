@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from qbench.errors import one_line
 from qbench.report.charts.picture import light_specification
+from qbench.report.finite import finite
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.verdict import verdict
 from qbench.report.view import View
@@ -19,18 +20,16 @@ from qbench.report.views.catalogue import make_views
 from qbench.report.wandb.chart_files import chart_page, charted
 from qbench.sweep.store import RESULTS_JSON, SUMMARY
 from qbench.sweep.wandb_service import COMPARISON, WandbService
+from qbench.sweep.wandb_tables import MOST_ROWS
 
 if TYPE_CHECKING:
     import wandb
-
-MAX_ROWS = 10_000
-"""wandb shows no more rows of a table."""
 
 
 def write_comparison(service: WandbService, model: ReportModel, page: Path | None = None) -> str | None:
     """Write the comparison as one run, in place of that of an earlier attempt.
 
-    The run's job type is `comparison`. It holds each view that has rows as a table (the first `MAX_ROWS` rows, and its
+    The run's job type is `comparison`. It holds each view that has rows as a table (the first `MOST_ROWS` rows, and its
     notes say so), each chart and the whole report as HTML that loads nothing, and an artifact of the type `comparison`
     with results.json, summary.json, every view whole and every chart's specification.
 
@@ -92,7 +91,7 @@ def make_contents(model: ReportModel, views: Mapping[str, View], page: Path | No
     from qbench.report.html.page import render
 
     having = {name: view for name, view in views.items() if view.rows}
-    cut = {name: len(view.rows) for name, view in having.items() if len(view.rows) > MAX_ROWS}
+    cut = {name: len(view.rows) for name, view in having.items() if len(view.rows) > MOST_ROWS}
     counts = {key: getattr(model, key) for key in ("planned", "done", "failed", "not_run")}
     return Contents(
         views=having,
@@ -120,7 +119,7 @@ def _description(view: View) -> dict[str, Any]:
 
 
 def _cut(name: str, rows: int) -> str:
-    return f"Table {name}: the first {MAX_ROWS:,} of {rows:,} rows; all are in the artifact's views/{name}.json."
+    return f"Table {name}: the first {MOST_ROWS:,} of {rows:,} rows; all are in the artifact's views/{name}.json."
 
 
 def _log(run: wandb.Run, service: WandbService, contents: Contents) -> None:
@@ -142,7 +141,7 @@ def _log(run: wandb.Run, service: WandbService, contents: Contents) -> None:
 def _table(view: View) -> wandb.Table:
     import wandb
 
-    rows = [list(row) for row in view.rows[:MAX_ROWS]]
+    rows = [list(row) for row in view.rows[:MOST_ROWS]]
     return wandb.Table(columns=[column.name for column in view.columns], data=rows, allow_mixed_types=True)
 
 
@@ -159,4 +158,4 @@ def _write_files(folder: Path, results: Path, contents: Contents) -> list[str]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, allow_nan=False) + "\n"
+    return json.dumps(finite(value), indent=1, allow_nan=False) + "\n"

@@ -10,7 +10,6 @@ from qbench.report.model.verdict import verdict
 from qbench.report.render.markdown import escaped, table
 from qbench.report.view import View
 from qbench.report.views.catalogue import SECTIONS, view_name
-from qbench.report.wandb.comparison_run import MAX_ROWS
 from qbench.report.wandb.panels import (
     MAX_RUNS,
     WHOLE,
@@ -22,6 +21,7 @@ from qbench.report.wandb.panels import (
 )
 from qbench.report.wandb.run_filters import comparison_filters, trial_filters
 from qbench.report.wandb.sweep_runs import SweepRuns, grouping, runs_of
+from qbench.sweep.wandb_tables import MOST_ROWS
 
 if TYPE_CHECKING:
     import wandb_workspaces.reports.v2 as wr
@@ -131,10 +131,10 @@ def _sources(view: View) -> list[str]:
 
 def _cut(view: View) -> list[str]:
     rows = len(view.rows)
-    if rows <= MAX_ROWS:
+    if rows <= MOST_ROWS:
         return []
     whole = f"all are in the artifact of the run `comparison`, in views/{view.name}.json"
-    return [f"wandb shows at most {MAX_ROWS:,} rows of a table: these are the first of {rows:,}; {whole}."]
+    return [f"wandb shows at most {MOST_ROWS:,} rows of a table: these are the first of {rows:,}; {whole}."]
 
 
 def _trial_blocks(model: ReportModel, runs: SweepRuns) -> list[BlockTypes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qbench.report.wandb.sweep_runs import SweepRuns
-from qbench.sweep.wandb_service import COMPARISON
+from qbench.sweep.wandb_service import COMPARISON, TRIAL
 
 if TYPE_CHECKING:
     from wandb_workspaces.expr import And
@@ -16,8 +16,8 @@ def trial_filters(runs: SweepRuns) -> And:
     from wandb_workspaces.expr import And, Config, Metric
 
     if not runs.sweep_ids:
-        return And(Metric("JobType") == "trial", Config("trial_id").isin(list(runs.trial_ids)))
-    return And(Metric("JobType") == "trial", Metric("Group").isin(list(runs.sweep_ids)))
+        return And(Metric("JobType") == TRIAL, Config("trial_id").isin(list(runs.trial_ids)))
+    return And(Metric("JobType") == TRIAL, Metric("Group").isin(list(runs.sweep_ids)))
 
 
 def comparison_filters(runs: SweepRuns) -> And:

@@ -16,8 +16,9 @@ from qbench.report.study import read_study
 from qbench.report.view import Column, View
 from qbench.report.views.catalogue import make_views
 from qbench.report.wandb.chart_files import charted
-from qbench.report.wandb.comparison_run import MAX_ROWS, make_contents, write_comparison
+from qbench.report.wandb.comparison_run import make_contents, write_comparison
 from qbench.sweep.wandb_service import WandbService
+from qbench.sweep.wandb_tables import MOST_ROWS
 from qbench.trial.identity import digest
 
 KEY = "0123456789abcdef" * 2 + "01234567"
@@ -141,7 +142,7 @@ def test_a_repeated_sweep_replaces_the_run(plant):
 @pytest.fixture
 def few_views(monkeypatch):
     """Two short views instead of all of them."""
-    monkeypatch.setattr(module, "make_views", lambda _: {"long": long_view(MAX_ROWS + 5), "short": long_view(3)})
+    monkeypatch.setattr(module, "make_views", lambda _: {"long": long_view(MOST_ROWS + 5), "short": long_view(3)})
 
 
 def long_view(rows):
@@ -150,8 +151,8 @@ def long_view(rows):
 
 def test_a_longer_view_is_cut_and_the_run_says_so(plant):
     model = make_report([read_study(plant())])
-    made = make_contents(model, {"long": long_view(MAX_ROWS + 5), "short": long_view(MAX_ROWS)})
-    assert made.summary["rows/long"] == MAX_ROWS + 5
+    made = make_contents(model, {"long": long_view(MOST_ROWS + 5), "short": long_view(MOST_ROWS)})
+    assert made.summary["rows/long"] == MOST_ROWS + 5
     assert "rows/short" not in made.summary
     assert "Table long: the first 10,000 of 10,005 rows" in made.notes
     assert "short" not in made.notes
@@ -163,8 +164,8 @@ def test_the_cut_table_has_its_first_rows_and_the_artifact_all(plant):
     assert write_comparison(service(folder), make_report([read_study(folder)])) is None
     ((place, records),) = runs(folder)
     (path,) = (place / "files" / "media" / "table").glob("long_*.table.json")
-    assert json.loads(path.read_text())["data"] == [[n] for n in range(MAX_ROWS)]
-    assert len(json.loads((place / "files" / "views" / "long.json").read_text())["rows"]) == MAX_ROWS + 5
+    assert json.loads(path.read_text())["data"] == [[n] for n in range(MOST_ROWS)]
+    assert len(json.loads((place / "files" / "views" / "long.json").read_text())["rows"]) == MOST_ROWS + 5
     (run,) = of_kind(records, "run")
     assert "the first 10,000 of 10,005 rows" in run.notes
 

@@ -8,10 +8,10 @@ from qbench.report.model.verdict import verdict
 from qbench.report.view import Column, View
 from qbench.report.views.catalogue import SECTIONS, make_views
 from qbench.report.wandb.chart_files import charted, vega_specification
-from qbench.report.wandb.comparison_run import MAX_ROWS
 from qbench.report.wandb.panels import MAX_RUNS
 from qbench.report.wandb.private import report_of, report_values
 from qbench.report.wandb.report import make_wandb_report
+from qbench.sweep.wandb_tables import MOST_ROWS
 
 SWEEP_ID = "c6c6c735"  # of the name `planted` and the planted file
 
@@ -123,7 +123,7 @@ def test_each_chart_is_a_custom_chart_with_its_data_inside(report):
 
 
 def test_a_cut_table_says_so():
-    rows = tuple((n,) for n in range(MAX_ROWS + 1))
+    rows = tuple((n,) for n in range(MOST_ROWS + 1))
     column = Column("cost/weight_bytes", "weight bytes", ",d", "counted")
     views = {"memory": View("memory", "Memory", "A caption.", (column,), rows)}
     model = make_report([planted.study()])
