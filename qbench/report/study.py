@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from qbench.errors import UserError
+from qbench.report.study_format import origin_fault, rows_fault
 from qbench.sweep.store import NOT_RUN, ORIGIN, RESULTS_JSON
 from qbench.trial.details import TrialDetails, read_details
 from qbench.trial.record import TrialRecord, read_record
+from qbench.trial.strict_json import loads
+
+_AGAIN = "`qbench sweep` with the same file writes it again"
+_WITHOUT = "delete it to have a report without it"
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def read_study(folder: Path) -> Study:
         if row.get("status") == NOT_RUN:
             not_run.append({k: v for k, v in row.items() if k not in ("status", "error")})
         else:
-            records.append(_record(folder, str(row.get("trial_id"))))
+            records.append(_record(folder, row["trial_id"]))
     details = {r.trial_id: found for r in records if (found := read_details(folder, r.trial_id)) is not None}
     origin = _origin(folder)
     return Study(
@@ -76,39 +80,50 @@ def read_study(folder: Path) -> Study:
 def _rows(folder: Path) -> list[dict[str, Any]]:
     path = folder / RESULTS_JSON
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         what = "is no folder" if not folder.is_dir() else f"holds no {RESULTS_JSON}: no sweep has written here"
         raise UserError(f"{folder}: {what}; name the folder that `qbench sweep` printed") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ValueError:
-        rows = None
+    except ValueError as error:
+        raise UserError(f"{path}: is damaged ({error}); {_AGAIN}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UserError(f"{path}: is damaged; `qbench sweep` with the same file writes it again")
+        raise UserError(f"{path}: is damaged (expected a list of rows); {_AGAIN}")
+    if (wrong := rows_fault(rows, NOT_RUN)) is not None:
+        raise UserError(f"{path}: is damaged ({wrong}); {_AGAIN}")
     return rows
 
 
 def _record(folder: Path, trial_id: str) -> TrialRecord:
     path = folder / "trials" / f"{trial_id}.json"
-    if "/" in trial_id or trial_id.startswith("."):  # a path, and no identity
-        raise UserError(f"{folder / RESULTS_JSON}: is damaged ({trial_id!r} is no trial)")
     try:
-        return read_record(path)
-    except (OSError, ValueError):
+        record = read_record(path)
+        if record.trial_id != trial_id:
+            raise ValueError(f"it is of trial {record.trial_id}")
+    except FileNotFoundError:
+        raise UserError(f"{path}: is missing; `qbench sweep` with the same file runs the trial again") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
         raise UserError(
-            f"{path}: is missing or damaged; `qbench sweep` with the same file runs the trial again"
+            f"{path}: is damaged ({error}); delete it, and `qbench sweep` with the same file runs the trial again"
         ) from None
+    return record
 
 
 def _origin(folder: Path) -> dict[str, Any]:
     path = folder / ORIGIN
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError):
-        found = None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: is damaged ({error}); {_WITHOUT}") from None
     if not isinstance(found, dict):
-        raise UserError(f"{path}: is damaged; delete it to have a report without it")
+        raise UserError(f"{path}: is damaged (expected a mapping); {_WITHOUT}")
+    if (wrong := origin_fault(found)) is not None:
+        raise UserError(f"{path}: is damaged ({wrong}); {_WITHOUT}")
     return found

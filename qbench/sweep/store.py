@@ -102,8 +102,10 @@ class Store:
             return read_record(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError):
-            raise UserError(f"{path}: is damaged; delete it to run the trial again") from None
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+        except ValueError as error:
+            raise UserError(f"{path}: is damaged ({error}); delete it to run the trial again") from None
 
     def put_result(self, trial: PlannedTrial, result: TrialResult) -> TrialRecord:
         """Keep a trial's result; a number that is not finite is kept as null, for JSON has no other."""

@@ -9,6 +9,8 @@ from typing import Any
 
 from qbench.errors import UserError
 from qbench.io import replacing
+from qbench.trial.details_format import fault
+from qbench.trial.strict_json import loads
 
 DETAILS = "details"
 """The folder beside `trials/` that holds a file a trial."""
@@ -76,7 +78,7 @@ def read_details(folder: Path, trial_id: str) -> TrialDetails | None:
     """
     path = details_file(folder, trial_id)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = loads(path.read_text(encoding="utf-8"))
         if values.pop("format") != _FORMAT:
             return None
         details = TrialDetails(**values)
@@ -86,27 +88,7 @@ def read_details(folder: Path, trial_id: str) -> TrialDetails | None:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise UserError(f"{path}: is damaged; delete it to have a report without it") from None
-    wrong = _wrong_part(details)
+    wrong = fault({each.name: getattr(details, each.name) for each in fields(details)})
     if wrong is not None:
         raise UserError(f"{path}: is damaged ({wrong}); delete it to have a report without it")
     return details
-
-
-def _wrong_part(details: TrialDetails) -> str | None:
-    """Return the name of the first part that is no such value; None where all are."""
-    for name in ("quantization", "calibration"):
-        if not isinstance(getattr(details, name), dict):
-            return name
-    for name, key in (("layers", "name"), ("latent", "layer"), ("filters", "layer"), ("ranges", "layer")):
-        rows = getattr(details, name)
-        if not isinstance(rows, list) or not all(isinstance(row, dict) and key in row for row in rows):
-            return name
-    return None if _is_history(details.history) else "history"
-
-
-def _is_history(history: Any) -> bool:
-    """Whether it has a list for each metric, all of one length, of numbers and None."""
-    if not isinstance(history, dict) or not all(isinstance(column, list) for column in history.values()):
-        return False
-    numbers = all(each is None or type(each) in (int, float) for column in history.values() for each in column)
-    return numbers and len({len(column) for column in history.values()}) <= 1

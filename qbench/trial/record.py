@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qbench.trial.config import TrialConfig
+from qbench.trial.record_format import answers_fault, row_fault
+from qbench.trial.strict_json import loads
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,11 @@ def read_record(path: Path) -> TrialRecord:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it holds no trial's record, or a part of one.
+        ValueError: it holds no trial's record, a part of one, or values that no trial writes: a number that is none,
+            an accuracy that is not that of its predictions.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = loads(path.read_text(encoding="utf-8"))
         record = TrialRecord(**{key: values[key] for key in _KEYS}, folder=path.resolve().parents[1])
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"no trial's record: {error}") from None
@@ -68,6 +71,12 @@ def read_record(path: Path) -> TrialRecord:
     wrong += ["status"] * (record.status not in ("done", "failed"))
     if not wrong and not isinstance(record.row.get("training_key"), str):
         wrong.append("row.training_key")
+    wrong += ["error"] * (record.error is not None and not isinstance(record.error, str))
     if wrong:
         raise ValueError(f"no trial's record: {wrong[0]} is missing or no such value")
+    fault = row_fault(record.row)
+    if fault is None and record.status == "done":
+        fault = answers_fault(record.row, record.predictions, record.labels)
+    if fault is not None:
+        raise ValueError(fault)
     return record

@@ -77,8 +77,8 @@ def _damaged_origin(folder):
         (_without_results, "no sweep has written here"),
         (_no_list, "results.json: is damaged"),
         (_cut, "results.json: is damaged"),
-        (_no_record, "missing or damaged"),
-        (_half_a_record, "missing or damaged"),
+        (_no_record, "is missing; `qbench sweep` with the same file runs the trial again"),
+        (_half_a_record, r"is damaged \(.*\); delete it"),
         (_another_place, "is no trial"),
         (_damaged_details, "is damaged"),
         (_damaged_origin, "origin.json: is damaged"),
@@ -90,6 +90,106 @@ def test_a_spoilt_folder_is_refused_by_the_file_that_is_spoilt(tmp_path, spoil, 
     with pytest.raises(UserError, match=words) as found:
         read_study(folder)
     assert "\n" not in str(found.value)
+
+
+def _edited(folder, key, value, of="row"):
+    path = sorted((folder / "trials").iterdir())[0]
+    values = json.loads(path.read_text())
+    (values["row"] if of == "row" else values)[key] = value
+    path.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("test/accuracy", 0.9999, "the row says 0.9999, its predictions give"),
+        ("test/accuracy", "0.9", "expected a number, got '0.9'"),
+        ("val/accuracy", 98.0, "expected a share of 0 to 1"),
+        ("cost/weight_bytes", float("nan"), "NaN is no number"),
+        ("cost/energy_uj", float("inf"), "Infinity is no number"),
+        ("cost/weight_bytes", 10**400, "is no number"),
+        ("cost/energy_uj", -1, "expected no number below 0"),
+        ("time/train_s", [1], "expected one value"),
+        ("cost/weight_level", 3, "expected a text"),
+        ("kernel/agreement", True, "expected a number"),
+        ("seed", "0", "seed: expected an integer"),
+        ("seed", None, "seed: expected an integer"),
+        ("scheme", None, "scheme: expected a name"),
+    ],
+)
+def test_a_row_that_no_trial_writes_is_refused_by_its_record_and_key(tmp_path, key, value, words):
+    folder = write(study(), tmp_path / "sweep")
+    _edited(folder, key, value)
+    with pytest.raises(UserError, match=words) as found:
+        read_study(folder)
+    assert "trials" in str(found.value) and "delete it" in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("predictions", [1]),
+        ("predictions", ["1"] * 100),
+        ("predictions", [1.0] * 100),
+        ("predictions", [-1] * 100),
+        ("labels", [None] * 100),
+        ("labels", [10**30] * 100),
+        ("labels", []),
+        ("error", ["no"]),
+        ("trial_id", "another"),
+    ],
+)
+def test_answers_that_are_none_are_refused(tmp_path, key, value):
+    folder = write(study(), tmp_path / "sweep")
+    _edited(folder, key, value, of="record")
+    with pytest.raises(UserError, match=r"is damaged \(.*\); delete it"):
+        read_study(folder)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"metric": 3}, "metric"),
+        ({"metric": ["a"]}, "metric"),
+        ({"goal": {}}, "goal"),
+        ({"runs": "x"}, "runs"),
+        ({"runs": [3]}, r"runs\.0"),
+        ({"runs": [{"command": 3}]}, r"runs\.0\.command"),
+        ({"runs": [{"versions": ["torch"]}]}, r"runs\.0\.versions"),
+        ({"file": 3}, "file"),
+    ],
+)
+def test_an_origin_of_other_types_is_refused_by_its_key(tmp_path, facts, words):
+    folder = write(study(origin=facts), tmp_path / "sweep")
+    with pytest.raises(UserError, match=rf"origin\.json: is damaged \({words}.*\); delete it"):
+        read_study(folder)
+
+
+def test_a_fact_that_is_not_known_is_none(tmp_path):
+    folder = write(study(origin={"file": None, "runs": [], "description": None}), tmp_path / "sweep")
+    assert read_study(folder).origin["runs"] == []
+
+
+def test_a_trial_that_is_listed_twice_would_count_twice(tmp_path):
+    folder = write(study(), tmp_path / "sweep")
+    rows = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").write_text(json.dumps([*rows, rows[0]]))
+    with pytest.raises(UserError, match="is listed twice"):
+        read_study(folder)
+
+
+@pytest.mark.parametrize("row", [{"seed": "a"}, {"seed": [1]}, {"scheme": 3}, {"trial_id": "../x"}])
+def test_a_planned_trial_of_other_types_is_refused(tmp_path, row):
+    made = study(not_run=({"scheme": "fp32", "seed": 9, **row},))
+    with pytest.raises(UserError, match=r"results\.json: is damaged"):
+        read_study(write(made, tmp_path / "sweep"))
+
+
+def test_values_nested_too_deeply_are_damage(tmp_path):
+    folder = write(study(), tmp_path / "sweep")
+    (folder / "results.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"results\.json: is damaged \(values are nested too deeply\)"):
+        read_study(folder)
 
 
 def test_a_path_that_is_no_folder_is_refused(tmp_path):

@@ -12,15 +12,47 @@ from qbench.errors import UserError
 from qbench.trial.details import TrialDetails, details_file, read_details, write_details
 
 
+WHOLE = TrialDetails(
+    history={"epoch": [1.0, 2.0], "train/loss": [0.5, None]},
+    layers=[
+        {
+            "name": "conv1", "op": "float", "weight_format": "float32", "input_format": "float32",
+            "weights": 9, "macs": 81, "weight_bytes": 36, "scale_bytes": 0, "other_bytes": 4, "input_bytes": 36,
+            "output_bytes": 36, "arithmetic_uj": [0.1, 0.2], "weight_traffic_uj": [0.1, 0.1],
+            "activation_traffic_uj": [0.0, 0.0],
+        }
+    ],
+    latent=[{"layer": "conv1", "low": -1.0, "high": 1.0, "counts": [4, 5]}],
+    filters=[
+        {
+            "layer": "conv1", "filters": 1, "input_maps": 1, "size": 9, "positions": 9, "distinct": 1,
+            "distinct_signed": 1, "unique_fraction": 1.0, "random_fraction": 1.0,
+            "most": [{"bits": "111000111", "rows": 3, "columns": 3, "count": 1}],
+        }
+    ],
+    quantization={
+        "layers": [
+            {
+                "name": "conv1", "weights": None, "sensitivity": 0.9,
+                "inputs": {"format": "int8", "low": 0.0, "high": 1.0, "clipped": 0.0, "sqnr_db": None},
+            }
+        ],
+        "float_accuracy": 1.0, "accuracy": 0.9, "images": 10,
+    },
+    ranges=[
+        {
+            "layer": "conv1", "method": "kl", "low": 0.0, "high": 1.0, "edge_low": 0.0, "edge_high": 2.0,
+            "counts": [3, 1], "divergence": {"threshold": [1.0, 2.0], "kl": [0.1, None]},
+        }
+    ],
+    calibration={"seed": 0, "images": 1, "indices": [7]},
+)  # fmt: skip
+
+
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    details = TrialDetails(
-        history={"epoch": [1.0, 2.0], "train/loss": [0.5, None]},
-        layers=[{"name": "conv1", "macs": 3}],
-        calibration={"seed": 0, "images": 1, "indices": [7]},
-    )
-    write_details(tmp_path, "abc", details)
+    write_details(tmp_path, "abc", WHOLE)
     assert details_file(tmp_path, "abc").read_text().count("\n") == 1
-    assert read_details(tmp_path, "abc") == details
+    assert read_details(tmp_path, "abc") == WHOLE
     assert [path.name for path in (tmp_path / "details").iterdir()] == ["abc.json"]
 
 
@@ -39,6 +71,8 @@ def test_a_trial_without_details_has_none(tmp_path: Path) -> None:
         ("history", {"epoch": [1.0], "train/loss": []}),
         ("history", {"epoch": 1.0}),
         ("history", {"epoch": ["1"]}),
+        ("history", {"epoch": [None]}),
+        ("history", {"train/loss": [0.5]}),
         ("layers", {}),
         ("layers", [1]),
         ("latent", [{"name": "conv1"}]),
@@ -52,8 +86,48 @@ def test_a_part_of_another_type_is_named(part: str, value: Any, tmp_path: Path) 
     write_details(tmp_path, "abc", TrialDetails())
     file = details_file(tmp_path, "abc")
     file.write_text(json.dumps(json.loads(file.read_text()) | {part: value}))
-    with pytest.raises(UserError, match=rf"abc\.json: is damaged \({part}\); delete it"):
+    with pytest.raises(UserError, match=rf"abc\.json: is damaged \({part}[.:].*\); delete it"):
         read_details(tmp_path, "abc")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("layers", 0, "weight_bytes"), "36"),
+        (("layers", 0, "weight_bytes"), -36),
+        (("layers", 0, "arithmetic_uj"), [0.1]),
+        (("latent", 0, "counts"), [0.5]),
+        (("filters", 0, "most", 0, "bits"), "111"),
+        (("filters", 0, "most", 0, "bits"), "<script>"),
+        (("quantization", "layers", 0, "inputs", "clipped"), 1.5),
+        (("quantization", "images"), None),
+        (("ranges", 0, "divergence", "kl"), [0.1]),
+        (("ranges", 0, "low"), True),
+        (("calibration", "indices"), {"a": 1}),
+    ],
+)
+def test_a_value_that_no_trial_writes_is_named(place: tuple[str | int, ...], value: Any, tmp_path: Path) -> None:
+    write_details(tmp_path, "abc", WHOLE)
+    file = details_file(tmp_path, "abc")
+    parts = json.loads(file.read_text())
+    inner = parts
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    file.write_text(json.dumps(parts))
+    with pytest.raises(UserError, match=rf"abc\.json: is damaged \({place[0]}\.") as found:
+        read_details(tmp_path, "abc")
+    assert "\n" not in str(found.value)
+
+
+def test_a_number_that_is_none_is_damage_in_what_is_read(tmp_path: Path) -> None:
+    write_details(tmp_path, "abc", WHOLE)
+    file = details_file(tmp_path, "abc")
+    for text in ("NaN", "Infinity", "1e999", "1" * 400):
+        file.write_text(file.read_text().replace("0.5", text, 1))
+        with pytest.raises(UserError, match=r"abc\.json: is damaged"):
+            read_details(tmp_path, "abc")
+        write_details(tmp_path, "abc", WHOLE)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1, "more": []}', "\x00"])
