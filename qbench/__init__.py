@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from qbench.nn.quant_layer import QuantLayer
     from qbench.nn.quant_linear import QuantLinear
     from qbench.ptq.calibration import calibrate
+    from qbench.report.model.report_model import make_report
+    from qbench.report.study import read_study
     from qbench.schemes.apply import apply_scheme
     from qbench.schemes.catalogue import get_scheme
     from qbench.schemes.scheme import Scheme
@@ -68,7 +70,9 @@ _PLACES = {
     "get_model": "qbench.nn.models.catalogue",
     "get_scheme": "qbench.schemes.catalogue",
     "load_packed": "qbench.deploy.packed.file:load",
+    "make_report": "qbench.report.model.report_model",
     "pack": "qbench.deploy.packed.convert",
+    "read_study": "qbench.report.study",
     "resolve": "qbench.trial.resolved",
     "run_trial": "qbench.trial.run",
     "save_packed": "qbench.deploy.packed.file:save",
@@ -104,7 +108,9 @@ __all__ = [
     "get_model",
     "get_scheme",
     "load_packed",
+    "make_report",
     "pack",
+    "read_study",
     "resolve",
     "run_trial",
     "save_packed",
