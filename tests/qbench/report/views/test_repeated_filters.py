@@ -26,6 +26,13 @@ def test_a_layer_is_the_mean_and_range_of_the_seeds_beside_random_weights():
     assert row == ("binarynet", "conv1", 48, 16, 9, pytest.approx(0.65), 0.5, 0.75, 0.87, 3)
 
 
+@pytest.mark.parametrize(("share", "chance"), [(0.87, True), (0.865, True), (0.855, False)])
+def test_less_than_random_weights_by_chance_alone_is_said(share, chance):
+    # Drawn layers of 48 filters for each of 16 maps have a standard deviation of 0.0093; four of them: 0.0047.
+    notes = repeated_filters(planted([share] * 4)).notes
+    assert any("may have by chance (two standard errors): binarynet conv1" in note for note in notes) == chance
+
+
 def test_the_most_repeated_filters_are_ranked_with_their_share_of_all():
     most = [{"bits": "110", "rows": 1, "columns": 3, "count": 96}, {"bits": "101", "rows": 1, "columns": 3, "count": 8}]
     found = most_repeated_filters(planted([0.5, 0.6], most))
