@@ -105,7 +105,10 @@ def _random_filters(model: ReportModel) -> list[str]:
     if not random:
         return []
     shares = " and ".join(f"{100 * value:.1f} %" for value in random)
-    return [f"unique filters: per input map, a filter and its inverse counted once; random weights would have {shares}"]
+    return [
+        "unique filters: mean of the layers, each per input map, a filter and its inverse counted once; random weights "
+        f"would have {shares}"
+    ]
 
 
 def _energy_spread(model: ReportModel) -> list[str]:
@@ -116,7 +119,7 @@ def _energy_spread(model: ReportModel) -> list[str]:
 
 def _spread(group: Group) -> float:
     """Return half the distance between the low and the high energy, as a fraction of their middle."""
-    low, mid, high = (group.metrics.get(f"cost/energy_uj{end}") for end in ("_low", "", "_high"))
+    low, mid, high = group.bounds("cost/energy_uj")
     return 0.0 if low is None or high is None or not mid else (high - low) / 2 / mid
 
 
