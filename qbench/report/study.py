@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from qbench.errors import UserError
 from qbench.report.study_format import origin_fault, rows_fault
+from qbench.report.visible import writable
 from qbench.sweep.store import NOT_RUN, ORIGIN, RESULTS_JSON
 from qbench.trial.details import TrialDetails, read_details
 from qbench.trial.record import TrialRecord, read_record
+from qbench.trial.record_format import costs_fault
 from qbench.trial.strict_json import loads
 
 _AGAIN = "`qbench sweep` with the same file writes it again"
@@ -50,10 +52,10 @@ class Study:
         As it was typed; of an absolute path what comes after the working folder, or its last name where it lies
         elsewhere.
         """
-        if not self.folder.is_absolute():
-            return str(self.folder)
-        here = Path.cwd()
-        return str(self.folder.relative_to(here)) if self.folder.is_relative_to(here) else self.folder.name
+        place = self.folder
+        if place.is_absolute():
+            place = place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else Path(place.name)
+        return str(writable(str(place)))
 
 
 def read_study(folder: Path) -> Study:
@@ -67,13 +69,18 @@ def read_study(folder: Path) -> Study:
     not_run: list[dict[str, Any]] = []
     for row in rows:
         if row.get("status") == NOT_RUN:
-            not_run.append({k: v for k, v in row.items() if k not in ("status", "error")})
+            not_run.append(writable({k: v for k, v in row.items() if k not in ("status", "error")}))
         else:
             records.append(_record(folder, row["trial_id"]))
-    details = {r.trial_id: found for r in records if (found := read_details(folder, r.trial_id)) is not None}
+    details = {r.trial_id: found for r in records if (found := _details(folder, r)) is not None}
     origin = _origin(folder)
     return Study(
-        str(origin.get("name") or folder.resolve().name), folder, tuple(records), details, tuple(not_run), origin
+        writable(str(origin.get("name") or folder.resolve().name)),
+        folder,
+        tuple(records),
+        details,
+        tuple(not_run),
+        origin,
     )
 
 
@@ -106,10 +113,21 @@ def _record(folder: Path, trial_id: str) -> TrialRecord:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:
-        raise UserError(
-            f"{path}: is damaged ({error}); delete it, and `qbench sweep` with the same file runs the trial again"
-        ) from None
-    return record
+        raise _damaged_record(path, error) from None
+    return replace(record, row=writable(record.row), error=writable(record.error))
+
+
+def _damaged_record(path: Path, why: object) -> UserError:
+    return UserError(
+        f"{path}: is damaged ({why}); delete it, and `qbench sweep` with the same file runs the trial again"
+    )
+
+
+def _details(folder: Path, record: TrialRecord) -> TrialDetails | None:
+    details = read_details(folder, record.trial_id)
+    if details is not None and record.status == "done" and (wrong := costs_fault(record.row)) is not None:
+        raise _damaged_record(folder / "trials" / f"{record.trial_id}.json", wrong)
+    return None if details is None else TrialDetails(**writable(vars(details)))
 
 
 def _origin(folder: Path) -> dict[str, Any]:
@@ -126,4 +144,4 @@ def _origin(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is damaged (expected a mapping); {_WITHOUT}")
     if (wrong := origin_fault(found)) is not None:
         raise UserError(f"{path}: is damaged ({wrong}); {_WITHOUT}")
-    return found
+    return dict(writable(found))

@@ -58,6 +58,7 @@ class _Filters(_Part):
     layer: str
     filters: Count
     input_maps: Count
+    size: Count
     distinct: Count
     unique_fraction: Share
     random_fraction: Share
@@ -68,7 +69,7 @@ class _Tensor(_Part):
     format: str
     low: Number | None
     high: Number | None
-    clipped: Share | None
+    clipped: Share
     sqnr_db: Number | None
 
 

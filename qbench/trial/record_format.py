@@ -24,6 +24,7 @@ _SHARES = {
 # The first parts of this library's metrics; a module's own metrics may be any plain value.
 _OURS = ("test", "val", "time", "cost", "filters", "training", "kernel", "int8")
 _NOT_NEGATIVE = ("cost", "time")
+_COSTS = ("cost/weight_bytes", "cost/energy_uj_low", "cost/energy_uj_high")
 _LARGEST_CLASS = 2**31
 _ROUNDING = 1e-6
 
@@ -73,6 +74,11 @@ def answers_fault(row: Mapping[str, Any], predictions: Sequence[Any], labels: Se
     if stated is not None and abs(stated - right) > _ROUNDING:
         return f"test/accuracy: the row says {stated:g}, its predictions give {right:g}"
     return None
+
+
+def costs_fault(row: Mapping[str, Any]) -> str | None:
+    """Return which cost a row lacks, whose parts a trial's details hold; None where it has all."""
+    return next((f"{key}: is missing" for key in _COSTS if row.get(key) is None), None)
 
 
 def _short(value: Any) -> str:

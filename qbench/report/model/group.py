@@ -87,6 +87,10 @@ class Group:
         chosen = [of_seed[seed] for seed in (self.seeds if seeds is None else seeds)]
         return correct_matrix([trial.predictions for trial in chosen], self.labels)
 
+    def bounds(self, metric: str) -> tuple[float | None, float | None, float | None]:
+        """Return a metric's low value, the value itself, and its high value; None for those that it lacks."""
+        return self.metrics.get(f"{metric}_low"), self.metrics.get(metric), self.metrics.get(f"{metric}_high")
+
     def first_details(self) -> tuple[TrialRecord, TrialDetails] | None:
         """Return the trial with the lowest seed that has details, with them: what a view of one network shows."""
         having = [trial for trial in self.trials if trial.trial_id in self.details]
@@ -204,6 +208,13 @@ def _accuracy(name: str, done: Sequence[TrialRecord]) -> ConfidenceInterval | No
                 f"{name}: seeds {done[0].row['seed']} and {trial.row['seed']} were tested on different images "
                 f"(trials {done[0].trial_id}, {trial.trial_id}): their accuracies have no common mean"
             )
+    of_seed = {trial.row["seed"]: trial.trial_id for trial in done}
+    if len(of_seed) < len(done):
+        again = next(trial for trial in done if of_seed[trial.row["seed"]] != trial.trial_id)
+        raise ReportError(
+            f"{name}: trials {again.trial_id} and {of_seed[again.row['seed']]} have the same settings and the seed "
+            f"{again.row['seed']}: one training would count twice"
+        )
     try:
         return accuracy_interval([trial.predictions for trial in done], done[0].labels)
     except ValueError as error:

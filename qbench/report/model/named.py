@@ -6,6 +6,7 @@ from qbench.errors import UserError, nearest
 from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.wording import listed
+from qbench.report.visible import writable
 
 
 def named(model: ReportModel, name: str) -> Group:
@@ -14,6 +15,7 @@ def named(model: ReportModel, name: str) -> Group:
     Raises:
         UserError: no group has the name, with the nearest ones; or several have the scheme, with their names.
     """
+    name = str(writable(name))  # as the names of groups are
     exact = [group for group in model.groups if group.name == name]
     found = exact or [group for group in model.groups if group.scheme == name]
     if len(found) > 1:

@@ -115,6 +115,8 @@ def _edited(folder, key, value, of="row"):
         ("seed", "0", "seed: expected an integer"),
         ("seed", None, "seed: expected an integer"),
         ("scheme", None, "scheme: expected a name"),
+        ("cost/weight_bytes", None, "cost/weight_bytes: is missing"),
+        ("cost/energy_uj_high", None, "cost/energy_uj_high: is missing"),
     ],
 )
 def test_a_row_that_no_trial_writes_is_refused_by_its_record_and_key(tmp_path, key, value, words):
@@ -190,6 +192,21 @@ def test_values_nested_too_deeply_are_damage(tmp_path):
     (folder / "results.json").write_text("[" * 100_000)
     with pytest.raises(UserError, match=r"results\.json: is damaged \(values are nested too deeply\)"):
         read_study(folder)
+
+
+def test_text_that_no_file_can_hold_is_read_as_its_escape(tmp_path):
+    folder = write(study(origin={"name": "n\x00", "file": "a\nb\ud800"}), tmp_path / "sweep")
+    _edited(folder, "module", "m\udcff")
+    _edited(folder, "error", "no\x00", of="record")
+    path = sorted((folder / "details").iterdir())[0]
+    parts = json.loads(path.read_text())
+    parts["layers"][0]["name"] = "l\x00"
+    path.write_text(json.dumps(parts))
+    found = read_study(folder)
+    assert (found.name, found.origin["file"]) == (r"n\x00", "a\nb" + r"\ud800")
+    edited = next(each for each in found.records if each.error)
+    assert (edited.row["module"], edited.error) == (r"m\udcff", r"no\x00")
+    assert any(layer["name"] == r"l\x00" for each in found.details.values() for layer in each.layers)
 
 
 def test_a_path_that_is_no_folder_is_refused(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbench.report.visible import visible
+from qbench.report.visible import visible, writable
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,17 @@ def test_nothing_unseen_is_left_and_everything_can_be_encoded(text):
     found = visible(text)
     found.encode("utf-8")
     assert not any(unicodedata.category(each) in ("Cc", "Cf", "Cs", "Zl", "Zp") for each in found)
+
+
+def test_what_no_file_can_hold_is_its_escape_at_any_depth():
+    value = {"a\x00": ["b\ud800", {"c": "\x1b[31m"}], "n": [1, 2.0, None], "flag": True, "lines": "a\nb\tc"}
+    assert writable(value) == {
+        r"a\x00": [r"b\ud800", {"c": r"\x1b[31m"}], "n": [1, 2.0, None], "flag": True, "lines": "a\nb\tc",
+    }  # fmt: skip
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_a_text_can_be_written_to_xml(text):
+    from xml.etree import ElementTree
+
+    ElementTree.fromstring(f"<a>{writable(text).replace('&', '&amp;').replace('<', '&lt;')}</a>".encode())

@@ -69,3 +69,10 @@ def test_trials_of_one_group_on_different_images_have_no_common_mean():
 def test_folders_of_equal_names_elsewhere_are_numbered(tmp_path):
     studies = [replace(plant(name="same"), folder=tmp_path.parent / place / "run") for place in "ab"]
     assert [study_label(each, studies) for each in studies] == ["run (1)", "run (2)"]
+
+
+def test_two_trials_of_one_group_and_seed_are_refused():
+    first = record("fp32", 0)
+    again = replace(first, trial_id="again", row={**first.row, "trial_id": "again"})
+    with pytest.raises(ReportError, match=r"^fp32: trials .* and again have the same settings and the seed 0"):
+        make_groups(studies_of([first, again]))
