@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from html import escape
 from typing import Any
 
 from qbench.errors import UserError
 from qbench.report.charts.catalogue import CHARTS
 from qbench.report.charts.theme import LIGHT, vega_config
+from qbench.report.charts.titled_svg import titled_svg
 from qbench.report.view import View
 
 WIDTH = 640
@@ -24,13 +24,7 @@ def svg(view: View) -> str:
     """
     import vl_convert
 
-    drawn = vl_convert.vegalite_to_svg(json.dumps(light_specification(view)))
-    head, _, body = drawn.partition(">")
-    return (
-        f'{head} role="img" aria-labelledby="title description">\n'
-        f'<title id="title">{escape(view.title)}</title>\n'
-        f'<desc id="description">{escape(view.caption)}</desc>\n{body}\n'
-    )
+    return titled_svg(vl_convert.vegalite_to_svg(json.dumps(light_specification(view))), view.title, view.caption)
 
 
 def png(view: View) -> bytes:

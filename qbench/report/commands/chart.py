@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from io import StringIO
 from typing import TYPE_CHECKING
+
+from qbench.report.charts.titled_svg import titled_svg
 
 if TYPE_CHECKING:
     import altair as alt
@@ -19,12 +20,8 @@ def chart_svg(chart: alt.TopLevelMixin, title: str, description: str) -> str:
 
     Args:
         chart: what is drawn.
-        title, description: what a screen reader reads; vl-convert itself writes neither.
+        title, description: what a screen reader reads.
     """
     drawn = StringIO()
     chart.save(drawn, format="svg", engine="vl-convert")
-    head, _, body = drawn.getvalue().partition(">")
-    return (
-        f'{head} role="img" aria-labelledby="title description">\n'
-        f'<title id="title">{escape(title)}</title>\n<desc id="description">{escape(description)}</desc>\n{body}\n'
-    )
+    return titled_svg(drawn.getvalue(), title, description)

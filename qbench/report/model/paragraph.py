@@ -105,7 +105,7 @@ def _brackets(texts: Sequence[str | None], what: str) -> str:
 
 def _range(group: Group, name: str, unit: str) -> str | None:
     """Return a metric with its low and high value, where it has them."""
-    low, mid, high = (group.metrics.get(f"{name}{end}") for end in ("_low", "", "_high"))
+    low, mid, high = group.bounds(name)
     if mid is None:
         return None
     spread = f" ({low:.3g} to {high:.3g})" if low is not None and high is not None and low < high else ""

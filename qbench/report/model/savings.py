@@ -43,7 +43,7 @@ def _energy(group: Group, base: Group) -> str | None:
 
 def _ends(group: Group) -> tuple[float, float] | None:
     """Return the low and the high estimate in µJ; the middle for both where it is all there is."""
-    low, mid, high = (group.metrics.get(f"{_ENERGY}{end}") for end in ("_low", "", "_high"))
+    low, mid, high = group.bounds(_ENERGY)
     if low and high:
         return low, high
     return (mid, mid) if mid else None

@@ -9,7 +9,8 @@ from qbench.report.model.report_model import ReportModel
 from qbench.report.view import Column, View
 from qbench.report.views.absence import missing, without_details
 from qbench.report.views.ranges import CHART_PANELS
-from qbench.report.views.selection import Row, blocks, bounded, chart_note, every, layer_names
+from qbench.report.views.selection import Row, blocks, bounded, chart_note, every, layer_names, of_one
+from qbench.trial.details import TrialDetails
 
 MAX_CANDIDATES = 130
 """The candidate thresholds of a layer, at most: of more every k-th, and the chosen one."""
@@ -17,7 +18,7 @@ MAX_CANDIDATES = 130
 
 def divergence(model: ReportModel) -> View:
     """Return the divergence of each candidate threshold, of each group's first trial with details."""
-    rows, notes = bounded(blocks(model, _rows))
+    rows, notes = bounded(blocks(model, of_one(_rows)))
     panels = layer_names(rows)
     return View(
         "divergence",
@@ -44,13 +45,9 @@ def divergence(model: ReportModel) -> View:
     )
 
 
-def _rows(group: Group) -> list[Row]:
-    first = group.first_details()
-    if first is None:
-        return []
-    trial, found = first
+def _rows(group: Group, seed: int, found: TrialDetails) -> list[Row]:
     return [
-        (group.name, each["layer"], *candidate, trial.row["seed"])
+        (group.name, each["layer"], *candidate, seed)
         for each in found.ranges
         if each["divergence"]
         for candidate in _candidates(each)

@@ -7,7 +7,8 @@ from qbench.report.model.report_model import ReportModel
 from qbench.report.view import Column, View
 from qbench.report.views.absence import missing, without_details
 from qbench.report.views.histogram import MAX_BINS, bins
-from qbench.report.views.selection import Row, blocks, bounded, chart_note, names
+from qbench.report.views.selection import Row, blocks, bounded, chart_note, names, of_one
+from qbench.trial.details import TrialDetails
 
 CHART_GROUPS = 4
 """The groups in the chart, at most: each is a column of panels."""
@@ -17,7 +18,7 @@ CHART_LAYERS = 8
 
 def latent_weights(model: ReportModel) -> View:
     """Return the histogram of each binary layer's latent weights, of each group's first trial with details."""
-    rows, notes = bounded(blocks(model, _rows, CHART_GROUPS))
+    rows, notes = bounded(blocks(model, of_one(_rows), CHART_GROUPS))
     shown = names(rows)
     layers = list(dict.fromkeys(str(row[1]) for row in rows))
     return View(
@@ -46,13 +47,9 @@ def latent_weights(model: ReportModel) -> View:
     )
 
 
-def _rows(group: Group) -> list[Row]:
-    first = group.first_details()
-    if first is None:
-        return []
-    trial, found = first
+def _rows(group: Group, seed: int, found: TrialDetails) -> list[Row]:
     return [
-        (group.name, each["layer"], part.low, part.high, part.share, trial.row["seed"])
+        (group.name, each["layer"], part.low, part.high, part.share, seed)
         for each in found.latent
         for part in bins(each["counts"], each["low"], each["high"])
     ]

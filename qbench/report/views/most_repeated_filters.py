@@ -6,7 +6,8 @@ from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
 from qbench.report.view import Column, View
 from qbench.report.views.absence import missing, without_details
-from qbench.report.views.selection import Row, blocks, bounded, chart_note, layer_names
+from qbench.report.views.selection import Row, blocks, bounded, chart_note, layer_names, of_one
+from qbench.trial.details import TrialDetails
 
 MAX_FILTERS = 12
 """The filters of a layer, at most."""
@@ -16,7 +17,7 @@ CHART_LAYERS = 12
 
 def most_repeated_filters(model: ReportModel) -> View:
     """Return the most repeated filters of each binary convolution, of each group's first trial with details."""
-    rows, notes = bounded(blocks(model, _rows))
+    rows, notes = bounded(blocks(model, of_one(_rows)))
     layers = layer_names(rows)
     return View(
         "most-repeated-filters",
@@ -41,11 +42,7 @@ def most_repeated_filters(model: ReportModel) -> View:
     )
 
 
-def _rows(group: Group) -> list[Row]:
-    first = group.first_details()
-    if first is None:
-        return []
-    trial, found = first
+def _rows(group: Group, seed: int, found: TrialDetails) -> list[Row]:
     return [
         (
             group.name,
@@ -56,7 +53,7 @@ def _rows(group: Group) -> list[Row]:
             each["rows"],
             each["columns"],
             each["bits"],
-            trial.row["seed"],
+            seed,
         )
         for layer in found.filters
         for rank, each in enumerate(layer["most"][:MAX_FILTERS], start=1)

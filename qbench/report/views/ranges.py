@@ -11,7 +11,8 @@ from qbench.report.model.wording import listed
 from qbench.report.view import Column, View
 from qbench.report.views.absence import missing, without_details
 from qbench.report.views.histogram import MAX_BINS, Bin, bins
-from qbench.report.views.selection import Row, blocks, bounded, chart_note, layer_names, names
+from qbench.report.views.selection import Row, blocks, bounded, chart_note, layer_names, names, of_one
+from qbench.trial.details import TrialDetails
 
 CHART_PANELS = 18
 """The layers in the chart, at most, over all groups: each is a panel."""
@@ -20,7 +21,7 @@ NO_CALIBRATION = "no scheme here calibrates its inputs"
 
 def ranges(model: ReportModel) -> View:
     """Return the histogram of each calibrated input and its range, of each group's first trial with details."""
-    rows, notes = bounded(blocks(model, _rows))
+    rows, notes = bounded(blocks(model, of_one(_rows)))
     panels = layer_names(row for row in rows if row[7] is not None)
     return View(
         "ranges",
@@ -50,11 +51,7 @@ def ranges(model: ReportModel) -> View:
     )
 
 
-def _rows(group: Group) -> list[Row]:
-    first = group.first_details()
-    if first is None:
-        return []
-    trial, found = first
+def _rows(group: Group, seed: int, found: TrialDetails) -> list[Row]:
     return [
         (
             group.name,
@@ -65,7 +62,7 @@ def _rows(group: Group) -> list[Row]:
             part.low,
             part.high,
             part.share,
-            trial.row["seed"],
+            seed,
         )
         for each in found.ranges
         for part in _bins(each)

@@ -9,6 +9,7 @@ from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.wording import listed
 from qbench.report.view import Value
+from qbench.trial.details import TrialDetails
 
 Row = tuple[Value, ...]
 
@@ -46,6 +47,20 @@ def blocks(
     found = {group.name: own for group in model.groups if (own := rows_of(group))}
     groups = by_interest(model.groups) if len(found) > limit else model.groups
     return [(group.name, found[group.name]) for group in groups if group.name in found]
+
+
+def of_one(rows_of: Callable[[Group, int, TrialDetails], list[Row]]) -> Callable[[Group], list[Row]]:
+    """Return a function for `blocks`: the rows of a group's first trial with details, none of a group without any.
+
+    Args:
+        rows_of: makes the rows of the group, of that trial's seed and details.
+    """
+
+    def rows(group: Group) -> list[Row]:
+        found = group.first_details()
+        return [] if found is None else rows_of(group, found[0].row["seed"], found[1])
+
+    return rows
 
 
 def bounded(

@@ -1,14 +1,13 @@
-from types import SimpleNamespace
-
 import pytest
 
+from qbench.report.model.group import Group
 from qbench.report.model.savings import savings
 
 
 def group(size=None, energy=None, low=None, high=None):
     names = {"": energy, "_low": low, "_high": high}
     metrics = {f"cost/energy_uj{end}": value for end, value in names.items()}
-    return SimpleNamespace(metrics={"cost/weight_bytes": size, **metrics})
+    return Group("g", {}, (), {}, (), 0, None, {"cost/weight_bytes": size, **metrics})
 
 
 @pytest.mark.parametrize(
