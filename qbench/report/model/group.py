@@ -208,13 +208,15 @@ def _accuracy(name: str, done: Sequence[TrialRecord]) -> ConfidenceInterval | No
                 f"{name}: seeds {done[0].row['seed']} and {trial.row['seed']} were tested on different images "
                 f"(trials {done[0].trial_id}, {trial.trial_id}): their accuracies have no common mean"
             )
-    of_seed = {trial.row["seed"]: trial.trial_id for trial in done}
-    if len(of_seed) < len(done):
-        again = next(trial for trial in done if of_seed[trial.row["seed"]] != trial.trial_id)
-        raise ReportError(
-            f"{name}: trials {again.trial_id} and {of_seed[again.row['seed']]} have the same settings and the seed "
-            f"{again.row['seed']}: one training would count twice"
-        )
+    seen: dict[int, str] = {}
+    for trial in done:
+        seed = trial.row["seed"]
+        if seed in seen:
+            raise ReportError(
+                f"{name}: trials {seen[seed]} and {trial.trial_id} have the same settings and the seed {seed}: one "
+                "training would count twice"
+            )
+        seen[seed] = trial.trial_id
     try:
         return accuracy_interval([trial.predictions for trial in done], done[0].labels)
     except ValueError as error:

@@ -76,3 +76,10 @@ def test_two_trials_of_one_group_and_seed_are_refused():
     again = replace(first, trial_id="again", row={**first.row, "trial_id": "again"})
     with pytest.raises(ReportError, match=r"^fp32: trials .* and again have the same settings and the seed 0"):
         make_groups(studies_of([first, again]))
+
+
+@pytest.mark.parametrize("again", [{}, {"trial_id": "another"}])
+def test_one_seed_twice_in_a_group_is_refused(again):
+    twice = [record("fp32", 4), replace(record("fp32", 4), **again)]
+    with pytest.raises(ReportError, match="have the same settings and the seed 4: one training would count twice"):
+        groups_of(twice)

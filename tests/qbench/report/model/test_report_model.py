@@ -98,7 +98,7 @@ def test_another_budget_is_noted():
 
 
 def test_a_budget_that_the_sweep_varies_needs_no_note():
-    records = [record("a", 0, epochs=n, metrics={"training/epochs": n}) for n in (10, 10, 20)]
+    records = [record("a", seed, epochs=n, metrics={"training/epochs": n}) for seed, n in ((0, 10), (1, 10), (0, 20))]
     assert make_report(studies_of(records)).budgets == ()
 
 
