@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
-from qbench.errors import UserError
+from qbench.errors import UserError, nearest
 from qbench.io import replacing
 from qbench.report.form import PICTURES, Form
 from qbench.report.model.report_model import ReportModel
@@ -23,12 +22,10 @@ def one_view(views: Mapping[str, View], name: str) -> View:
     """Return the view called `name`.
 
     Raises:
-        UserError: no such view, with the nearest names.
+        UserError: no such view, with the nearest name and all others.
     """
     if name not in views:
-        near = difflib.get_close_matches(name, views, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"views: {', '.join(views)}"
-        raise UserError(f"no such view {name!r} ({hint})")
+        raise UserError(f"no view {name!r}{nearest(name, list(views))}")
     return views[name]
 
 

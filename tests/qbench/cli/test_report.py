@@ -102,7 +102,7 @@ def test_pictures_go_to_a_folder_of_their_own_or_one_to_a_file(folder):
     [
         (("--view", "overview"), "--view: the page has all views"),
         (("--format", "md", "--open"), "--open: only the page"),
-        (("--format", "csv", "--view", "overvew"), "no such view 'overvew' (did you mean overview?)"),
+        (("--format", "csv", "--view", "overvew"), "no view 'overvew'; did you mean 'overview'?"),
         (("--format", "svg", "--view", "origin"), "origin: has no chart"),
         (("--format", "png", "--to", "one.png"), "--to: one file holds one picture"),
         (("--to", "missing/page.html"), "missing/page.html: cannot be written: no such folder 'missing'"),

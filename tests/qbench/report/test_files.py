@@ -18,9 +18,9 @@ MODEL = make_report(studies_of([]))
 
 def test_a_view_by_name_or_the_nearest():
     assert one_view(VIEWS, "long") is VIEWS["long"]
-    with pytest.raises(UserError, match=r"^no such view 'memor' \(did you mean memory\?\)$"):
+    with pytest.raises(UserError, match=r"^no view 'memor'; did you mean 'memory'\? Known: overview, long"):
         one_view(VIEWS, "memor")
-    with pytest.raises(UserError, match=r"^no such view 'zz' \(views: overview, long, memory, empty\)$"):
+    with pytest.raises(UserError, match=r"^no view 'zz'\. Known: overview, long, memory, empty$"):
         one_view(VIEWS, "zz")
 
 
