@@ -1,4 +1,4 @@
-"""The look of charts on a light and on a dark page: the only place that names a colour.
+"""The look of a report's charts on a light and on a dark page: the only place that names their colours.
 
 A chart says what a mark is (`style="front"`, a field for colour and shape), and the Vega configuration of the theme
 says what that looks like. So the same specification is drawn on both pages, and on paper.

@@ -124,7 +124,8 @@ def test_a_row_that_no_trial_writes_is_refused_by_its_record_and_key(tmp_path, k
     _edited(folder, key, value)
     with pytest.raises(UserError, match=words) as found:
         read_study(folder)
-    assert "trials" in str(found.value) and "delete it" in str(found.value)
+    assert "trials" in str(found.value)
+    assert "delete it" in str(found.value)
 
 
 @pytest.mark.parametrize(
