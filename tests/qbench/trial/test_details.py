@@ -11,7 +11,6 @@ import pytest
 from qbench.errors import UserError
 from qbench.trial.details import TrialDetails, details_file, read_details, write_details
 
-
 WHOLE = TrialDetails(
     history={"epoch": [1.0, 2.0], "train/loss": [0.5, None]},
     layers=[
