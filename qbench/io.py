@@ -18,7 +18,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The contents are on disk before the name is, in case of a power cut. An error leaves the old file and no other; a
     kill leaves `.<name>.tmp` beside it, which the next writing replaces. One writer at a time.
+
+    A link stays, and what it leads to is replaced. A device or a pipe (/dev/null, /dev/stdout) stays and is written to.
     """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         yield temporary

@@ -6,6 +6,7 @@ nor a mistyped file name should wait.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -93,6 +94,9 @@ bench.command(short_help="Time packed products and networks beside torch's.")(ke
 
 def main() -> None:
     """Run the command, and leave the process with its exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as the process
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # `×` and `µ` in a terminal without them must not end the sweep

@@ -76,9 +76,16 @@ def compare(
 
 def _split(what: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Return the folders, which come first, and the names behind them."""
-    count = next((index for index, text in enumerate(what) if not Path(text).is_dir()), len(what))
+    count = next((index for index, text in enumerate(what) if not _is_folder(text)), len(what))
     count = max(count, 1)  # the first is a folder, even if it is mistyped
     return [Path(text) for text in what[:count]], list(what[count:])
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return Path(text).is_dir()
+    except OSError:  # a group's name that is too long for a file's
+        return False
 
 
 def _check(names: Sequence[str], at_accuracy: Sequence[float], reference_width: float | None) -> None:

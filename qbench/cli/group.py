@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -39,7 +41,9 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Parse and run the command that the arguments name."""
         with _exit_codes(lambda: " ".join(filter(None, [ctx.command_path, ctx.invoked_subcommand]))):
-            return super().invoke(ctx)
+            found = super().invoke(ctx)
+            sys.stdout.flush()  # here a full disk is one line; while Python leaves it is a traceback
+            return found
 
 
 @contextlib.contextmanager
@@ -60,6 +64,12 @@ def _exit_codes(path: Callable[[], str]) -> Iterator[None]:
         _leave(f"error: {usage_text(error)}; see {where} --help", BAD_INPUT)
     except KeyboardInterrupt:
         _leave("interrupted", INTERRUPTED)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - what is left to write has no place
+        where = f"{error.filename}: " if error.filename else ""
+        _leave(f"error: {where}cannot be written: {error.strerror}", BAD_INPUT)
     except Exception as error:
         if not _is_the_users(error):
             raise

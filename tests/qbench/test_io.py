@@ -45,6 +45,27 @@ def test_a_failure_leaves_the_old_file_alone(path: Path) -> None:
     assert os.listdir(path.parent) == ["a.json"]
 
 
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with replacing(pipe) as target:
+        target.write_text("all")
+    assert os.read(reader, 10) == b"all"
+    os.close(reader)
+    assert pipe.is_fifo()  # a device is no other file: root would lose /dev/null
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    there, link = tmp_path / "there", tmp_path / "link"
+    there.write_text("old")
+    link.symlink_to(there)
+    with replacing(link) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert there.read_text() == "new"
+
+
 def test_contents_reach_the_disk_before_the_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(os, "fsync", lambda _: seen.append(path.read_text()))

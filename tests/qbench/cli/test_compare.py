@@ -125,6 +125,10 @@ def test_a_scheme_of_several_groups_names_them(width):
     )
 
 
+def test_a_name_that_no_file_could_have_is_a_groups(schemes):
+    assert "no group 'aaa" in refused(schemes, "a" * 10_000, "fp32")
+
+
 def test_no_folder(tmp_path):
     assert "is no folder; name the folder" in refused(tmp_path / "absent", "fp32", "binarynet")
 

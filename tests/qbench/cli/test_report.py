@@ -223,3 +223,18 @@ def test_neither_torch_nor_lightning_is_loaded(folder):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("# planted\n")
+
+
+@pytest.mark.parametrize("form", ["md", "csv", "json"])
+def test_a_full_disk_behind_standard_output_is_one_line(folder, form):
+    command = [sys.executable, "-m", "qbench.cli", "report", str(folder), "--format", form]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert result.returncode == 2
+    assert result.stderr == "qbench: error: cannot be written: No space left on device\n"
+
+
+def test_a_closed_standard_output_is_no_crash(folder):
+    command = f"{sys.executable} -m qbench.cli compare {folder} binarynet fp32 >&-"
+    result = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=120)
+    assert (result.returncode, result.stderr) == (0, "")
