@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
-from qbench.report.model.wording import number_of
+from qbench.report.model.wording import LONGEST, listed, number_of
 from qbench.report.statistics.crossed import MIN_SEEDS
 from qbench.report.statistics.significance import SIGNIFICANCE
 from qbench.trial.metrics import show
@@ -134,12 +134,17 @@ def _front(model: ReportModel) -> list[str]:
     ]
 
 
+def _named(group: Group) -> str:
+    names = (group.name, *group.shares_training)
+    return ", ".join(names) if len(names) <= LONGEST else listed(names)
+
+
 def _shared_trainings(model: ReportModel) -> list[str]:
     lines, seen = [], set[str]()
     for group in model.groups:
         if group.shares_training and group.name not in seen:
             seen |= {group.name, *group.shares_training}
-            lines.append(f"one training per seed is shared by {', '.join((group.name, *group.shares_training))}")
+            lines.append(f"one training per seed is shared by {_named(group)}")
     return lines
 
 

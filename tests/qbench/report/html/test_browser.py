@@ -300,3 +300,21 @@ def test_scripts_off_leave_the_tables(written, opened):
     assert page.locator("noscript").is_visible()
     assert page.locator("#overview tbody tr").count() == len(SCHEMES)
     assert not page.get_by_role("button", name="Copy as CSV").is_visible()
+
+
+def test_sentences_in_a_table_wider_than_the_page_are_no_column_of_words(tmp_path, opened):
+    sizes = {32: (0.80, 40), 64: (0.86, 150), 128: (0.94, 600)}
+    made = [
+        study({"fp32": (gain + accuracy, 9 * size, size), "binarynet": (accuracy, size, size / 9)},
+              images=200, **{"model_options.hidden": units})
+        for units, (accuracy, size) in sizes.items()
+        for gain in [0.05]
+    ]  # fmt: skip
+    whole = replace(made[0], records=tuple(record for each in made for record in each.records), details={})
+    model = make_report([whole])
+    page = tmp_path / "report.html"
+    page.write_text(render(model, make_views(model)), encoding="utf-8")
+    cells_of = "nodes => nodes.map(node => node.offsetWidth)"
+    widths = drawn(opened(page.as_uri())).eval_on_selector_all("#equal-accuracy tbody td.text:not(.short)", cells_of)
+    assert widths
+    assert min(widths) >= 280

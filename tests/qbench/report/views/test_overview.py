@@ -130,3 +130,10 @@ def test_letters_are_explained_with_the_number_of_comparisons():
     text = notes([record(name, seed) for name in ("a", "b", "c") for seed in range(3)])
     assert "p above 0.05 after Holm's correction for 3 comparisons" in text
     assert "that does not make them equal" in text
+
+
+def test_a_training_that_many_groups_share_names_the_first_ten():
+    shared = {"training_key": "t"}
+    text = notes([record(f"s{n}", 0, true=LABELS, metrics=shared) for n in range(13)])
+    assert "one training per seed is shared by s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 and 3 more" in text
+    assert "s12" not in text
