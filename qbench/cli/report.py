@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qbench.report.form import BY_VIEW, PICTURES, Form
+from qbench.report.form import BY_VIEW, PICTURES, TABLES, Form
 
 if TYPE_CHECKING:
     from qbench.report.model.report_model import ReportModel
@@ -116,13 +116,14 @@ def _check(
 
 def _write(form: Form, to: str | None, model: ReportModel, views: Mapping[str, View], folder: Path) -> list[Path]:
     """Write the report, and return its files; print it where it goes to standard output."""
-    from qbench.report.files import PAGE, is_folder, whole, write_file
+    from qbench.report.files import PAGE, is_folder, of_view, whole, write_file
 
     if to is None and form in PICTURES:
         to = f"{folder / 'report'}/"
     if form in BY_VIEW:
         return _write_by_view(form, to, views)
-    text = whole(form, model, views)
+    only = next(iter(views.values())) if len(views) == 1 and form in TABLES else None
+    text = whole(form, model, views) if only is None else of_view(form, only)
     if to is None and form is not Form.html:
         print(text, end="")
         return []

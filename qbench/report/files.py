@@ -48,22 +48,23 @@ def whole(form: Form, model: ReportModel, views: Mapping[str, View]) -> str:
 
 
 def _short(views: Mapping[str, View]) -> tuple[list[View], list[View]]:
-    """Return the views that have rows: those for a document, and those too long for one; one alone never is."""
+    """Return the views that have rows: those for a document, and those too long for one."""
     having = [view for view in views.values() if view.rows]
-    short = [view for view in having if len(views) == 1 or view.name == OVERVIEW or len(view.rows) <= LONGEST]
+    short = [view for view in having if view.name == OVERVIEW or len(view.rows) <= LONGEST]
     return short, [view for view in having if view not in short]
 
 
 def of_view(form: Form, view: View) -> str | bytes:
-    """Return one view as csv, svg or png.
+    """Return one view as csv, md, tex, svg or png.
 
     Raises:
         UserError: a picture of a view that has none.
     """
-    if form is Form.csv:
-        from qbench.report.render import csv_table
+    from qbench.report.render import csv_table, latex, markdown
 
-        return csv_table.table(view)
+    tables = {Form.csv: csv_table.table, Form.md: markdown.table, Form.tex: latex.table}
+    if form in tables:
+        return tables[form](view)
     from qbench.report.charts.picture import png, svg
 
     return svg(view) if form is Form.svg else png(view)

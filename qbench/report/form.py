@@ -20,3 +20,5 @@ class Form(StrEnum):
 PICTURES = (Form.svg, Form.png)
 BY_VIEW = (Form.csv, *PICTURES)
 """The forms of which a file holds one view."""
+TABLES = (Form.md, Form.tex)
+"""The forms in which one view that is asked for is a table without the rest of the report."""

@@ -113,7 +113,7 @@ def _random_filters(model: ReportModel) -> list[str]:
 
 def _energy_spread(model: ReportModel) -> list[str]:
     spread = max((_spread(group) for group in model.groups), default=0.0)
-    text = f"energy: the middle of a low and a high estimate, at most {100 * spread:.0f} % away (results.csv has both)"
+    text = f"energy: the middle of a low and a high estimate, at most {100 * spread:.1f} % away (results.csv has both)"
     return [text] if spread else []
 
 

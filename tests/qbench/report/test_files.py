@@ -34,7 +34,7 @@ def test_a_document_has_short_views_the_overview_and_the_verdict(form):
     assert "Too long for this document" in text
     assert "long" in text
     assert "Empty" not in text
-    assert "Long" in whole(form, MODEL, {"long": VIEWS["long"]})  # asked for by name
+    assert "Long" in of_view(form, VIEWS["long"])  # asked for by name
 
 
 def test_json_holds_every_view():

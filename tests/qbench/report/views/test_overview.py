@@ -93,7 +93,7 @@ def test_the_random_baseline_stands_beside_the_unique_filters():
 
 def test_the_energys_spread_is_said():
     ends = {"cost/energy_uj": 4.0, "cost/energy_uj_low": 3.0, "cost/energy_uj_high": 5.0}
-    assert "a low and a high estimate, at most 25 % away" in notes([record("fp32", 0, metrics=ends)])
+    assert "a low and a high estimate, at most 25.0 % away" in notes([record("fp32", 0, metrics=ends)])
     exact = {"cost/energy_uj": 4.0, "cost/energy_uj_low": 4.0, "cost/energy_uj_high": 4.0}
     assert "a low and a high" not in notes([record("fp32", 0, metrics=exact)])
 
