@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 HERE = Path(__file__).parent
 # A picture's name, and its first and last view; both and all between them are in it.
 COMPARISON = {
+    "overview": ("overview", "tradeoff-bytes"),
     "tradeoff": ("tradeoff-bytes", "tradeoff-bytes"),
     "differences": ("differences", "differences"),
     "costs": ("memory", "energy-by-cause"),
@@ -61,7 +62,8 @@ def main(comparison: Path, widths: Path) -> None:
             take(wide, name, first, last)
         wide.screenshot(path=HERE / "1440.png", full_page=True)
         opened(browser, comparison, 1440, 900, "dark").screenshot(path=HERE / "dark.png")
-        opened(browser, comparison, 390, 844).screenshot(path=HERE / "390.png", full_page=True)
+        phone = {"x": 0, "y": 0, "width": 390, "height": 6000}
+        opened(browser, comparison, 390, 844).screenshot(path=HERE / "390.png", full_page=True, clip=phone)  # type: ignore[arg-type]
         for name, (first, last) in WIDTHS.items():
             take(opened(browser, widths, 1440, 900), name, first, last)
         browser.close()

@@ -20,12 +20,14 @@ class Column:
         heading: for a reader, with the unit: `energy µJ`.
         form: how a number is written, a format specification of Python's; `.2%` writes a fraction as `98.94 %`.
         source: where the values come from.
+        aside: whether it holds sentences, which the page writes below the table instead of into a column.
     """
 
     name: str
     heading: str
     form: str = ""
     source: Source = "setting"
+    aside: bool = False
 
     @property
     def numeric(self) -> bool:

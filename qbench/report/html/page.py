@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from qbench.report.charts.picture import specification
 from qbench.report.charts.theme import DARK, LIGHT, vega_config
 from qbench.report.finite import finite
-from qbench.report.html.sheet import Sheet, copies, make_sheet
+from qbench.report.html.sheet import Sheet, copies, make_sheet, remarks
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.verdict import verdict
 from qbench.report.view import View
@@ -47,6 +47,7 @@ class Item:
         chart: its Vega-Lite specification as JSON for a script element; None for a table alone.
         copies: texts for the clipboard as JSON for a script element, of the overview alone.
         number: `Figure 3`, `Table 1`; empty where there is nothing to number.
+        notes: below the chart or the table: what single rows need said, then the view's notes.
     """
 
     view: View
@@ -54,6 +55,7 @@ class Item:
     chart: Markup | None
     copies: Markup | None
     number: str
+    notes: tuple[str, ...] = ()
 
 
 def render(model: ReportModel, views: Mapping[str, View]) -> str:
@@ -116,6 +118,7 @@ def _item(view: View, count: dict[str, int]) -> Item:
         None if found is None else _json(found),
         _json(copies(view)) if view.name == OVERVIEW else None,
         f"{kind} {count[kind]}",
+        (*remarks(view), *view.notes),
     )
 
 

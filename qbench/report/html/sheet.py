@@ -67,7 +67,11 @@ class Sheet:
 
 
 def make_sheet(view: View, *, whole: bool) -> Sheet:
-    """Return the view's first `MAX_ROWS` rows, or all; an interval is one column, which sorts by its low end."""
+    """Return the view's first `MAX_ROWS` rows, or all; an interval is one column, which sorts by its low end.
+
+    Columns of sentences are left out: `remarks` has them.
+    """
+    view = _without_asides(view)
     shown = view if whole else replace(view, rows=view.rows[:MAX_ROWS])
     found = cells(shown)
     columns = _first_columns(view.columns, found.headings)
@@ -80,6 +84,22 @@ def make_sheet(view: View, *, whole: bool) -> Sheet:
         for row, texts in zip(shown.rows, found.rows, strict=True)
     )
     return Sheet(heads, rows, len(view.rows))
+
+
+def remarks(view: View) -> list[str]:
+    """Return the sentences of the view's aside columns, each behind what its row is about, the row's texts."""
+    found = []
+    for row in view.rows[:MAX_ROWS]:
+        pairs = list(zip(view.columns, row, strict=True))
+        about = ", ".join(str(value) for column, value in pairs if not (column.aside or column.numeric))
+        found += [f"{about}: {value}" for column, value in pairs if column.aside and value is not None]
+    return found
+
+
+def _without_asides(view: View) -> View:
+    kept = [index for index, column in enumerate(view.columns) if not column.aside]
+    rows = tuple(tuple(row[index] for index in kept) for row in view.rows)
+    return replace(view, columns=tuple(view.columns[index] for index in kept), rows=rows)
 
 
 def _first_columns(columns: Sequence[Column], headings: Sequence[str]) -> list[int]:

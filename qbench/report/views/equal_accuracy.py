@@ -140,7 +140,7 @@ def _columns(option: str | None) -> tuple[Column, ...]:
         *_ratio_columns(_BYTES),
         *_ratio_columns(_ENERGY),
         Column("not_reached", "draws not reaching it", ".1%", "computed"),
-        Column("remark", "remark"),
+        Column("remark", "remark", aside=True),
     )
 
 

@@ -12,7 +12,7 @@ from hostile import HOSTILE
 from planted import study
 
 from qbench.report.html.page import render
-from qbench.report.html.sheet import MAX_ROWS, copies, make_sheet
+from qbench.report.html.sheet import MAX_ROWS, copies, make_sheet, remarks
 from qbench.report.model.report_model import make_report
 from qbench.report.render import csv_table, latex
 from qbench.report.view import Column, View
@@ -151,3 +151,12 @@ def test_a_loss_without_bounds_is_still_a_page(model):
 
 def test_the_default_page_is_small(model):
     assert len(render(model, make_views(model)).encode()) < 4e6
+
+
+def test_sentences_stand_below_their_table_behind_what_their_row_is_about():
+    columns = (Column("target", "target"), Column("x", "x", ".1f", "computed"), Column("remark", "remark", aside=True))
+    view = View("v", "V", "", columns, (("97 %", 1.0, None), ("98 %", None, "not <reached>")))
+    assert remarks(view) == ["98 %: not <reached>"]
+    sheet = make_sheet(view, whole=True)
+    assert [head.heading for head in sheet.heads] == ["target", "x"]
+    assert [[cell.text for cell in row] for row in sheet.rows] == [["97 %", "1.0"], ["98 %", "-"]]
