@@ -81,11 +81,7 @@ def report(
             return
     if view is not None:
         views = {view: one_view(views, view)}
-    written = _write(form, to, model, views, folders[0])
-    for path in written:
-        print(f"Report: {path}")
-    if open_page:
-        _open(written[0])
+    _tell(_write(form, to, model, views, folders[0]), open_page)
 
 
 def _check(
@@ -154,6 +150,14 @@ def _write_by_view(form: Form, to: str | None, views: Mapping[str, View]) -> lis
         return [write_file(Path(to), contents_of_one)]
     print(contents_of_one, end="")
     return []
+
+
+def _tell(written: Sequence[Path], open_page: bool) -> None:
+    """Print the paths of what was written, and open the page where that is wanted."""
+    for path in written:
+        print(f"Report: {path}")
+    if open_page:
+        _open(written[0])
 
 
 def _open(page: Path) -> None:

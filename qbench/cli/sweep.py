@@ -13,7 +13,9 @@ from qbench.cli.output import print_json, print_report, print_trials, write_page
 from qbench.cli.trials import run_trials
 
 if TYPE_CHECKING:
+    from qbench.cli.trials import TrialsRun
     from qbench.report.model.report_model import ReportModel
+    from qbench.sweep.config import SweepConfig
     from qbench.sweep.wandb_service import WandbService
 
 
@@ -75,6 +77,12 @@ def sweep(
         description=config.description,
         file=config.text,
     )
+    _show(run, config, folder, wandb, as_json)
+    run.leave()
+
+
+def _show(run: TrialsRun, config: SweepConfig, folder: Path, wandb: WandbService | None, as_json: bool) -> None:
+    """Write the page, print the comparison, and write its wandb run unless the sweep was interrupted."""
     page = write_page(run.report, folder)
     if as_json:
         print_json(run.to_dict(name=config.name, sweep_id=config.sweep_id, report=page and str(page)))
@@ -85,7 +93,6 @@ def sweep(
         print(f"\nResults: {folder}/ ({html}results.csv, results.json, summary.json{runs})")
     if wandb is not None and not run.result.interrupted:
         _write_comparison(wandb, run.report, page)
-    run.leave()
 
 
 def _write_comparison(wandb: WandbService, report: ReportModel, page: Path | None) -> None:
