@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qbench.report.charts.scales import colour, dash, field, logarithmic, shape, tooltips
+from qbench.report.charts.scales import colour, dash, data, field, logarithmic, shape, tooltips
 from qbench.report.view import View
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def accuracy_by_size(view: View) -> alt.LayerChart:
     targets = [row for row in view.records() if row["kind"] == "target"]
     names = list(dict.fromkeys(str(row["scheme"]) for row in rows))
     x = _x(view, rows, cost)
-    points = alt.Chart(alt.Data(values=rows))
+    points = alt.Chart(data(rows))
     return alt.LayerChart(
         layer=[
             *_targets(targets),
@@ -50,14 +50,12 @@ def _targets(targets: list[dict[str, Any]]) -> list[alt.Chart]:
     import altair as alt
 
     y = _y(field("test/accuracy"))
-    lines = alt.Chart(alt.Data(values=targets)).mark_rule(style="reference")
+    lines = alt.Chart(data(targets)).mark_rule(style="reference")
     lines = lines.encode(
         y=y, tooltip=[alt.Tooltip("scheme:N", title="target"), alt.Tooltip(field("test/accuracy"), format=".2%")]
     )
     firsts = list({row["comparison"]: row for row in reversed(targets)}.values())
-    words = alt.Chart(alt.Data(values=firsts)).mark_text(
-        style="note", align="left", baseline="bottom", dx=3, dy=-1, tooltip=None
-    )
+    words = alt.Chart(data(firsts)).mark_text(style="note", align="left", baseline="bottom", dx=3, dy=-1, tooltip=None)
     return [lines, words.encode(x=alt.value(0), y=y, text="scheme:N")]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qbench.report.charts.scales import NUMBER, field, tooltips
+from qbench.report.charts.scales import NUMBER, data, field, tooltips
 from qbench.report.view import View
 from qbench.report.views.selection import CHART_BARS
 
@@ -20,7 +20,7 @@ def differences(view: View) -> alt.LayerChart:
     import altair as alt
 
     rows = view.records()[:CHART_BARS]
-    base = alt.Chart(alt.Data(values=rows)).encode(
+    base = alt.Chart(data(rows)).encode(
         y=alt.Y(field("group", "N"), sort=[str(row["group"]) for row in rows], title=None)
     )
     x = alt.X(
@@ -28,7 +28,7 @@ def differences(view: View) -> alt.LayerChart:
         axis=alt.Axis(format=f"+{NUMBER}", tickCount=6),
         scale=alt.Scale(zero=True, padding=14),
     )  # fmt: skip
-    zero = alt.Chart(alt.Data(values=[{}])).mark_rule(style="reference", tooltip=None).encode(x=alt.datum(0))
+    zero = alt.Chart(data([{}])).mark_rule(style="reference", tooltip=None).encode(x=alt.datum(0))
     whiskers = base.mark_rule(strokeWidth=1.5, tooltip=None).encode(
         x=alt.X(field(_POINTS + "_low")), x2=alt.X2(_POINTS + "_high")
     )
@@ -39,7 +39,7 @@ def differences(view: View) -> alt.LayerChart:
     shown = tooltips(view, [column.name for column in view.columns])
     points = [
         base.encode(x=x, tooltip=shown)
-        .properties(data=alt.Data(values=part))
+        .properties(data=data(part))
         .mark_point(filled=told, size=90, strokeWidth=1.75, shape="square")
         for told in (False, True)
         if (part := [row for row in rows if (row["difference/distinguishable"] is True) is told])

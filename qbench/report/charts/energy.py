@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qbench.report.charts.scales import NUMBER, ROOM, colour, field, logarithmic, shape, tooltips
+from qbench.report.charts.scales import NUMBER, ROOM, colour, data, field, logarithmic, shape, tooltips
 from qbench.report.view import View
 from qbench.report.views.energy import CAUSES, OUTSIDE
 from qbench.report.views.selection import CHART_BARS, CHART_GROUPS
@@ -26,7 +26,7 @@ def energy_by_layer(view: View) -> alt.Chart:
     domain, ticks = logarithmic(row["cost/energy_uj"] for row in shown)
     layers = list(dict.fromkeys(str(row["layer"]) for row in rows))
     axis = alt.Axis(labelAngle=-30, grid=True, bandPosition=0, tickBand="extent")  # lines between layers, not at them
-    return alt.Chart(alt.Data(values=shown), width="container", height=_HEIGHT).mark_point().encode(
+    return alt.Chart(data(shown), width="container", height=_HEIGHT).mark_point().encode(
         x=alt.X(field("layer", "N"), sort=layers, title=None, scale=alt.Scale(paddingInner=0), axis=axis),
         xOffset=alt.XOffset(field("group", "N"), sort=groups, scale=alt.Scale(padding=0.8)),
         y=alt.Y(
@@ -54,9 +54,9 @@ def energy_by_cause(view: View) -> alt.LayerChart:
         scale=alt.Scale(domain=[0, 1], nice=False),
     )  # fmt: skip
     shown = tooltips(view, ["group", "cause", *_ENERGY])
-    bars = alt.Chart(alt.Data(values=values)).mark_bar(height={"band": 0.66})
+    bars = alt.Chart(data(values)).mark_bar(height={"band": 0.66})
     bars = bars.encode(x=x, y=y, color=colour(causes, "cause"), order=alt.Order(field("place")), tooltip=shown)
     each = list({row["group"]: row for row in rows}.values())
-    totals = alt.Chart(alt.Data(values=each)).mark_text(style="label", align="left", dx=5, tooltip=None)
+    totals = alt.Chart(data(each)).mark_text(style="label", align="left", dx=5, tooltip=None)
     totals = totals.encode(x=alt.datum(1), y=y, text=alt.Text(field("energy/network_uj"), format=".4~g"))
     return alt.LayerChart(layer=[bars, totals], width="container", padding=ROOM, height=_STEP * len(each))

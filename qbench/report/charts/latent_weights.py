@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qbench.report.charts.panels import header, panel_name
-from qbench.report.charts.scales import field, tooltips
+from qbench.report.charts.scales import data, field, tooltips
 from qbench.report.view import View
 from qbench.report.views.latent_weights import CHART_GROUPS, CHART_LAYERS
 
@@ -38,7 +38,7 @@ def latent_weights(view: View) -> alt.FacetChart:
     return (
         alt.LayerChart(layer=_marks(view), width=width, height=_HEIGHT)
         .facet(
-            data=alt.Data(values=rows),
+            data=data(rows),
             row=alt.Row(field("line", "N"), sort=list(lines.values()), header=left),
             column=alt.Column(field("column", "N"), sort=list(columns.values()), header=header(labelFontSize=11)),
             spacing=10,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qbench.report.charts.panels import legend
-from qbench.report.charts.scales import colour, field, shape, tooltips
+from qbench.report.charts.scales import colour, data, field, shape, tooltips
 from qbench.report.view import View
 from qbench.report.views.layers import CHART_GROUPS, CHART_LAYERS
 
@@ -42,8 +42,8 @@ def layers(view: View) -> alt.HConcatChart:
             shape=shape(groups, "group", among=view.groups),
             tooltip=tooltips(view, ["group", "layer", column, "weights/format", "inputs/format", "seeds"]),
         )  # fmt: skip
-        known = alt.Data(values=[row for row in rows if row[column] is not None])
-        zero = alt.Chart(alt.Data(values=[{}])).mark_rule(style="reference", tooltip=None).encode(x=alt.datum(0))
+        known = data([row for row in rows if row[column] is not None])
+        zero = alt.Chart(data([{}])).mark_rule(style="reference", tooltip=None).encode(x=alt.datum(0))
         marks = [zero, dots] if column == "accuracy_change/points" else [dots]
         panels.append(alt.LayerChart(layer=marks, data=known, width=_WIDTH, height=height))
     return alt.hconcat(*panels, spacing=14)

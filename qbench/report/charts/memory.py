@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qbench.report.charts.scales import BYTES, ROOM, colour, field, tooltips
+from qbench.report.charts.scales import BYTES, ROOM, colour, data, field, tooltips
 from qbench.report.view import View
 from qbench.report.views.memory import PARTS
 from qbench.report.views.selection import CHART_BARS
@@ -34,7 +34,7 @@ def memory(view: View) -> alt.LayerChart:
         scale=alt.Scale(domain=[0, most], nice=False),
     )  # fmt: skip
     bars = (
-        alt.Chart(alt.Data(values=values))
+        alt.Chart(data(values))
         .mark_bar(height={"band": 0.66})
         .encode(
             x=x,
@@ -47,6 +47,6 @@ def memory(view: View) -> alt.LayerChart:
             ],
         )
     )  # fmt: skip
-    totals = alt.Chart(alt.Data(values=rows)).mark_text(style="label", align="left", dx=5, tooltip=None)
+    totals = alt.Chart(data(rows)).mark_text(style="label", align="left", dx=5, tooltip=None)
     totals = totals.encode(x=alt.X(field(_TOTAL)), y=y, text=alt.Text(field(_TOTAL), format=","))
     return alt.LayerChart(layer=[bars, totals], width="container", padding=ROOM, height=_STEP * len(rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qbench.report.charts.panels import PANEL, header, panelled
-from qbench.report.charts.scales import field, tooltips
+from qbench.report.charts.scales import data, field, tooltips
 from qbench.report.view import View
 from qbench.report.views.most_repeated_filters import CHART_LAYERS, MAX_FILTERS
 
@@ -26,7 +26,7 @@ def most_repeated_filters(view: View) -> alt.FacetChart:
     cells = [cell for row in rows for cell in _cells(row)]
     left = header(labelAngle=0, labelAlign="left", labelAnchor="middle", labelBaseline="bottom", labelFontSize=11)
     return alt.LayerChart(layer=_marks(view), width=_PITCH * MAX_FILTERS, height=_HEIGHT).facet(
-        data=alt.Data(values=cells), row=alt.Row(field(PANEL, "N"), sort=layers, header=left), spacing=8
+        data=data(cells), row=alt.Row(field(PANEL, "N"), sort=layers, header=left), spacing=8
     )
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qbench.report.charts.scales import field
+from qbench.report.charts.scales import data, field
 
 if TYPE_CHECKING:
     import altair as alt
@@ -117,7 +117,7 @@ def facet(
     heading = header(labelAnchor="start", labelOrient="top", labelPadding=4)
     chart = alt.LayerChart(layer=list(layers), width=size[0], height=size[1]).facet(
         facet=alt.Facet(field(PANEL, "N"), sort=list(names), header=heading),
-        data=alt.Data(values=list(rows)),
+        data=data(list(rows)),
         columns=min(columns, len(names)),
         spacing=spacing,
     )

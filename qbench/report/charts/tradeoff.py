@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from qbench.report.charts.scales import BYTES, NUMBER, field, logarithmic, shape, tooltips
+from qbench.report.charts.scales import BYTES, NUMBER, data, field, logarithmic, shape, tooltips
 from qbench.report.view import View
 from qbench.report.views.tradeoff import MOST_APART
 
@@ -84,7 +84,7 @@ class _Axes:
         """Return the steps, in the cost's order: in the data's own they would follow the trials."""
         import altair as alt
 
-        on = alt.Chart(alt.Data(values=[row for row in rows if row["front"]]))
+        on = alt.Chart(data([row for row in rows if row["front"]]))
         line = on.mark_line(style="front", interpolate="step-after", tooltip=None)
         order = alt.Order(field(self.cost), sort="ascending")
         return line.encode(x=self.x, y=self.y, detail=alt.Detail(field("test_set", "N")), order=order)
@@ -95,12 +95,12 @@ class _Axes:
 
         colour = alt.Color(**self._identity())
         rule: dict[str, Any] = {"strokeWidth": 1.25, "opacity": 0.7, "tooltip": None}
-        up = alt.Chart(alt.Data(values=rows)).mark_rule(xOffset=shift, **rule)
+        up = alt.Chart(data(rows)).mark_rule(xOffset=shift, **rule)
         yield up.encode(x=self.x, y=alt.Y(field(f"{_ACCURACY}_low")), y2=alt.Y2(f"{_ACCURACY}_high"), color=colour)
         low, high = f"{self.cost}_low", f"{self.cost}_high"
         known = [row for row in rows if None not in (row.get(low), row.get(high))]
         if known:
-            across = alt.Chart(alt.Data(values=known)).mark_rule(**rule)
+            across = alt.Chart(data(known)).mark_rule(**rule)
             yield across.encode(x=alt.X(field(low)), x2=alt.X2(high), y=self.y, color=colour)
 
     def points(self, rows: Records, shift: float) -> alt.Chart:
@@ -110,7 +110,7 @@ class _Axes:
         shown = ("group", _ACCURACY, f"{_ACCURACY}_low", f"{_ACCURACY}_high", self.cost, f"{self.cost}_low")
         wanted = (*shown, f"{self.cost}_high", "front")
         names = [column.name for column in self.view.columns if column.name in wanted]
-        mark = alt.Chart(alt.Data(values=rows)).mark_point(filled=False, size=_SIZE, strokeWidth=1.75, xOffset=shift)
+        mark = alt.Chart(data(rows)).mark_point(filled=False, size=_SIZE, strokeWidth=1.75, xOffset=shift)
         return mark.encode(
             x=self.x,
             y=self.y,

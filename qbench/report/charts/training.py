@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from qbench.report.charts.panels import LINES, epochs, legend
-from qbench.report.charts.scales import colour, dash, field, logarithmic, tooltips
+from qbench.report.charts.scales import colour, dash, data, field, logarithmic, tooltips
 from qbench.report.view import View
 from qbench.report.views.selection import CHART_GROUPS
 from qbench.report.views.training import curves, others
@@ -45,7 +45,7 @@ def training(view: View) -> alt.LayerChart:
         tooltip=tooltips(view, shown),
     )
     # The legend shows the marks of the first layer, and the bands would cover them: lines come first and last.
-    return alt.LayerChart(layer=[line, band, line], data=alt.Data(values=rows), width="container", height=_HEIGHT)
+    return alt.LayerChart(layer=[line, band, line], data=data(rows), width="container", height=_HEIGHT)
 
 
 def _label(group: str, shared: list[str]) -> str:
