@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all, and tensors on disk: safetensors, never a pickle."""
+"""Files that appear whole or not at all, values that JSON can hold, and tensors: safetensors, never a pickle."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +43,15 @@ def _synchronize(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def finite(value: Any) -> Any:
+    """Return `value`, plain and at any depth, with None for each infinite number and NaN, which JSON cannot hold."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(each) for key, each in value.items()}
+    return [finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 _NESTED = "::"  # joins a state_dict's key and the key of a mapping stored under it (an extra state)

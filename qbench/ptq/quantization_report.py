@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qbench.data.splits import Examples
+from qbench.io import finite
 from qbench.nn.hooks import watching
 from qbench.nn.quant_layer import QuantLayer, quant_layers, quantizing_only
 from qbench.training.accuracy import accuracy
@@ -60,7 +61,8 @@ class LayerReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON: an infinite SQNR is None."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
+        plain: dict[str, Any] = finite(asdict(self))
+        return plain
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,6 @@ class QuantizationReport:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         return {**asdict(self), "layers": [layer.to_dict() for layer in self.layers]}
-
-
-def _plain(value: Any) -> Any:
-    """Return `value` with None for every float that is not finite."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import io
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from qbench.errors import UserError
-from qbench.io import replacing
+from qbench.io import finite, replacing
 from qbench.trial.details import DETAILS
 from qbench.trial.record import TrialRecord, read_record
 
@@ -111,7 +110,7 @@ class Store:
         """Keep a trial's result; a number that is not finite is kept as null, for JSON has no other."""
         # The plan's identity: the process that trained may read the sources again after an edit, but runs the old.
         identity = {"trial_id": trial.id, "training_key": trial.training_key}
-        row = {**{key: _finite(value) for key, value in result.row.items()}, **identity}
+        row = {**{key: finite(value) for key, value in result.row.items()}, **identity}
         record = TrialRecord(trial.id, "done", row, list(result.predictions), list(result.labels), folder=self.folder)
         self._put(record)
         self.traceback_file(trial.id).unlink(missing_ok=True)
@@ -186,10 +185,6 @@ class Store:
 
 def _bare_row(trial: PlannedTrial) -> dict[str, Any]:
     return {**trial.config.flat(), "trial_id": trial.id, "training_key": trial.training_key}
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +13,7 @@ from qbench.cost.estimate import Estimate
 from qbench.cost.frequent_filters import frequent_filters
 from qbench.cost.layer_energy import layer_rows
 from qbench.data.splits import Splits
+from qbench.io import finite
 from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.ptq.calibrated_range import calibrated_range
 from qbench.ptq.calibration import calibration_indices
@@ -70,14 +70,10 @@ def history_columns(epochs: Sequence[Mapping[str, float]]) -> dict[str, list[flo
     """
     logged = dict.fromkeys(name for epoch in epochs for name in epoch)
     names = [*(name for name in _FIRST if name in logged), *(name for name in logged if name not in _FIRST)]
-    columns = {name: [_finite(epoch.get(name)) for epoch in epochs] for name in names}
+    columns = {name: [finite(epoch.get(name)) for epoch in epochs] for name in names}
     if epochs:
         columns["epoch"] = [float(number) for number in range(1, len(epochs) + 1)]
     return columns
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def latent_histograms(network: nn.Module) -> Rows:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from qbench.io import flat_state, load_state, load_tensors, replacing, save_tensors
+from qbench.io import finite, flat_state, load_state, load_tensors, replacing, save_tensors
 from qbench.nn.models.catalogue import get_model
 from qbench.ptq.calibration import calibrate
 from qbench.schemes.apply import apply_scheme
@@ -104,3 +104,11 @@ def test_a_pickle_is_not_loaded(tmp_path: Path) -> None:
     torch.save({"weight": torch.ones(1)}, tmp_path / "w.safetensors")
     with pytest.raises(Exception, match=r"(?i)header"):
         load_tensors(tmp_path / "w.safetensors")
+
+
+def test_json_holds_no_number_that_is_not_finite():
+    inf, nan = float("inf"), float("nan")
+    assert finite({"a": [1.5, nan, (inf, "x")], "b": {"c": -inf, "d": None, "e": True, "f": 3}}) == {
+        "a": [1.5, None, [None, "x"]],
+        "b": {"c": None, "d": None, "e": True, "f": 3},
+    }

@@ -11,9 +11,9 @@ from datetime import date
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from qbench.io import finite
 from qbench.report.charts.picture import specification
 from qbench.report.charts.theme import DARK, LIGHT, vega_config
-from qbench.report.finite import finite
 from qbench.report.html.sheet import Sheet, copies, make_sheet, remarks
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.verdict import verdict

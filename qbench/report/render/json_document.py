@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from qbench.report.finite import finite
+from qbench.io import finite
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.verdict import verdict
 from qbench.report.view import View

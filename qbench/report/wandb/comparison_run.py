@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qbench.errors import one_line
+from qbench.io import finite
 from qbench.report.charts.picture import light_specification
-from qbench.report.finite import finite
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.verdict import verdict
 from qbench.report.view import View
