@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from qbench.nn.activation import Activation
-from qbench.nn.folding import NORMS, DirectedMaxPool2d, Norm, norm_factor
+from qbench.nn.folding import DirectedMaxPool2d
+from qbench.nn.norm import NORMS, Norm, norm_factor
 from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_linear import QuantLinear
 

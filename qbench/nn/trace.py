@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from qbench.nn.folding import ShiftNorm
 from qbench.nn.hooks import hooked
 from qbench.nn.layer_shape import LayerShape
+from qbench.nn.norm import ShiftNorm
 from qbench.nn.quant_layer import QuantLayer
 from qbench.nn.tensor_uses import TensorUses
 from qbench.nn.traced_norm import TracedNorm

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from qbench.nn.folding import Norm, ShiftNorm
+from qbench.nn.norm import Norm, ShiftNorm
 
 
 def normalization(norm: Norm | None) -> Callable[[Tensor], Tensor]:

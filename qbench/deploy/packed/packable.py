@@ -8,7 +8,7 @@ from torch import nn
 from qbench.deploy.block import Block
 from qbench.deploy.packed.norm import scale_and_shift
 from qbench.errors import UserError
-from qbench.nn.folding import Norm
+from qbench.nn.norm import Norm
 from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_layer import QuantLayer
 from quantizers import BINARY, FLOAT32, PIXEL8, Pixels, Quantized, Quantizer
