@@ -237,7 +237,7 @@ class _Reader:
             **signature.inputs_to_buffers,
             **{key: key for key in signature.inputs_to_lifted_tensor_constants},
         }
-        self._names: dict[int, str] = {}
+        self._names = {module: name for name, module in network.named_modules()}
 
     def graph(self) -> Graph:
         """Return the graph."""
@@ -266,17 +266,14 @@ class _Reader:
         if found.target is torch.ops.qbench.whole.default:
             return self._called_whole(str(found.args[1]), common)
         target = "getitem" if found.target is operator.getitem else str(found.target)
-        path = _module_path(found)
+        module = self._network.get_submodule(_module_path(found))
         arguments = _named_arguments(found)
         kind, function = _kind(target, arguments)
         macs = 0 if target == "getitem" else count_macs(found)
         if macs:
             kind, function = "product", None
-        module = self._network.get_submodule(path)
-        return Node(
-            kind=kind, target=target, path=path, module=module, arguments=arguments, function=function, macs=macs,
-            **common,
-        )  # fmt: skip
+        common |= {"path": self._names[module], "module": module, "arguments": arguments}
+        return Node(kind=kind, target=target, function=function, macs=macs, **common)
 
     def _called_whole(self, name: str, common: dict[str, Any]) -> Node:
         module = self._whole[name]

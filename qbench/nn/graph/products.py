@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from math import ceil, prod
+from math import prod
 from typing import Any
 
 import torch
@@ -13,14 +12,36 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from qbench.nn.graph.kinds import ATTENTION, RECURRENT, base_name
 
+_aten = torch.ops.aten
+
+
+def _matrix_vector(matrix: Any, vector: Any, *args: Any, out_shape: Any = None, **options: Any) -> int:
+    return int(2 * prod(matrix))
+
+
+def _added_matrix_vector(added: Any, matrix: Any, vector: Any, *args: Any, **options: Any) -> int:
+    return int(2 * prod(matrix))
+
+
+def _vectors(left: Any, right: Any, *args: Any, **options: Any) -> int:
+    return int(2 * prod(left))
+
+
+_VECTOR_PRODUCTS = {
+    _aten.mv: _matrix_vector,
+    _aten.addmv: _added_matrix_vector,
+    _aten.dot: _vectors,
+    _aten.vdot: _vectors,
+}
+
 
 def count_macs(node: fx.Node) -> int:
     """Return the multiply-accumulates of an exported operation on the whole captured batch; 0 where it has none.
 
     - A recurrent operation applies each of its weight matrices once a step: `Σ numel(W) · steps · batch`.
     - Attention is its two products: `B·L·S·E + B·L·S·E_v`.
-    - Anything else is run on tensors without data under torch's counter of floating-point operations, half of whose
-      count are multiplications.
+    - A bilinear form multiplies each of its weights once an output: `rows · N · K_1 · K_2`.
+    - Anything else is run on tensors without data under `mac_counter`.
     """
     name = base_name(str(node.target))
     values = tree_map(
@@ -32,6 +53,8 @@ def count_macs(node: fx.Node) -> int:
     if name == ATTENTION:
         query, key, value = args[:3]
         return prod(query.shape[:-1]) * key.shape[-2] * (query.shape[-1] + value.shape[-1])
+    if name == "bilinear":
+        return prod(args[0].shape[:-1]) * int(args[2].numel())
     if not callable(node.target) or not _may_multiply(args):
         return 0
     return _counted(node.target, args, kwargs)
@@ -67,9 +90,19 @@ def _counted(target: Any, args: Any, kwargs: Any) -> int:
     modes = [each.fake_mode for each in _tensors(args) if hasattr(each, "fake_mode")]
     if not modes:
         return 0
-    with FlopCounterMode(display=False) as counter, modes[0], torch.enable_grad():
+    with mac_counter() as counter, modes[0], torch.enable_grad():
         target(*args, **kwargs)
-    return ceil(Fraction(counter.get_total_flops(), 2))
+    return counted_macs(counter)
+
+
+def mac_counter() -> FlopCounterMode:
+    """Return torch's counter of floating-point operations, which is told of products with a vector, too."""
+    return FlopCounterMode(display=False, custom_mapping=_VECTOR_PRODUCTS)
+
+
+def counted_macs(counter: FlopCounterMode) -> int:
+    """Return the multiply-accumulates that a counter met: half of its operations."""
+    return int(counter.get_total_flops()) // 2
 
 
 def _tensors(args: Any) -> list[Any]:
