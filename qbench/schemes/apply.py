@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from qbench.errors import ConfigError
@@ -27,6 +27,7 @@ def apply_scheme(
     model: nn.Module,
     scheme: Scheme,
     *,
+    input_shape: tuple[int, ...] | Tensor | None = None,
     seed: int = 0,
     weight_quantizer: QuantizerOf | None = None,
     activation_quantizer: QuantizerOf | None = None,
@@ -40,6 +41,8 @@ def apply_scheme(
     Args:
         model: any module; a module that stands in two places remains one module.
         scheme: its post-training steps are the caller's.
+        input_shape: of one example, or a batch of examples; None where it is not known yet: the caller then calls
+            `check_structure` once it is.
         seed: of the stochastic quantizers; each layer draws from its own stream.
         weight_quantizer, activation_quantizer: give a layer its quantizer instead of the scheme (None: float32).
 

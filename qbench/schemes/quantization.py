@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from qbench.errors import ConfigError, nearest
 from qbench.schemes.layer_override import Override
@@ -15,6 +15,14 @@ from qbench.schemes.quantizer_spec import QuantizerSpec, Spec
 
 Role = Literal["weights", "activations"]
 """What of a layer a quantizer serves: its weights, or its input."""
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+"""The type of a field of several patterns (see `fnmatch`): a list in a file."""
 
 
 class Quantization(BaseModel):
@@ -29,6 +37,9 @@ class Quantization(BaseModel):
             (`*`, `?`, `[...]`, see `fnmatch`). They prevail over `first_layer` and `last_layer`. Of several overrides
             that match a layer, the last one with a quantizer for the weights decides about the weights, and the last
             one with a quantizer for the activations about the activations.
+        allow_float: modules, by name or pattern, whose arithmetic may stay float32 although the scheme quantizes:
+            attention, an LSTM, a layer of a kind that has no quantized form. The modules within them may, too. Of a
+            layer that could be quantized it says that this one is not.
         evaluation_weights: "quantized", or "latent": evaluation uses the real-valued weights.
     """
 
@@ -40,6 +51,7 @@ class Quantization(BaseModel):
     first_layer: Literal["same", "float"] = "same"
     last_layer: Literal["same", "float"] = "same"
     layers: dict[str, Override] = {}
+    allow_float: Patterns = ()
     evaluation_weights: Literal["quantized", "latent"] = "quantized"
 
     @property
@@ -49,6 +61,21 @@ class Quantization(BaseModel):
         for override in self.layers.values():
             named += [override.get("weights"), override.get("activations")]
         return [spec for spec in named if spec is not None]
+
+    @property
+    def quantizes(self) -> bool:
+        """Whether the scheme names a quantizer at all."""
+        return bool(self.specs)
+
+    def allows_float(self, path: str) -> bool:
+        """Whether the arithmetic of the module called `path` may stay float32: it matches, or a parent of it does.
+
+        >>> Quantization(allow_float=("encoder.*",)).allows_float("encoder.0.attention")
+        True
+        """
+        parts = path.split(".")
+        parents = [".".join(parts[: end + 1]) for end in range(len(parts))]
+        return any(fnmatchcase(each, pattern) for each in parents for pattern in self.allow_float)
 
     def choose(self, role: Role, name: str, position: int, count: int) -> QuantizerChoice:
         """Return the quantizer for `role` in the layer called `name`, at `position` (from 0) of `count` layers."""
