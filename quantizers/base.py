@@ -30,6 +30,8 @@ class Quantizer(nn.Module, ABC):
     - Calibration: `is_ready`, `needs_calibration`, `observer`, `start_observing`, `observe` and `freeze`.
     - Training: `learned_steps`, `set_relaxed`, `reseed`, and `clip_latent_`, which bounds latent weights after each
       optimizer step, never in `forward`.
+    - The sign of the input: `expect_nonnegative`, told by whoever knows the network, and `negative_inputs`, the count of
+      those that a quantizer without negative codes has met all the same.
 
     Attributes:
         format: the number format of the codes.
@@ -103,6 +105,20 @@ class Quantizer(nn.Module, ABC):
     @torch.no_grad()
     def clip_latent_(self, weight: Tensor) -> None:
         """Bound the latent `weight` in place, after an optimizer step. Does nothing unless overridden."""
+
+    def expect_nonnegative(self, nonnegative: bool) -> None:
+        """Hear whether the inputs can only be >= 0 (behind a ReLU, say); given before the first batch.
+
+        For a quantizer that chooses its codes by it; does nothing unless overridden.
+        """
+
+    @property
+    def negative_inputs(self) -> int | None:
+        """How many inputs below zero a quantizer without negative codes has rounded to 0; None where nobody counts.
+
+        Its first batch, by which a quantizer may choose its codes, is not among them.
+        """
+        return None
 
     def reseed(self, seed: int) -> None:
         """Start a stochastic quantizer's random stream at `seed`. Does nothing unless overridden."""
