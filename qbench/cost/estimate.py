@@ -160,7 +160,7 @@ def estimate(
     float_network = None
     if chosen.folds_batch_norm:
         float_network = copy.deepcopy(network)
-        fold_batch_norms(network)
+        fold_batch_norms(network, named.input_shape)
     apply_scheme(network, chosen)
     for _, layer in quant_layers(network):
         layer.calibrate_weight()  # the scales are stored, whatever their values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import nn
+from torch import Tensor, nn
 
 from qbench.deploy.block import Block
 from qbench.errors import UserError
@@ -20,7 +20,9 @@ class UnsupportedStructureError(UserError):
     """A network that is no chain of known modules; the message names the module and the reason."""
 
 
-def blocks(network: nn.Module, refusal: type[UserError] = UnsupportedStructureError) -> list[Block]:
+def blocks(
+    network: nn.Module, input_shape: tuple[int, ...] | Tensor, refusal: type[UserError] = UnsupportedStructureError
+) -> list[Block]:
     """Return the blocks of an nn.Sequential (nested ones are opened), whose modules run in the order they stand in.
 
     A block is a QuantLinear or QuantConv2d, then at most one max-pool, one BatchNorm with running statistics (plain or
@@ -29,6 +31,7 @@ def blocks(network: nn.Module, refusal: type[UserError] = UnsupportedStructureEr
 
     Args:
         network: trained; what its quantizers are is not looked at.
+        input_shape: of one example, without the batch; or a batch of examples.
         refusal: the error for a network of another structure.
 
     Raises:

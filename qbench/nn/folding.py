@@ -35,7 +35,7 @@ class DirectedMaxPool2d(nn.MaxPool2d):
 
 
 @torch.no_grad()
-def fold_batch_norms(network: nn.Module) -> list[str]:
+def fold_batch_norms(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> list[str]:
     """Fold every BatchNorm (shift-based ones too) that follows a layer into its weight and bias, in place.
 
     With `BatchNorm(x) = x·f + s`: `w' = f·w` and `b' = f·b + s`, computed in float64. A max-pool between the two

@@ -35,7 +35,7 @@ def measure_latency(network: nn.Module, image: Tensor, execution: str | None) ->
     Returns: `time/inference_ms`, the median, and `time/inference_ms_low` and `time/inference_ms_high`, the quartiles.
     """
     if execution == "integer chain":
-        return _timed(IntegerNetwork(network), image)
+        return _timed(IntegerNetwork(network, image), image)
     if execution is None:
         return _timed(network, image)
     try:

@@ -44,7 +44,7 @@ def agreement(network: nn.Module, images: Tensor, integer: IntegerNetwork | None
     Raises:
         NotIntegerError, UnsupportedStructureError: as `IntegerNetwork`.
     """
-    integer = integer or IntegerNetwork(network)
+    integer = integer or IntegerNetwork(network, images[:1])
     layers = dict(quant_layers(network)[1:])
     handed_on: list[Tensor] = []
 

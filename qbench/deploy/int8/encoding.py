@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from qbench.deploy.block import Block
 from qbench.deploy.chain import UnsupportedStructureError, blocks
@@ -49,7 +49,7 @@ class CodeScale:
         return self.low, self.high
 
 
-def integer_blocks(network: nn.Module) -> list[Block]:
+def integer_blocks(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> list[Block]:
     """Return the chain of a network whose layers all compute on integers.
 
     Raises:
@@ -57,7 +57,7 @@ def integer_blocks(network: nn.Module) -> list[Block]:
         NotIntegerError: a layer with float32 or uncalibrated weights or inputs, with groups, or whose inputs have no
             fixed scale.
     """
-    chain = blocks(network)
+    chain = blocks(network, input_shape)
     for block in chain:
         _check(block)
     return chain

@@ -29,6 +29,7 @@ class IntegerNetwork:
     Args:
         network: an nn.Sequential of blocks (see `blocks`), every layer with integer weights and inputs of 2 to 8 bits,
             calibrated or trained. Later changes of it are not followed.
+        input_shape: of one example, without the batch; or a batch of examples.
         device: where it runs.
 
     Attributes:
@@ -40,8 +41,10 @@ class IntegerNetwork:
     Source: Jacob et al. (CVPR 2018) section 2.
     """
 
-    def __init__(self, network: nn.Module, device: torch.device | str = "cpu") -> None:
-        chain = integer_blocks(network)
+    def __init__(
+        self, network: nn.Module, input_shape: tuple[int, ...] | Tensor, device: torch.device | str = "cpu"
+    ) -> None:
+        chain = integer_blocks(network, input_shape)
         if chain[-1].pool is not None:
             raise NotIntegerError(f"{chain[-1].name}: a max-pool after the last layer")
         self.device = torch.device(device)

@@ -35,7 +35,7 @@ def export_onnx(network: nn.Module, input_shape: tuple[int, ...], path: str | Pa
         import onnx  # noqa: F401
     except ImportError:
         raise UserError("ONNX export needs the package onnx: pip install 'qbench[onnx]'") from None
-    chain = integer_blocks(network)
+    chain = integer_blocks(network, input_shape)
     graph = Graph()
     value, never_negative = "images", False
     for block in chain:

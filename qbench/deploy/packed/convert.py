@@ -52,7 +52,7 @@ def pack(
     Raises:
         NotPackableError: a network of another structure or with other formats.
     """
-    chain = blocks(_network(module), NotPackableError)
+    chain = blocks(_network(module), input_shape, NotPackableError)
     for block in chain:
         check_packable(block, first=block is chain[0])
     if len(input_shape) > 1 and isinstance(chain[0].layer, QuantLinear) and not chain[0].flatten:

@@ -32,7 +32,7 @@ def test_a_folded_network_computes_the_same(name: str) -> None:
     network = trained_like(apply_scheme(get_model(name).make({}), get_scheme("fp32"))).double()
     images = torch.rand(20, 1, 8, 8, dtype=torch.float64) - 0.5
     expected = network(images)
-    folded = fold_batch_norms(network)
+    folded = fold_batch_norms(network, (1, 8, 8))
     assert folded == [key for key, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     assert not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in network.modules())
     torch.testing.assert_close(network(images), expected, rtol=1e-9, atol=1e-9)
@@ -52,7 +52,7 @@ def test_shift_based_norms_fold_by_their_power_of_two() -> None:
     network = network.double().eval()
     images = torch.randn(7, 1, 8, 8, dtype=torch.float64, generator=generator)
     expected = network(images)
-    assert fold_batch_norms(network) == ["0", "4"]
+    assert fold_batch_norms(network, (1, 8, 8)) == ["0", "4"]
     assert isinstance(network[1], DirectedMaxPool2d)
     torch.testing.assert_close(network(images), expected, rtol=1e-9, atol=1e-9)
 
@@ -61,7 +61,7 @@ def test_a_negative_gamma_after_a_pool_takes_the_smallest() -> None:
     chain = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(2, eps=0.0)).eval()
     chain[0].weight.data.fill_(1.0)
     chain[2].weight.data.copy_(torch.tensor([2.0, -2.0]))
-    fold_batch_norms(chain)
+    fold_batch_norms(chain, (1, 4, 4))
     assert isinstance(chain[1], DirectedMaxPool2d)
     image = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
     assert chain(image).flatten().tolist() == [8.0, -8.0]
@@ -70,7 +70,7 @@ def test_a_negative_gamma_after_a_pool_takes_the_smallest() -> None:
 def test_pools_of_positive_gammas_stay_as_they_are() -> None:
     chain = nn.Sequential(nn.Conv2d(1, 2, 1), nn.MaxPool2d(2), nn.BatchNorm2d(2)).eval()
     pool = chain[1]
-    assert fold_batch_norms(chain) == ["0"]
+    assert fold_batch_norms(chain, (1, 4, 4)) == ["0"]
     assert chain[1] is pool
 
 
@@ -82,7 +82,7 @@ def test_what_is_not_certain_stays() -> None:
     unordered = nn.ModuleDict({"layer": nn.Linear(4, 4), "norm": nn.BatchNorm1d(4)})
     for network in (twice, batch_dependent, activated, unordered):
         before = copy.deepcopy(network)
-        assert fold_batch_norms(network) == []
+        assert fold_batch_norms(network, (4,)) == []
         assert all(torch.equal(a, b) for a, b in zip(network.parameters(), before.parameters(), strict=True))
 
 
@@ -94,7 +94,7 @@ def test_folding_turns_no_code_of_per_channel_weights() -> None:
         network = trained_like(apply_scheme(get_model("digits-mlp").make({"hidden": 12}), get_scheme("int8-minmax")))
         if fold:
             gammas = network.bn1.weight.detach()
-            fold_batch_norms(network)
+            fold_batch_norms(network, (1, 8, 8))
             apply_scheme(network, get_scheme("int8-minmax"))
         quantizer = network.fc1.weight_quantizer
         quantizer.observe(network.fc1.weight)

@@ -156,7 +156,7 @@ def test_integers_decide_as_float32_does_wherever_that_is_no_tie(more: dict[str,
     assert result.row["int8/within_one"] == 1.0
     network = opened(result, tmp_path).model
     images = get_dataset("digits").load(0).test.images
-    integers = IntegerNetwork(network).predict(images)
+    integers = IntegerNetwork(network, images[:1]).predict(images)
     with torch.no_grad():
         scores = network(images)
     chosen, best = scores.gather(1, integers[:, None])[:, 0], scores.amax(1)

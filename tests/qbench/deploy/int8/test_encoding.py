@@ -40,7 +40,7 @@ def test_codes_mean_what_quantize_says(name: str, options: dict[str, Any]) -> No
     quantizer.start_observing()
     quantizer.observe(torch.linspace(-1, 3, 100))
     quantizer.freeze()
-    (block,) = integer_blocks(network(quantizer))
+    (block,) = integer_blocks(network(quantizer), (4,))
     scale = CodeScale.of_int8(input_encoding(block))
     x = torch.linspace(-99, 99, 1001)
     quantized = quantizer.quantize(x)
@@ -67,7 +67,7 @@ class Doubled(Uniform):
 
 def test_inputs_without_one_scale_are_refused() -> None:
     with pytest.raises(NotIntegerError, match="0: its inputs pass through Ternary"):
-        integer_blocks(network(Ternary()))
+        integer_blocks(network(Ternary()), (4,))
     for quantizer, message in (
         (Doubled(), "0: its inputs pass through Doubled"),
         (Uniform(channel_axis=1), "0: a scale per channel of the input has no int32 sum"),
@@ -75,4 +75,4 @@ def test_inputs_without_one_scale_are_refused() -> None:
         quantizer.observe(torch.randn(20, 4))
         quantizer.freeze()
         with pytest.raises(NotIntegerError, match=message):
-            integer_blocks(network(quantizer))
+            integer_blocks(network(quantizer), (4,))

@@ -29,6 +29,7 @@ from quantizers import FixedPointMultiplier, Uniform
 from tests.qbench.nn.test_folding import trained_like
 
 IMAGES = get_dataset("digits").load(0).train.images[:200]
+SHAPE = (1, 8, 8)
 # Random networks clip nothing here and there.
 pytestmark = pytest.mark.filterwarnings("ignore::quantizers.DegenerateKLWarning")
 INTEGER_SCHEMES = [
@@ -44,7 +45,7 @@ def quantized(chosen: Scheme, name: str = "digits-convnet", fold: bool = True, *
     options = options or ({"width": 8} if name == "digits-convnet" else {"hidden": 32})
     network = trained_like(apply_scheme(get_model(name).make(options), get_scheme("fp32")))
     if fold:
-        fold_batch_norms(network)
+        fold_batch_norms(network, SHAPE)
     apply_scheme(network, chosen)
     calibration.calibrate(network, IMAGES)
     return network.eval()
@@ -82,7 +83,7 @@ def reference_codes(network: nn.Module, images: Tensor) -> tuple[list[Tensor], T
 def test_codes_are_the_float64_chains(name: str) -> None:
     network = quantized(get_scheme(name))
     codes, scores = reference_codes(network, IMAGES)
-    integer = IntegerNetwork(network)
+    integer = IntegerNetwork(network, SHAPE)
     *outputs, last = integer.outputs(IMAGES)
     assert all(output.dtype == torch.int8 for output in outputs)
     assert last.dtype == torch.int32
@@ -100,7 +101,7 @@ def test_batch_norm_may_stand_apart(name: str) -> None:
     network = quantized(get_scheme("int8-minmax"), name, fold=False)
     codes, _ = reference_codes(network, IMAGES)
     network.float()
-    *outputs, _ = IntegerNetwork(network).outputs(IMAGES)
+    *outputs, _ = IntegerNetwork(network, SHAPE).outputs(IMAGES)
     for found, expected in zip(outputs, codes[1:], strict=True):
         distance = (found.flatten(1).long() - expected.flatten(1)).abs()
         assert int(distance.max()) <= 1
@@ -117,7 +118,7 @@ def test_shift_based_norms_run_in_integers(fold: bool) -> None:
             shift_based = ShiftBatchNorm2d if isinstance(norm, nn.BatchNorm2d) else ShiftBatchNorm1d
             setattr(network, name, shift_based.from_batch_norm(norm))
     if fold:
-        assert len(fold_batch_norms(network)) == len(quant_layers(network))
+        assert len(fold_batch_norms(network, SHAPE)) == len(quant_layers(network))
     apply_scheme(network, get_scheme("int8-minmax"))
     calibration.calibrate(network.eval(), IMAGES)
     found = agreement(network, IMAGES)
@@ -146,7 +147,7 @@ def hand_made() -> nn.Module:
 
 def test_a_chain_by_hand() -> None:
     # x = 2.5 is code 10, w = 3 is code 6, b = -1 is -8 eighths: 60 - 8 = 52 eighths = 6.5, in halves 13.
-    integer = IntegerNetwork(hand_made())
+    integer = IntegerNetwork(hand_made(), (1,))
     hidden, scores = integer.outputs(torch.tensor([[2.5], [-3.0], [100.0]]))
     assert hidden.flatten().tolist() == [13, 0, 127]  # below zero the ReLU, above 63.5 the format
     stage = integer.stages[0]
@@ -159,7 +160,7 @@ def test_a_chain_by_hand() -> None:
 
 def test_predictions_need_no_float() -> None:
     network = quantized(get_scheme("int8-kl"))
-    integer = IntegerNetwork(network)
+    integer = IntegerNetwork(network, SHAPE)
     assert torch.equal(integer.predict(IMAGES), integer(IMAGES).argmax(1))
     assert integer.predict(IMAGES).dtype == torch.int64
 
@@ -170,7 +171,7 @@ def test_vanished_and_loud_channels_stay_in_int32(fold: bool) -> None:
     network.bn1.weight.data[:4] = torch.tensor([1e-12, -1e-9, 0.0, 1e-30])  # the bias is all that is left
     network.fc1.weight.data[5] = 0.0
     if fold:
-        fold_batch_norms(network)
+        fold_batch_norms(network, SHAPE)
     apply_scheme(network, get_scheme("int8-minmax"))
     calibration.calibrate(network, IMAGES)
     found = agreement(network.eval(), IMAGES)
@@ -184,29 +185,29 @@ def test_sums_that_may_not_fit_are_refused() -> None:
     apply_scheme(network, get_scheme("int8-minmax", network_input={"name": "uint8"}))
     calibration.calibrate(network, torch.tensor([[0.0, 1.0] * 65_500]))
     with pytest.raises(NotIntegerError, match="0: sums of 131000 products and their bias may not fit int32"):
-        IntegerNetwork(network)
+        IntegerNetwork(network, (131_000,))
 
 
 @pytest.mark.parametrize(
-    ("network", "message"),
+    ("network", "shape", "message"),
     [
-        (nn.Sequential(nn.Linear(4, 4), nn.Sigmoid(), nn.Linear(4, 2)), "1: Sigmoid is not known here"),
-        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 2)), "1: AvgPool2d"),
-        (nn.Sequential(nn.ReLU(), nn.Linear(4, 2)), "0: Activation comes before the first layer"),
-        (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.BatchNorm1d(4)), "2: a BatchNorm after"),
-        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.Linear(6, 2)), "1: a linear layer on an image needs"),
-        (nn.ModuleDict({"a": nn.Linear(4, 2)}), "the network is ModuleDict, not an nn.Sequential"),
-        (nn.Sequential(nn.Conv2d(2, 2, 3, groups=2)), "0: has 2 groups"),
+        (nn.Sequential(nn.Linear(4, 4), nn.Sigmoid(), nn.Linear(4, 2)), (4,), "1: Sigmoid is not known here"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 2)), (1, 6, 6), "1: AvgPool2d"),
+        (nn.Sequential(nn.ReLU(), nn.Linear(4, 2)), (4,), "0: Activation comes before the first layer"),
+        (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.BatchNorm1d(4)), (4,), "2: a BatchNorm after"),
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.Linear(6, 2)), (1, 8, 8), "1: a linear layer on an image needs"),
+        (nn.ModuleDict({"a": nn.Linear(4, 2)}), (4,), "the network is ModuleDict, not an nn.Sequential"),
+        (nn.Sequential(nn.Conv2d(2, 2, 3, groups=2)), (2, 8, 8), "0: has 2 groups"),
     ],
 )
-def test_other_structures_are_refused_with_the_reason(network: nn.Module, message: str) -> None:
+def test_other_structures_are_refused_with_the_reason(network: nn.Module, shape: tuple[int, ...], message: str) -> None:
     apply_scheme(network, get_scheme("int8-minmax"))
     for _, layer in quant_layers(network):
         layer.input_quantizer.observe(torch.ones(2))
         layer.input_quantizer.freeze()
     calibration.calibrate_weights(network)
     with pytest.raises(UnsupportedStructureError) as caught:
-        IntegerNetwork(network)
+        IntegerNetwork(network, shape)
     assert message in str(caught.value)
 
 
@@ -220,7 +221,7 @@ def test_other_structures_are_refused_with_the_reason(network: nn.Module, messag
 )
 def test_other_formats_are_refused_with_the_reason(name: str, message: str) -> None:
     with pytest.raises(NotIntegerError, match=message):
-        IntegerNetwork(apply_scheme(get_model("digits-mlp").make({}), get_scheme(name)))
+        IntegerNetwork(apply_scheme(get_model("digits-mlp").make({}), get_scheme(name)), SHAPE)
 
 
 def test_disagreement_shows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +244,7 @@ def test_hardtanh_clamps_codes() -> None:
     found = agreement(network.eval(), images)
     assert (found.predictions, found.within_one) == (1.0, 1.0)
     assert isinstance(network[2].input_quantizer, Uniform)
-    hidden = IntegerNetwork(network).outputs(images)[0]
+    hidden = IntegerNetwork(network, (4,)).outputs(images)[0]
     assert (int(hidden.min()), int(hidden.max())) == (-127, 127)
 
 
@@ -260,6 +261,6 @@ def test_the_gpu_gives_the_same_integers(tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs an NVIDIA GPU")
     network = quantized(get_scheme("uint8-kl"))
-    here, there = IntegerNetwork(network).outputs(IMAGES), IntegerNetwork(network, "cuda").outputs(IMAGES)
+    here, there = IntegerNetwork(network, SHAPE).outputs(IMAGES), IntegerNetwork(network, SHAPE, "cuda").outputs(IMAGES)
     for ours, theirs in zip(here, there, strict=True):
         assert torch.equal(ours, theirs.cpu())

@@ -65,7 +65,7 @@ def test_at_least_999_of_1000_predictions_agree(
     images, network = splits.test.images, copy.deepcopy(trained)
     if negative_gammas:
         network[5].weight.data[::2] *= -1  # these channels' pools take the smallest
-    fold_batch_norms(network)
+    fold_batch_norms(network, (1, 28, 28))
     with torch.no_grad():
         float_predictions = torch.cat([network(batch).argmax(1) for batch in images.split(1000)])
     apply_scheme(network, get_scheme("uint8-minmax" if negative_gammas else "int8-percentile"))
@@ -81,7 +81,7 @@ def test_at_least_999_of_1000_predictions_agree(
 def test_a_constant_background_fools_the_kl_method(splits: Splits, train: Examples, trained: nn.Sequential) -> None:
     """docs/int8.md: the background's activation is one value, a spike that is not at 0; other methods do not mind."""
     validation, network = splits.validation[torch.arange(2000)], copy.deepcopy(trained)
-    fold_batch_norms(network)
+    fold_batch_norms(network, (1, 28, 28))
     thresholds, accuracies = {}, {}
     for method in ("minmax", "percentile", "mse", "kl"):
         quantized = apply_scheme(copy.deepcopy(network), get_scheme(f"int8-{method}"))

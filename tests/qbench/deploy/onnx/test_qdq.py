@@ -39,7 +39,7 @@ def quantized(chosen: Scheme, name: str = "digits-convnet", fold: bool = True, *
     torch.manual_seed(1)
     network = trained_like(apply_scheme(get_model(name).make(options), get_scheme("fp32")))
     if fold:
-        fold_batch_norms(network)
+        fold_batch_norms(network, (1, 8, 8))
     apply_scheme(network, chosen)
     calibration.calibrate(network, IMAGES)
     return network.eval()
