@@ -179,7 +179,7 @@ class QuantModule(pl.LightningModule):
         BatchNorm is folded first, where the scheme says so.
         """
         if self.scheme.folds_batch_norm:
-            fold_batch_norms(self.model)
+            fold_batch_norms(self.model, self.input_shape)
         self._layers = None
         apply_scheme(
             self.model,
