@@ -6,6 +6,8 @@ from qbench.errors import lookup
 from qbench.nn.models.convnet import cifar10_convnet, digits_convnet, svhn_convnet
 from qbench.nn.models.mlp import digits_mlp, mnist_mlp
 from qbench.nn.models.model import Model
+from qbench.nn.models.plain.mobilenet_v2 import cifar10_mobilenet_v2
+from qbench.nn.models.plain.resnet18 import cifar10_resnet18
 from qbench.nn.models.resnet import cifar10_resnet, digits_resnet
 from quantizers import Registry
 
@@ -54,5 +56,23 @@ MODELS.add(
         (3, 32, 32),
         10,
         "residual ConvNet with a real-valued shortcut past each convolution, 64 to 256 maps",
+    ),
+)
+MODELS.add(
+    "cifar10-resnet18",
+    Model(
+        cifar10_resnet18,
+        (3, 32, 32),
+        10,
+        "ResNet-18 as torchvision writes it, with a 3×3 stem, 64 to 512 maps (He et al. 2016)",
+    ),
+)
+MODELS.add(
+    "cifar10-mobilenetv2",
+    Model(
+        cifar10_mobilenet_v2,
+        (3, 32, 32),
+        10,
+        "MobileNetV2 as torchvision writes it, with fewer strides for small images (Sandler et al. 2018)",
     ),
 )

@@ -1,0 +1,1 @@
+"""Networks as others write them: plain torch, which knows nothing of quantizers, schemes or activation slots."""
