@@ -25,8 +25,8 @@ class Quantizer(nn.Module, ABC):
 
     Everything else has a default and is overridden where it applies:
 
-    - Claims about the values: `is_binary` and `encoding`. A subclass that brings another `forward` or `quantize` does
-      not inherit them; where they still hold, it states them again.
+    - Claims about the values: `is_binary`, `encoding` and `codes_and_scale`. A subclass that brings another `forward`
+      or `quantize` does not inherit them; where they still hold, it states them again.
     - Calibration: `is_ready`, `needs_calibration`, `observer`, `start_observing`, `observe` and `freeze`.
     - Training: `learned_steps`, `set_relaxed`, `reseed`, and `clip_latent_`, which bounds latent weights after each
       optimizer step, never in `forward`.
@@ -51,8 +51,9 @@ class Quantizer(nn.Module, ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         """Put back the defaults of the claims that were made for a `forward` or `quantize` that `cls` replaces."""
         super().__init_subclass__(**options)
-        place = {name: _place(cls, name) for name in ("forward", "quantize", "is_binary", "encoding")}
-        for claim in ("is_binary", "encoding"):
+        claims = ("is_binary", "encoding", "codes_and_scale")
+        place = {name: _place(cls, name) for name in ("forward", "quantize", *claims)}
+        for claim in claims:
             if place[claim] > min(place["forward"], place["quantize"]):
                 setattr(cls, claim, Quantizer.__dict__[claim])
 
@@ -68,6 +69,16 @@ class Quantizer(nn.Module, ABC):
     def is_binary(self) -> bool:
         """Whether `forward` gives exactly -1 and +1, in training and evaluation: products may be taken of bits."""
         return False
+
+    def codes_and_scale(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return codes (whole numbers, in x's shape and dtype) and a scale with `forward(x) = scale · codes`.
+
+        Both carry gradients, so that the backward of their product is that of `forward`. A layer then multiplies the
+        codes, whose sums are exact, and scales the sums. None where the weights are multiplied as they are.
+
+        The scale has one element, or one per output channel (axis 0): [N, 1, ...].
+        """
+        return None
 
     def encoding(self) -> Encoding | None:
         """Return what every tensor is quantized with.

@@ -47,6 +47,11 @@ class ScaledSign(Sign):
         _check(x)
         return mean_magnitude(x) * super().forward(x)
 
+    def codes_and_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return sign(x) and α [N, 1, ...], both differentiable."""
+        _check(x)
+        return super().forward(x), mean_magnitude(x)
+
     @torch.no_grad()
     def quantize(self, x: Tensor) -> Quantized:
         """Return codes -1 and +1 (int8), scale α [N, 1, ...]."""

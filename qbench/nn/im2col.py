@@ -22,7 +22,7 @@ def im2col(x: Tensor, kernel: Sequence[int], window: ConvWindow, pad_code: float
         pad_code: what stands outside the image, in the units of x.
     """
     size = window.output_size(x.shape[2:], kernel)
-    pixels = pad_image(x, window.padding, pad_code).permute(0, 2, 3, 1)
+    pixels = pad_image(x, window, pad_code).permute(0, 2, 3, 1)
     rows = x.new_empty(x.shape[0], *size, x.shape[1], *kernel)
     # Filled tap by tap: several times faster than unfold's strided copy.
     for i, j, tap in cuda_ext.taps(pixels, kernel, window.stride, window.dilation, size):
@@ -30,7 +30,7 @@ def im2col(x: Tensor, kernel: Sequence[int], window: ConvWindow, pad_code: float
     return rows.view(-1, x.shape[1] * kernel[0] * kernel[1]), size
 
 
-def pad_image(x: Tensor, padding: tuple[int, int], value: float) -> Tensor:
-    """Return `x [B, C, H, W]` with `padding` (vertical, horizontal) pixels of `value` on each side."""
-    vertical, horizontal = padding
-    return F.pad(x, (horizontal, horizontal, vertical, vertical), value=value)
+def pad_image(x: Tensor, window: ConvWindow, value: float) -> Tensor:
+    """Return `x [B, C, H, W]` with the window's padding, pixels of `value`."""
+    top, left, bottom, right = window.pads
+    return F.pad(x, (left, right, top, bottom), value=value)

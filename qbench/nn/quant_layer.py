@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -14,17 +14,21 @@ from qbench.nn.layer_shape import LayerShape
 from qbench.nn.quant_op.base import QuantOp
 from qbench.nn.quant_op.packed import Packed
 from qbench.nn.quant_op.select import select_op
-from quantizers import FLOAT32, NumberFormat, Quantized, Quantizer
+from quantizers import BINARY, FLOAT32, NumberFormat, Quantized, Quantizer
 
 
 class QuantLayer(nn.Module):
-    """What QuantLinear and QuantConv2d share; a mixin in front of torch's own layer, whose parameters it keeps.
+    """What the quantizable layers share; a mixin in front of torch's own layer, whose parameters it keeps.
 
     `y = W_q · dropout(x_q)`, where W_q and x_q are `weight` and `x` through their quantizers (None: unchanged).
     Dropout comes after the quantizer: dropping a ±1 input then leaves that connection out, and it is off wherever
     inputs are packed.
 
+    Weights whose quantizer gives codes and a scale (`Quantizer.codes_and_scale`) are multiplied as codes, and the sums
+    are scaled: `y = α · (codes · x_q)`. So a sum of zero is zero, in whatever order it is added up.
+
     Attributes:
+        quantizes_inputs: False for a layer that takes indices: it has no input quantizer and no dropout.
         weight: the latent weight (float32), which the optimizer updates.
         weight_quantizer, input_quantizer: None for float.
         dropout: probability that training drops an input.
@@ -33,6 +37,7 @@ class QuantLayer(nn.Module):
             applied.
     """
 
+    quantizes_inputs: ClassVar[bool] = True
     weight: Tensor
     bias: Any
     weight_quantizer: Quantizer | None
@@ -53,6 +58,11 @@ class QuantLayer(nn.Module):
         self.latent_evaluation = False
         self.name, self.position, self.layer_count = "", 0, 1
         self._packed = None
+
+    @property
+    def _active_weight_quantizer(self) -> Quantizer | None:
+        """The weight quantizer, unless evaluation uses the latent weight."""
+        return None if self.latent_evaluation and not self.training else self.weight_quantizer
 
     @property
     def weight_format(self) -> NumberFormat:
@@ -96,7 +106,7 @@ class QuantLayer(nn.Module):
         The weights are packed as they are now: after another training step, pack again. `train()` unpacks.
         """
         op = select_op(self.weight_format, self.input_format, layer_shape)
-        self._packed = (op, op.pack(self.quantized_weight()))
+        self._packed = (op, op.pack(self._operand(self.quantized_weight())))
         return op
 
     def unpack(self) -> None:
@@ -119,24 +129,43 @@ class QuantLayer(nn.Module):
             x = self.input_quantizer(x)
         if self.dropout and self.training:
             x = F.dropout(x, self.dropout)
-        weight = self.weight
-        if self.weight_quantizer is not None and (self.training or not self.latent_evaluation):
-            weight = self.weight_quantizer(weight)
-        if self.training and not self.dropout and self._multiplies_signs():
-            return self._with_bias(self._sign_product(x, weight))
-        return self._product(x, weight)
+        weight, scale = self._weight_factors()
+        if self._multiplies_signs(scaled=scale is not None):
+            sums = self._sign_product(x, weight)
+        elif scale is None:
+            return self._product(x, weight, self.bias)
+        else:
+            sums = self._product(x, weight, None)
+        return self._with_bias(sums if scale is None else sums * self._of_channels(scale))
 
-    def _multiplies_signs(self) -> bool:
-        """Whether training multiplies -1 and +1 alone."""
-        quantizers = (self.weight_quantizer, self.input_quantizer)
-        return all(quantizer is not None and quantizer.is_binary for quantizer in quantizers)
+    def _weight_factors(self) -> tuple[Tensor, Tensor | None]:
+        """Return the weights that are multiplied, and the scale of the sums; None for 1."""
+        quantizer = self._active_weight_quantizer
+        if quantizer is None:
+            return self.weight, None
+        return quantizer.codes_and_scale(self.weight) or (quantizer(self.weight), None)
+
+    def _multiplies_signs(self, *, scaled: bool) -> bool:
+        """Whether training multiplies -1 and +1 alone; `scaled`: the weights' scale comes after the product."""
+        weights, inputs = self.weight_quantizer, self.input_quantizer
+        if not self.training or self.dropout or weights is None or inputs is None:
+            return False
+        return inputs.is_binary and (weights.is_binary or (scaled and weights.format == BINARY))
 
     def _with_bias(self, y: Tensor) -> Tensor:
         """Return `y [B, N, ...]` plus the bias, if there is one."""
-        return y if self.bias is None else y + self.bias.reshape(-1, *[1] * (self.weight.dim() - 2))
+        return y if self.bias is None else y + self._of_channels(self.bias)
 
-    def _product(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Return torch's product of real values, the bias added."""
+    def _of_channels(self, values: Tensor) -> Tensor:
+        """Return values, one or one per output channel, in a shape that broadcasts against the result."""
+        return values.reshape(-1, *[1] * (self.weight.dim() - 2))
+
+    def _operand(self, weight: Quantized) -> Quantized:
+        """Return the quantized weight in the form that a QuantOp packs."""
+        return weight
+
+    def _product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return torch's product of real values, plus the bias."""
         raise NotImplementedError
 
     def _sign_product(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -152,8 +181,11 @@ class QuantLayer(nn.Module):
 
     @torch.no_grad()
     def clip_latent_(self) -> None:
-        """Apply the weight quantizer's bound to the latent weight, in place; done after each optimizer step."""
-        if self.weight_quantizer is not None:
+        """Apply the weight quantizer's bound to the latent weight, in place; done after each optimizer step.
+
+        A weight that is not trained (`requires_grad` False) stays as it is.
+        """
+        if self.weight_quantizer is not None and self.weight.requires_grad:
             self.weight_quantizer.clip_latent_(self.weight)
 
 

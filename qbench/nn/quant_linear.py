@@ -25,8 +25,8 @@ class QuantLinear(QuantLayer, nn.Linear):
         super().__init__(*args, **options)
         self._init_quantization(dropout)
 
-    def _product(self, x: Tensor, weight: Tensor) -> Tensor:
-        return F.linear(x, weight, self.bias)
+    def _product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.linear(x, weight, bias)
 
     def _sign_product(self, x: Tensor, weight: Tensor) -> Tensor:
         return binary_product.linear(x, weight)

@@ -19,8 +19,9 @@ class QuantOp(ABC):
 
     - Choice: `supports` says which formats and shapes the op serves, and why not the others.
     - Execution: `pack` brings a weight into the op's form once; `linear` and `conv2d` multiply a `Quantized` input by
-      it. They give real values, `scale_x · scale_w · accumulator` in float32; the bias is the layer's business. An
-      integer accumulator is exact, so that it is the same on every backend.
+      it, `embedding` looks its rows up. They give real values, `scale_x · scale_w · accumulator` in float32; the bias
+      is the layer's business. An integer accumulator is exact, so that it is the same on every backend. An op has the
+      methods for the kinds of layer that it supports.
     - Cost: `cost` counts one inference: `operations` for the products, `epilogue_cost` for what follows them.
 
     Attributes:
@@ -39,17 +40,32 @@ class QuantOp(ABC):
     def pack(self, weight: Quantized) -> Packed:
         """Return the weight, [N, K] or [N, C, kh, kw], in the op's own form."""
 
-    @abstractmethod
     def linear(self, x: Quantized, packed: Packed) -> Tensor:
-        """Return `x [..., K] · weightᵀ`, float32 [..., N]."""
+        """Return `x [..., K] · weightᵀ`, float32 [..., N].
 
-    @abstractmethod
+        Raises:
+            TypeError: an op that serves no linear layer.
+        """
+        raise self._unserved("linear")
+
     def conv2d(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
         """Return the cross-correlation of `x [B, C, H, W]` with the weight, float32 [B, N, Ho, Wo].
 
         Raises:
-            ValueError: groups that the op does not serve.
+            TypeError: an op that serves no convolution.
         """
+        raise self._unserved("conv2d")
+
+    def embedding(self, indices: Tensor, packed: Packed) -> Tensor:
+        """Return the rows of the table [N, K] at `indices [...]` (int64 or int32), float32 [..., K].
+
+        Raises:
+            TypeError: an op that serves no table.
+        """
+        raise self._unserved("embedding")
+
+    def _unserved(self, kind: str) -> TypeError:
+        return TypeError(f"{self.name}: serves no {kind} layer; `supports` says so")
 
     @abstractmethod
     def operations(self, layer_shape: LayerShape) -> Operations:

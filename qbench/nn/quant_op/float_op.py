@@ -37,9 +37,13 @@ class FloatOp(QuantOp):
     def conv2d(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
         """Return the cross-correlation of `x [B, C, H, W]` as torch computes it, float32 [B, N, Ho, Wo]."""
         values, padding = x.dequantize(), window.padding
-        if window.pad_value:
-            values, padding = pad_image(values, padding, window.pad_value), (0, 0)
+        if window.pad_value or any(window.extra):
+            values, padding = pad_image(values, window, window.pad_value), (0, 0)
         return F.conv2d(values, packed.data, None, window.stride, padding, window.dilation, window.groups)
+
+    def embedding(self, indices: Tensor, packed: Packed) -> Tensor:
+        """Return the rows of a table at `indices [...]`, float32 [..., K]."""
+        return F.embedding(indices, packed.data)
 
     def operations(self, layer_shape: LayerShape) -> Operations:
         """Count one multiplication and one addition a MAC."""

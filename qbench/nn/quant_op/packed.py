@@ -13,10 +13,10 @@ class Packed:
     """A weight in the form its QuantOp computes with.
 
     Attributes:
-        data: the codes: packed words, int8, or float32 values.
-        scale: of the weight: one element or one per output channel, shape [] or [N].
-        shape: of the weight as torch stores it, [N, K] or [N, C, kh, kw].
-        zero_point: of int8 `data`, int32 [] or [N]; None for 0.
+        data: the codes: packed words, int8 (of a table, uint8 as well), or float32 values.
+        scale: of the weight: one element or one per output channel (of a table: per row).
+        shape: of the weight as torch stores it, [N, K] or [N, C, kh, kw]; [N, C, 1, k] of a 1-D convolution.
+        zero_point: of the codes, one element or one per output channel; None for 0.
         row_sums: of the codes, int32: [N] of whole rows, or [N, kh, kw] of each tap's channels; None where no op needs
             them.
     """

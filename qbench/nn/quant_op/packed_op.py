@@ -40,6 +40,8 @@ class PackedOp(QuantOp):
     @staticmethod
     def _fits(layer_shape: LayerShape, max_k: int) -> tuple[bool, str]:
         """Return whether the layer has one group and sums of at most `max_k` products, and if not, why."""
+        if layer_shape.kind == "embedding":
+            return False, "needs products, an embedding has none"
         if layer_shape.groups != 1:
             return False, f"needs groups = 1, got {layer_shape.groups}"
         if layer_shape.dot_length > max_k:

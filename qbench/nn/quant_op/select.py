@@ -8,10 +8,11 @@ from qbench.nn.quant_op.binary_weight import BinaryWeightOp
 from qbench.nn.quant_op.bitplane import BitplaneOp
 from qbench.nn.quant_op.float_op import FloatOp
 from qbench.nn.quant_op.int8 import Int8Op
+from qbench.nn.quant_op.lookup import LookupOp
 from qbench.nn.quant_op.xnor import XnorOp
 from quantizers import NumberFormat
 
-OPS: tuple[QuantOp, ...] = (XnorOp(), BitplaneOp(), BinaryWeightOp(), Int8Op(), FloatOp())
+OPS: tuple[QuantOp, ...] = (XnorOp(), BitplaneOp(), BinaryWeightOp(), Int8Op(), LookupOp(), FloatOp())
 """In order of preference; FloatOp, last, serves everything."""
 
 

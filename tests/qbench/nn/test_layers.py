@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from qbench.errors import ConfigError
 from qbench.nn import binary_product
 from qbench.nn.activation import Activation
 from qbench.nn.from_float import from_float
@@ -128,12 +129,13 @@ def test_from_float_shares_parameters() -> None:
     assert torch.equal(from_float(linear)(torch.ones(1, 3)), linear(torch.ones(1, 3)))
 
 
-@pytest.mark.parametrize("options", [{"padding": "same"}, {"padding": 1, "padding_mode": "circular"}])
-def test_convolutions_that_cannot_be_packed_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="padding must be numbers"):
-        QuantConv2d(1, 1, 3, **options)
-    with pytest.raises(ValueError, match="padding must be numbers"):
-        from_float(nn.Conv2d(1, 1, 3, **options))
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_padding_with_values_of_the_image_is_refused_by_name(mode: str) -> None:
+    with pytest.raises(ValueError, match=f"padding_mode must be 'zeros', got '{mode}'"):
+        QuantConv2d(1, 1, 3, padding=1, padding_mode=mode)
+    for layer in (nn.Conv2d(1, 1, 3, padding=1, padding_mode=mode), nn.Conv1d(1, 1, 3, padding=1, padding_mode=mode)):
+        with pytest.raises(ConfigError, match=rf"^stem \(Conv.d\): padding_mode must be 'zeros', got '{mode}'"):
+            from_float(layer, "stem")
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0])
@@ -201,7 +203,7 @@ def test_only_binary_quantizers_train_on_packed_bits(
     for name in ("linear", "conv2d"):
         plain = getattr(binary_product, name)
         monkeypatch.setattr(binary_product, name, lambda *args, plain=plain: taken.append(args) or plain(*args))
-    expected = layer._product(layer.input_quantizer(x), layer.weight_quantizer(layer.weight))
+    expected = layer._product(layer.input_quantizer(x), layer.weight_quantizer(layer.weight), layer.bias)
     assert quantizer.is_binary == binary
     if not isinstance(quantizer, StochasticSign):
         assert torch.equal(layer(x), expected)
