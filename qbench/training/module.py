@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -18,6 +19,8 @@ from qbench.schemes.apply import apply_scheme, default_activation_quantizer, def
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.initialize import glorot_scale, initialize
 from qbench.schemes.scheme import Scheme
+from qbench.schemes.structure import check_structure
+from qbench.training.first_batch import FirstBatch, InputShape, example_shape
 from qbench.training.loop_state import LoopState, Reduction
 from qbench.training.loss import squared_hinge
 from qbench.training.shift_adamax import ShiftAdaMax, halving
@@ -51,12 +54,16 @@ class QuantModule(pl.LightningModule):
     Args:
         model: maps [B, ...] to scores [B, classes]; quantized in place.
         scheme: a `Scheme` or a registered scheme's name.
+        input_shape: of one example, without the batch, or a batch of examples (token ids, say). None takes that of the
+            model's `example_input_array`, or learns it at the first batch; what the scheme asks of the network's
+            structure is checked as soon as it is known.
         classes: of the data.
         learning_rate: the initial learning rate; None takes the scheme's.
         learning_rate_end: after the last epoch; None keeps the scheme's ratio of the last to the initial rate.
         seed: of the latent weights and the stochastic quantizers.
 
     Attributes:
+        input_shape: as given or learned; None before the first batch.
         loop_state: while the short loop trains the module, what it asks in place of a Trainer; else None.
         logged: while a trial trains the module in a `pl.Trainer`, the names that the epoch has logged for the logger;
             else None. `log` then takes every value for one of the epoch, as it does in the short loop.
@@ -76,6 +83,7 @@ class QuantModule(pl.LightningModule):
         model: nn.Module,
         scheme: Scheme | str = "binarynet",
         *,
+        input_shape: InputShape | None = None,
         classes: int = 10,
         learning_rate: float | None = None,
         learning_rate_end: float | None = None,
@@ -94,11 +102,14 @@ class QuantModule(pl.LightningModule):
         decay = recipe.learning_rate_end / recipe.learning_rate
         self.learning_rate_end = learning_rate_end or self.learning_rate * decay
         self.model = model
+        self.input_shape = example_shape(model) if input_shape is None else input_shape
+        self._first_batch: FirstBatch | None = None
         self._layers: list[QuantLayer] | None = None  # found at the first step: walking the model takes time
         if self.scheme.post_training is None:
             self.quantize()
         else:
-            apply_scheme(model, self.scheme.training_scheme())
+            apply_scheme(model, self.scheme.training_scheme(), input_shape=self.input_shape)
+            self._expect_batch(self.scheme.training_scheme())
         initialize(model, self.scheme, seed)
         self.val_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
@@ -177,17 +188,39 @@ class QuantModule(pl.LightningModule):
         """Give every layer its quantizers; a post-training scheme's are then to be calibrated.
 
         BatchNorm is folded first, where the scheme says so.
+
+        Raises:
+            ConfigError: the network cannot be quantized so, or the scheme folds and the input's shape is not known.
         """
         if self.scheme.folds_batch_norm:
+            if self.input_shape is None:
+                raise ConfigError(
+                    f"{self.scheme.name} folds BatchNorms, whose place only an execution shows: give QuantModule the "
+                    "input_shape of one example, without the batch, or let the network see a batch first",
+                    "input_shape",
+                )
             fold_batch_norms(self.model, self.input_shape)
         self._layers = None
         apply_scheme(
             self.model,
             self.scheme,
+            input_shape=self.input_shape,
             seed=self.seed,
             weight_quantizer=self.weight_quantizer,
             activation_quantizer=self.activation_quantizer,
         )
+        self._expect_batch(self.scheme)
+
+    def _expect_batch(self, applied: Scheme) -> None:
+        """Check the structure at the first batch, where the input's shape is not known before it."""
+        if self._first_batch is not None:
+            self._first_batch.cancel()
+        if self.input_shape is None:
+            self._first_batch = FirstBatch(self.model, partial(self._see_batch, applied))
+
+    def _see_batch(self, applied: Scheme, input_shape: InputShape) -> None:
+        self.input_shape = input_shape
+        check_structure(self.model, applied, input_shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores, [B, classes]."""

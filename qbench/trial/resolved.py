@@ -108,6 +108,7 @@ class ResolvedTrial:
         return self.module(
             self.model.make(self.config.model_options),
             self.scheme,
+            input_shape=self.model.input_shape,
             classes=self.dataset.classes,
             learning_rate=self.config.learning_rate,
             learning_rate_end=self.config.learning_rate_end,
