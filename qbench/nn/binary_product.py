@@ -99,6 +99,8 @@ def conv2d(x: Tensor, weight: Tensor, window: ConvWindow) -> Tensor:
     """
     if window.pad_value != 0:
         raise ValueError(f"pad_value must be 0 in training, got {window.pad_value}")
+    if any(window.extra):
+        return conv2d(x, weight, window.widened)[:, :, window.extra[0] :, window.extra[1] :]
     positions = x.shape[0] * x.shape[2] * x.shape[3] // (window.stride[0] * window.stride[1])
     if window.groups != 1 or not packs(x, weight, positions):
         return F.conv2d(x, weight, None, window.stride, window.padding, window.dilation, window.groups)

@@ -47,6 +47,11 @@ class ConvWindow:
         return cuda_ext.conv_output_size(larger, kernel, self.stride, self.padding, self.dilation)
 
     @property
+    def of_one_group(self) -> ConvWindow:
+        """The same window over the channels of one group."""
+        return replace(self, groups=1)
+
+    @property
     def pads(self) -> tuple[int, int, int, int]:
         """The padding at the top, the left, the bottom and the right, which is ONNX's order."""
         (top, left), (below, beyond) = self.padding, self.extra

@@ -23,11 +23,23 @@ class BinaryWeightOp(SignWeightOp):
         rows = weight.codes.flatten(1)
         return Packed(cuda_ext.pack_signs(rows.float()), weight.scale, weight.codes.shape)
 
-    def linear(self, x: Quantized, packed: Packed) -> Tensor:
-        """Return `x [..., K] · weightᵀ`, float32 [..., N], summed in the backend's order."""
+    def sums(self, x: Quantized, packed: Packed) -> Tensor:
+        """Return `Σ ±x` of `x [..., K]`, float32 [..., N], summed in the backend's order."""
         k = x.codes.shape[-1]
-        result = cuda_ext.binary_weight_matmul(x.codes.reshape(-1, k), packed.data, k)
-        return (result * packed.scale.reshape(-1)).reshape(*x.codes.shape[:-1], packed.shape[0])
+        sums = cuda_ext.binary_weight_matmul(x.codes.reshape(-1, k), packed.data, k)
+        return sums.reshape(*x.codes.shape[:-1], packed.shape[0])
+
+    def scaled(self, sums: Tensor, x: Quantized, packed: Packed) -> Tensor:
+        """Return `scale_w · sums [..., N]`, float32."""
+        return sums * packed.scale.reshape(-1)
+
+    def input_values(self, x: Quantized) -> Tensor:
+        """Return the inputs, float32."""
+        return x.codes.float()
+
+    def weight_values(self, packed: Packed) -> Tensor:
+        """Return the signs, float32."""
+        return cuda_ext.unpack_signs(packed.data, packed.shape[1:].numel()).view(packed.shape)
 
     def operations(self, layer_shape: LayerShape) -> Operations:
         """Count one addition (or subtraction) a MAC."""

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import cuda_ext
-from qbench.nn.im2col import im2col
+from qbench.nn.im2col import im2col, pad_image
 from qbench.nn.layer_shape import ConvWindow, LayerShape
 from qbench.nn.operations import Operations
 from qbench.nn.quant_op.packed import Packed
@@ -34,7 +34,7 @@ class BitplaneOp(SignWeightOp):
     max_k = (2**31 - 1) // 510  # |2·q - 2·Z| is at most 510
 
     def supports(self, weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape) -> tuple[bool, str]:
-        """Return whether weights are binary and inputs unsigned, without groups, and no sum too long for int32."""
+        """Return whether weights are binary and inputs unsigned, and no sum too long for int32."""
         if activation.kind == "integer" and activation.minimum == 0:  # its zero point is a code: Z is whole
             activation = PIXEL8
         return super().supports(weight, activation, layer_shape)
@@ -59,9 +59,9 @@ class BitplaneOp(SignWeightOp):
         assert taps is not None
         if taps.dim() == 1:
             return taps
-        ones = torch.ones(1, 1, *size, dtype=torch.float64, device=taps.device)
         # In float64: a GPU may convolve float32 with 11 bits.
-        sums = F.conv2d(ones, taps.unsqueeze(1).double(), None, window.stride, window.padding, window.dilation)
+        ones = pad_image(torch.ones(1, 1, *size, dtype=torch.float64, device=taps.device), window, 0)
+        sums = F.conv2d(ones, taps.unsqueeze(1).double(), None, window.stride, 0, window.dilation)
         return sums[0].permute(1, 2, 0).int().contiguous()
 
     @staticmethod
@@ -73,8 +73,8 @@ class BitplaneOp(SignWeightOp):
         products = cuda_ext.bitplane_matmul(rows, weight, rows.shape[-1]).view(-1, *constant.shape)
         return torch.add(constant, products, alpha=multiplier, out=products)
 
-    def linear(self, x: Quantized, packed: Packed) -> Tensor:
-        """Return `x [..., K] · weightᵀ`, float32 [..., N].
+    def sums(self, x: Quantized, packed: Packed) -> Tensor:
+        """Return `m·Σ (q - Z)·w` of `x [..., K]`, int32 [..., N], exact.
 
         Raises:
             ValueError: a zero point that is no multiple of 1/2.
@@ -82,25 +82,49 @@ class BitplaneOp(SignWeightOp):
         multiplier, offset = self._integers(x)
         rows = x.codes.reshape(-1, x.codes.shape[-1])
         sums = self.accumulate(rows, packed.data, multiplier, self.constant(packed, offset, (), ConvWindow()))
-        scale = packed.scale.reshape(-1).double() * (x.scale.double() / multiplier)
-        return (sums * scale).float().reshape(*x.codes.shape[:-1], packed.shape[0])
+        return sums.view(*x.codes.shape[:-1], packed.shape[0])
+
+    def scaled(self, sums: Tensor, x: Quantized, packed: Packed) -> Tensor:
+        """Return `scale_x/m · scale_w · sums [..., N]`, in float64 until the last rounding to float32."""
+        return self._weighted(sums * self._unit(x), packed)
+
+    def _unit(self, x: Quantized) -> Tensor:
+        """Return `scale_x / m`, float64."""
+        return x.scale.double() / self._integers(x)[0]
+
+    @staticmethod
+    def _weighted(values: Tensor, packed: Packed) -> Tensor:
+        return (values * packed.scale.reshape(-1).double()).float()
+
+    def input_values(self, x: Quantized) -> Tensor:
+        """Return `m·(q - Z)`, int32."""
+        multiplier, offset = self._integers(x)
+        return multiplier * x.codes.int() - offset
+
+    def weight_values(self, packed: Packed) -> Tensor:
+        """Return the signs, int32."""
+        return cuda_ext.unpack_signs(packed.data, packed.shape[1:].numel()).view(packed.shape).int()
 
     def conv2d(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
         """Return the cross-correlation of `x [B, C, H, W]` with the weight, float32 [B, N, Ho, Wo].
 
         Raises:
-            ValueError: more than one group, or a zero point that is no multiple of 1/2.
+            ValueError: a zero point that is no multiple of 1/2.
         """
-        self._check(window)
+        if not window.pad_value:
+            return super().conv2d(x, packed, window)
+        assert packed.row_sums is not None
+        outside = packed.row_sums.sum((1, 2)) - self._inside(packed, x.codes.shape[2:], window)
+        values = self.conv2d_sums(x, packed, window) * self._unit(x) + window.pad_value * outside
+        return self._weighted(values, packed).permute(0, 3, 1, 2).contiguous()
+
+    def _one_group(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
         multiplier, offset = self._integers(x)
-        size = x.codes.shape[2:]
         rows, _ = im2col(x.codes, packed.shape[2:], window)
-        sums = self.accumulate(rows, packed.data, multiplier, self.constant(packed, offset, size, window))
-        values = sums * (x.scale.double() / multiplier)
-        if window.pad_value:
-            assert packed.row_sums is not None
-            values += window.pad_value * (packed.row_sums.sum((1, 2)) - self._inside(packed, size, window))
-        return (values * packed.scale.reshape(-1).double()).float().permute(0, 3, 1, 2).contiguous()
+        return self.accumulate(rows, packed.data, multiplier, self.constant(packed, offset, x.codes.shape[2:], window))
+
+    def _pad_value(self, x: Quantized, window: ConvWindow) -> int:
+        return 0  # any other value is a real number, which `conv2d` adds
 
     def _integers(self, x: Quantized) -> tuple[int, int]:
         """Return (m, m·Z), where m is the smallest factor, 1 or 2, that makes m·Z whole."""

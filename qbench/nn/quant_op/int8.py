@@ -33,7 +33,7 @@ class Int8Op(PackedOp):
     max_k = (2**31 - 1) // (128 * 128)
 
     def supports(self, weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape) -> tuple[bool, str]:
-        """Return whether both are integers of at most 8 bits, without groups, and no sum too long for int32."""
+        """Return whether both are integers of at most 8 bits, and no sum too long for int32."""
         for role, format in (("activations", activation), ("weights", weight)):
             if format.kind != "integer" or format.bits > 8:
                 return False, f"needs integer {role} of at most 8 bits, got {format}"
@@ -63,22 +63,32 @@ class Int8Op(PackedOp):
         return result.reshape(*codes.shape[:-1], packed.shape[0])
 
     def accumulate_conv2d(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
-        """Return the sums of a convolution of `x [B, C, H, W]`; int32 [B, N, Ho, Wo], exact.
+        """Return the sums of a convolution of `x [B, C, H, W]`; int32 [B, N, Ho, Wo], exact."""
+        return self.conv2d_sums(x, packed, window).permute(0, 3, 1, 2).contiguous()
 
-        Raises:
-            ValueError: more than one group.
-        """
-        return self._by_rows(x, packed, window, self.accumulate)
+    def sums(self, x: Quantized, packed: Packed) -> Tensor:
+        """Return `accumulate`'s sums."""
+        return self.accumulate(x, packed)
 
-    def linear(self, x: Quantized, packed: Packed) -> Tensor:
-        """Return `x [..., K] · weightᵀ`, float32 [..., N]: the exact sums, scaled in float64."""
-        scaled = self.accumulate(x, packed).double() * packed.scale.reshape(-1).double() * x.scale.double()
-        return scaled.float()
+    def scaled(self, sums: Tensor, x: Quantized, packed: Packed) -> Tensor:
+        """Return `scale_x · scale_w · sums [..., N]`, in float64 until the last rounding to float32."""
+        return (sums.double() * packed.scale.reshape(-1).double() * x.scale.double()).float()
+
+    def input_values(self, x: Quantized) -> Tensor:
+        """Return `q - Z`, int32."""
+        return _centred(x.codes, x.zero_point)
+
+    def weight_values(self, packed: Packed) -> Tensor:
+        """Return `q - Z` in the weight's shape, int32."""
+        return _centred(packed.data.view(packed.shape), packed.zero_point)
+
+    def _pad_value(self, x: Quantized, window: ConvWindow) -> int:
+        return round(window.pad_value / float(x.scale)) if window.pad_value else 0
 
     def pad_code(self, x: Quantized, window: ConvWindow) -> int:
         """Return the code of `window.pad_value`: of a real 0, the zero point."""
         zero_code = 0 if x.zero_point is None else int(x.zero_point)
-        return zero_code + round(window.pad_value / float(x.scale)) if window.pad_value else zero_code
+        return zero_code + self._pad_value(x, window)
 
     def operations(self, layer_shape: LayerShape) -> Operations:
         """Count one 8-bit multiplication and one 32-bit accumulation a MAC."""
@@ -98,6 +108,14 @@ class Int8Op(PackedOp):
         if epilogue.bias or epilogue.norms:
             cost += OpCost(Operations(int32_add=layer_shape.outputs), other_bytes=4 * layer_shape.out_channels)
         return cost + epilogue.norms_cost(layer_shape, epilogue.norms[1:])
+
+
+def _centred(codes: Tensor, zero_point: Tensor | None) -> Tensor:
+    """Return `codes - zero_point`, int32; the zero point is one number or one per row."""
+    values = codes.int()
+    if zero_point is None:
+        return values
+    return values - zero_point.int().reshape(-1, *[1] * (codes.dim() - 1))
 
 
 def as_int8(x: Quantized) -> tuple[Tensor, Tensor | None]:

@@ -26,3 +26,14 @@ class Packed:
     shape: torch.Size
     zero_point: Tensor | None = None
     row_sums: Tensor | None = None
+
+    def rows(self, start: int, stop: int) -> Packed:
+        """Return the weight of the output channels from `start` to before `stop`."""
+
+        def part(values: Tensor | None) -> Tensor | None:
+            return values if values is None or values.numel() == 1 else values[start:stop]
+
+        scale = self.scale if self.scale.numel() == 1 else self.scale[start:stop]
+        shape = torch.Size((stop - start, *self.shape[1:]))
+        sums = None if self.row_sums is None else self.row_sums[start:stop]
+        return Packed(self.data[start:stop], scale, shape, part(self.zero_point), sums)

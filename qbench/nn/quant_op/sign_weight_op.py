@@ -21,7 +21,7 @@ class SignWeightOp(PackedOp):
     max_k: int = 2**24  # sums of ±1 stay exact in float32, into which results are converted
 
     def supports(self, weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape) -> tuple[bool, str]:
-        """Return whether weights are binary and inputs of the op's kind, without groups, and no sum too long."""
+        """Return whether weights are binary and inputs of the op's kind, and no sum too long."""
         if weight != BINARY:
             return False, f"needs {BINARY} weights, got {weight}"
         if activation.kind != self.activation_kind:

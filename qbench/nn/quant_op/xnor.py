@@ -22,28 +22,28 @@ class XnorOp(SignWeightOp):
         """Return the signs as bits; a convolution's with the channels last."""
         return Packed(pack_weight(weight.codes.float()), weight.scale, weight.codes.shape)
 
-    def linear(self, x: Quantized, packed: Packed) -> Tensor:
-        """Return `x [..., K] · weightᵀ`, float32 [..., N]."""
-        return _scaled(linear_sums(x.codes.float(), packed.data), x, packed)
+    def sums(self, x: Quantized, packed: Packed) -> Tensor:
+        """Return the product of the signs of `x [..., K]` and of the weight, int32 [..., N], exact."""
+        return linear_sums(x.codes.float(), packed.data)
 
-    def conv2d(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
-        """Return the cross-correlation of `x [B, C, H, W]` with the weight, float32 [B, N, Ho, Wo].
+    def scaled(self, sums: Tensor, x: Quantized, packed: Packed) -> Tensor:
+        """Return `scale_x · scale_w · sums [..., N]`, float32."""
+        return sums.float() * packed.scale.reshape(-1) * x.scale
 
-        Raises:
-            ValueError: more than one group.
-        """
-        self._check(window)
-        sums = conv2d_sums(x.codes.float(), packed.data, window)
-        return _scaled(sums, x, packed).permute(0, 3, 1, 2).contiguous()
+    def input_values(self, x: Quantized) -> Tensor:
+        """Return the signs, int32."""
+        return x.codes.int()
+
+    def weight_values(self, packed: Packed) -> Tensor:
+        """Return the signs of a filter, int32 [N, C, kh, kw]."""
+        return cuda_ext.unpack_signs(packed.data, packed.shape[1]).permute(0, 3, 1, 2).int()
+
+    def _one_group(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
+        return conv2d_sums(x.codes.float(), packed.data, window)
 
     def operations(self, layer_shape: LayerShape) -> Operations:
         """Count ⌈K/32⌉ XNOR-popcount words an output value."""
         return Operations(xnor_popcount_word=layer_shape.outputs * -(-layer_shape.dot_length // 32))
-
-
-def _scaled(sums: Tensor, x: Quantized, packed: Packed) -> Tensor:
-    """Return `scale_x · scale_w · sums [..., N]`, float32."""
-    return sums.float() * packed.scale.reshape(-1) * x.scale
 
 
 def pack_weight(weight: Tensor) -> Tensor:
@@ -67,12 +67,14 @@ def conv2d_sums(x: Tensor, words: Tensor, window: ConvWindow) -> Tensor:
     words: the weight as `pack_weight` gives it; window: one group.
     Result: int32 [B, Ho, Wo, N], channels last.
     """
-    return cuda_ext.xnor_conv2d(
+    equal = window.widened  # the kernel pads alike on both sides
+    sums = cuda_ext.xnor_conv2d(
         cuda_ext.pack_signs(x.permute(0, 2, 3, 1)),
         words,
         x.shape[1],
-        stride=window.stride,
-        padding=window.padding,
-        dilation=window.dilation,
-        pad_value=window.pad_value,
+        stride=equal.stride,
+        padding=equal.padding,
+        dilation=equal.dilation,
+        pad_value=equal.pad_value,
     )
+    return sums[:, window.extra[0] :, window.extra[1] :]

@@ -16,6 +16,7 @@ from qbench.nn.quant_op.bitplane import BitplaneOp
 from qbench.nn.quant_op.epilogue import Epilogue
 from qbench.nn.quant_op.float_op import FloatOp
 from qbench.nn.quant_op.int8 import Int8Op
+from qbench.nn.quant_op.lookup import LookupOp
 from qbench.nn.quant_op.op_cost import OpCost
 from qbench.nn.quant_op.select import OPS, refusals, select_op
 from qbench.nn.quant_op.xnor import XnorOp
@@ -34,6 +35,7 @@ from quantizers import (
 )
 
 LINEAR = LayerShape("linear", 40, 7, (1, 1), (1, 1), (0, 0), (1, 1), 1, (40,), (7,))
+TABLE = LayerShape("embedding", 50, 40, (1, 1), (1, 1), (0, 0), (1, 1), 1, (6,), (6, 40))
 GROUPED = LayerShape("conv2d", 4, 4, (3, 3), (1, 1), (1, 1), (1, 1), 2, (4, 5, 5), (4, 5, 5))
 
 
@@ -62,7 +64,7 @@ def reals(shape: tuple[int, ...], generator: torch.Generator) -> Quantized:
         (BINARY, unsigned_integer(4), LINEAR, BitplaneOp),
         (BINARY, INT8, LINEAR, FloatOp),
         (INT8, PIXEL8, LINEAR, FloatOp),
-        (BINARY, PIXEL8, GROUPED, FloatOp),
+        (BINARY, PIXEL8, GROUPED, BitplaneOp),
         (INT8, INT8, LINEAR, Int8Op),
         (FLOAT32, FLOAT32, LINEAR, FloatOp),
         (FLOAT32, BINARY, LINEAR, FloatOp),
@@ -71,7 +73,13 @@ def reals(shape: tuple[int, ...], generator: torch.Generator) -> Quantized:
         (signed_integer(4), INT8, LINEAR, Int8Op),
         (TERNARY, UINT8, LINEAR, Int8Op),
         (TERNARY, BINARY, LINEAR, FloatOp),
-        (BINARY, BINARY, GROUPED, FloatOp),
+        (BINARY, BINARY, GROUPED, XnorOp),
+        (BINARY, FLOAT32, GROUPED, BinaryWeightOp),
+        (INT8, UINT8, GROUPED, Int8Op),
+        (BINARY, FLOAT32, TABLE, LookupOp),
+        (BINARY, BINARY, TABLE, LookupOp),
+        (INT8, INT8, TABLE, LookupOp),
+        (FLOAT32, FLOAT32, TABLE, FloatOp),
     ],
 )
 def test_selection(weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape, expected: type) -> None:
@@ -80,9 +88,12 @@ def test_selection(weight: NumberFormat, activation: NumberFormat, layer_shape: 
 
 def test_refusals_say_why() -> None:
     reasons = refusals(BINARY, BINARY, GROUPED)
-    assert reasons["xnor"] == "needs groups = 1, got 2"
+    assert reasons["bitplane"] == "needs pixel activations, got binary"
     assert reasons["int8"] == "needs integer activations of at most 8 bits, got binary"
-    assert "float" not in reasons
+    assert reasons["lookup"] == "needs an embedding, got conv2d"
+    assert not {"xnor", "float"} & set(reasons)
+    assert refusals(BINARY, BINARY, TABLE)["xnor"] == "needs products, an embedding has none"
+    assert refusals(FLOAT32, FLOAT32, TABLE)["lookup"] == "needs quantized weights, got float32"
 
 
 def test_only_the_float_op_does_not_pack() -> None:
@@ -283,12 +294,157 @@ def test_leading_dimensions_are_kept() -> None:
         assert op.linear(x, op.pack(weight)).shape == (2, 3, 5)
 
 
-@pytest.mark.parametrize("op", [XnorOp(), BitplaneOp(), BinaryWeightOp(), Int8Op()])
-def test_groups_are_refused(op: QuantOp) -> None:
+@pytest.mark.parametrize(
+    ("op", "method"), [(LookupOp(), "linear"), (LookupOp(), "conv2d"), (XnorOp(), "embedding"), (Int8Op(), "embedding")]
+)
+def test_an_op_says_which_kind_of_layer_it_does_not_serve(op: QuantOp, method: str) -> None:
     generator = torch.Generator().manual_seed(0)
-    weight, x = signs((4, 2, 3, 3), generator), signs((1, 4, 5, 5), generator)
-    with pytest.raises(ValueError, match="groups must be 1, got 2"):
-        op.conv2d(x, op.pack(weight), ConvWindow(groups=2))
+    x, weight = signs((1, 4), generator), op.pack(signs((2, 4), generator))
+    arguments = {"linear": (x, weight), "conv2d": (x, weight, ConvWindow()), "embedding": (torch.tensor([0]), weight)}
+    with pytest.raises(TypeError, match=f"{op.name}: serves no {method} layer"):
+        getattr(op, method)(*arguments[method])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2),
+    st.integers(1, 12),
+    st.sampled_from([1, 2, 3, 35]),
+    st.integers(1, 3),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    st.sampled_from([-1, 0, 1]),
+    st.integers(0, 10**6),
+)
+def test_groups_are_exact(
+    batch: int,
+    groups: int,
+    channels: int,
+    filters: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    pad_value: int,
+    seed: int,
+) -> None:
+    """Depthwise (one channel a group) up to dense (one group), against int64 arithmetic: float64 of whole numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    image, shape = (batch, groups * channels, 6, 5), (groups * filters, channels, *kernel)
+    scale = torch.rand(groups * filters, 1, 1, 1, generator=generator) + 0.5
+    quarter, one = torch.tensor(0.25), torch.tensor(1.0)
+
+    def unsigned(shape: tuple[int, ...], zero_shape: tuple[int, ...], scale: torch.Tensor) -> Quantized:
+        codes = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        return Quantized(codes, scale, torch.randint(0, 256, zero_shape, generator=generator).int(), UINT8)
+
+    scaled_signs = Quantized(signs(shape, generator).codes, scale, None, BINARY)
+    cases: list[tuple[QuantOp, Quantized, Quantized]] = [
+        (XnorOp(), signs(image, generator), scaled_signs),
+        (BinaryWeightOp(), reals(image, generator), scaled_signs),
+        (BitplaneOp(), unsigned(image, (), quarter), signs(shape, generator)),
+        (BitplaneOp(), Quantized(unsigned(image, (), one).codes, quarter, torch.tensor(127.5), PIXEL8), scaled_signs),
+        (Int8Op(), integers(image, generator, quarter), integers(shape, generator, scale)),
+        (Int8Op(), unsigned(image, (), quarter), unsigned(shape, (groups * filters, 1, 1, 1), scale)),
+        (Int8Op(), unsigned(image, (), one), unsigned(shape, (), one)),
+        (FloatOp(), reals(image, generator), signs(shape, generator)),
+    ]
+    down, across = padding
+    window = ConvWindow(stride, padding, dilation, groups, pad_value)
+    for op, x, weight in cases:
+        zeros = [0.0 if each.zero_point is None else each.zero_point.double() for each in (x, weight)]
+        centred, filters_centred = x.codes.double() - zeros[0], weight.codes.double() - zeros[1]
+        padded = F.pad(centred, (across, across, down, down), value=pad_value / float(x.scale))
+        exact = F.conv2d(padded, filters_centred, None, stride, 0, dilation, groups)
+        expected = exact * (weight.scale.double().reshape(-1, 1, 1) * x.scale.double())
+        result = op.conv2d(x, op.pack(weight), window)
+        assert result.dtype == torch.float32
+        assert result.shape == expected.shape
+        # One rounding of each factor: the sums are exact, so that zeros are.
+        torch.testing.assert_close(result.double(), expected, rtol=2.5e-7, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dilation"), [((2, 4), (1, 1)), ((4, 1), (1, 3)), ((3, 2), (2, 3)), ((6, 6), (1, 1))]
+)
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize("pad_value", [-1, 0, 1])
+def test_unequal_padding_is_exact(
+    kernel: tuple[int, int], dilation: tuple[int, int], groups: int, pad_value: int
+) -> None:
+    """As torch's padding "same" divides it: one more at the bottom and at the right where the total is odd."""
+    generator = torch.Generator().manual_seed(0)
+    totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    window = ConvWindow(
+        (1, 1), (totals[0] // 2, totals[1] // 2), dilation, groups, pad_value, extra=(totals[0] % 2, totals[1] % 2)
+    )
+    image, filters = (2, 6, 5, 7), (12, 6 // groups, *kernel)
+    assert window.output_size((5, 7), kernel) == (5, 7)
+    (top, left, bottom, right) = window.pads
+    one = torch.tensor(1.0)
+    cases: list[tuple[QuantOp, Quantized, Quantized]] = [
+        (XnorOp(), signs(image, generator), signs(filters, generator)),
+        (BinaryWeightOp(), reals(image, generator), signs(filters, generator)),
+        (BitplaneOp(), pixels(image, 127.5, 2.0, generator), signs(filters, generator)),
+        (Int8Op(), integers(image, generator, one), integers(filters, generator, one)),
+        (FloatOp(), reals(image, generator), signs(filters, generator)),
+    ]
+    for op, x, weight in cases:
+        padded = F.pad(x.dequantize().double(), (left, right, top, bottom), value=pad_value)
+        if pad_value == 0:
+            same = F.conv2d(x.dequantize().double(), weight.codes.double(), None, 1, "same", dilation, groups)
+            assert torch.equal(F.conv2d(padded, weight.codes.double(), None, 1, 0, dilation, groups), same)
+        expected = F.conv2d(padded, weight.codes.double(), None, 1, 0, dilation, groups)
+        assert torch.equal(op.conv2d(x, op.pack(weight), window), expected.float()), op.name
+
+
+def test_unequal_padding_takes_no_stride() -> None:
+    with pytest.raises(ValueError, match="unequal padding needs stride 1"):
+        ConvWindow(stride=(1, 2), extra=(0, 1))
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [
+        Quantized(torch.tensor([[1, -1, 1], [-1, -1, 1]]).to(torch.int8), torch.tensor([[0.5], [2.0]]), None, BINARY),
+        Quantized(torch.tensor([[1, -1, 1], [-1, -1, 1]]).to(torch.int8), torch.tensor(1.0), None, BINARY),
+        Quantized(torch.tensor([[9, -7, 0], [-127, 3, 1]]).to(torch.int8), torch.tensor([[0.5], [2.0]]), None, INT8),
+        Quantized(
+            torch.tensor([[9, 255, 0], [128, 3, 1]]).to(torch.uint8),
+            torch.tensor([[0.5], [2.0]]),
+            torch.tensor([[3], [128]]).int(),
+            UINT8,
+        ),
+        Quantized(torch.tensor([[9, 255, 0], [128, 3, 1]]).to(torch.uint8), torch.tensor(0.1), torch.tensor(4), UINT8),
+    ],
+)
+@pytest.mark.parametrize("indices", [torch.tensor([[1, 0], [1, 1]]), torch.tensor([0]).int(), torch.empty(0, 4).long()])
+def test_rows_are_looked_up(weight: Quantized, indices: torch.Tensor) -> None:
+    zero_point = 0 if weight.zero_point is None else weight.zero_point.double()
+    values = (weight.scale.double() * (weight.codes.double() - zero_point)).float()
+    result = LookupOp().embedding(indices, LookupOp().pack(weight))
+    assert torch.equal(result, values[indices.long()])
+
+
+def test_costs_of_groups_and_of_a_table_by_hand() -> None:
+    # 100 outputs of K = 2 · 9 = 18: one word each, 1,800 MACs.
+    assert XnorOp().operations(GROUPED) == Operations(xnor_popcount_word=100)
+    assert BitplaneOp().operations(GROUPED) == Operations(xnor_popcount_word=800)
+    assert BinaryWeightOp().operations(GROUPED) == Operations(fp32_add=1800)
+    assert Int8Op().operations(GROUPED) == Operations(int8_mul=1800, int32_add=1800)
+    # Depthwise: 64 channels of 5 × 5 outputs, K = 9.
+    depthwise = LayerShape("conv2d", 64, 64, (3, 3), (1, 1), (1, 1), (1, 1), 64, (64, 5, 5), (64, 5, 5))
+    assert XnorOp().operations(depthwise) == Operations(xnor_popcount_word=1600)
+    assert BinaryWeightOp().operations(depthwise) == Operations(fp32_add=14400)
+    assert (depthwise.macs, depthwise.weights, depthwise.weight_rows) == (14400, 576, (64, 9))
+    # A table of 50 entries of 40 values, 6 of which are read: nothing but the scale, once a value.
+    assert (TABLE.macs, TABLE.weights, TABLE.weight_rows, TABLE.positions) == (0, 2000, (50, 40), 6)
+    scaled = Epilogue(weight_format=BINARY, weight_scale_bytes=200)
+    assert LookupOp().cost(TABLE, scaled) == OpCost(Operations(fp32_mul=240), scale_bytes=200)
+    assert LookupOp().cost(TABLE, Epilogue(weight_format=BINARY)) == OpCost()
+    assert FloatOp().cost(TABLE, Epilogue()) == OpCost()
 
 
 def test_operations_by_hand() -> None:
