@@ -6,7 +6,6 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -17,24 +16,20 @@ from qbench.nn.folding import fold_batch_norms
 from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.schemes.apply import apply_scheme, default_activation_quantizer, default_weight_quantizer
 from qbench.schemes.catalogue import get_scheme
-from qbench.schemes.initialize import glorot_scale, initialize
+from qbench.schemes.initialize import initialize
 from qbench.schemes.scheme import Scheme
 from qbench.schemes.structure import check_structure
 from qbench.training.first_batch import FirstBatch, InputShape, example_shape
-from qbench.training.loop_state import LoopState, Reduction
+from qbench.training.latent_clip import clip_after_steps
+from qbench.training.learning_rate import decay_per_epoch, first_and_last
+from qbench.training.loop_module import LoopModule
 from qbench.training.loss import squared_hinge
+from qbench.training.parameter_groups import parameter_groups
 from qbench.training.shift_adamax import ShiftAdaMax, halving
 from quantizers import Quantizer
 
-STEP_RATE = 0.01
-"""The learning rate of learned steps (LSQ), over that of the other parameters.
 
-Adam moves a parameter by about the learning rate, whatever the scale of its gradient (LSQ's factor g included), and a
-step of 8 bits is near 0.01 where weights are near 0.1. Chosen on the validation set of digits: see docs/decisions.md.
-"""
-
-
-class QuantModule(pl.LightningModule):
+class QuantModule(LoopModule):
     """A classifier whose network is quantized by a scheme and trained as that scheme's recipe says.
 
     It runs in a plain `pl.Trainer`. To try a new quantizer, override one method:
@@ -64,9 +59,7 @@ class QuantModule(pl.LightningModule):
 
     Attributes:
         input_shape: as given or learned; None before the first batch.
-        loop_state: while the short loop trains the module, what it asks in place of a Trainer; else None.
-        logged: while a trial trains the module in a `pl.Trainer`, the names that the epoch has logged for the logger;
-            else None. `log` then takes every value for one of the epoch, as it does in the short loop.
+        learning_rate, learning_rate_end: in the first epoch, and after the last one.
 
     Raises:
         ConfigError: a model that cannot be quantized; a learning_rate_end where the scheme halves the rate.
@@ -74,9 +67,6 @@ class QuantModule(pl.LightningModule):
 
     Logs: `train/loss`, `val/accuracy`, `test/accuracy` (fractions) per epoch.
     """
-
-    loop_state: LoopState | None = None
-    logged: set[str] | None = None
 
     def __init__(
         self,
@@ -92,15 +82,7 @@ class QuantModule(pl.LightningModule):
         super().__init__()
         self.scheme = get_scheme(scheme) if isinstance(scheme, str) else scheme
         self.seed = seed
-        recipe = self.scheme.recipe
-        if learning_rate_end is not None and recipe.halve_every is not None:
-            raise ConfigError(
-                f"{self.scheme.name} halves its rate every {recipe.halve_every} epochs; set halve_every in place",
-                "learning_rate_end",
-            )
-        self.learning_rate = learning_rate or recipe.learning_rate
-        decay = recipe.learning_rate_end / recipe.learning_rate
-        self.learning_rate_end = learning_rate_end or self.learning_rate * decay
+        self.learning_rate, self.learning_rate_end = first_and_last(self.scheme, learning_rate, learning_rate_end)
         self.model = model
         self.input_shape = example_shape(model) if input_shape is None else input_shape
         self._first_batch: FirstBatch | None = None
@@ -114,65 +96,7 @@ class QuantModule(pl.LightningModule):
         self.val_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self._losses: list[Tensor] = []
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute, as every module does, but one of Lightning's without a search."""
-        # Lightning sets this name around every hook, some fifty times a step. nn.Module would each time search its
-        # parameters, modules and buffers for it, which shows beside a small network's step.
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
-    # What a step may ask for: of the short loop while that trains the module, else of the Trainer.
-
-    @property
-    def current_epoch(self) -> int:
-        """The epoch in training, from 0; 0 where nothing trains the module."""
-        return super().current_epoch if self.loop_state is None else self.loop_state.epoch
-
-    @property
-    def global_step(self) -> int:
-        """Optimizer steps taken, in all epochs; 0 where nothing trains the module."""
-        return super().global_step if self.loop_state is None else self.loop_state.step
-
-    @property
-    def logger(self) -> Any:
-        """The training's logger; None without one."""
-        return super().logger if self.loop_state is None else self.loop_state.logger
-
-    @property
-    def loggers(self) -> list[Any]:
-        """The training's loggers."""
-        if self.loop_state is None:
-            return super().loggers
-        return [] if self.loop_state.logger is None else [self.loop_state.logger]
-
-    @torch.compiler.disable  # a compiled step would trace the log's bookkeeping
-    def log(
-        self,
-        name: str,
-        value: Any,
-        prog_bar: bool = False,
-        logger: bool | None = None,
-        on_step: bool | None = None,
-        on_epoch: bool | None = None,
-        reduce_fx: Reduction = "mean",
-        *args: Any,
-        **options: Any,
-    ) -> None:
-        """Log a metric as Lightning does; in a trial once an epoch, reduced over the epoch, whatever `on_step` says.
-
-        In the short loop a value with `logger=False` is dropped, for nothing else reads it there.
-        """
-        if self.loop_state is None:
-            if self.logged is not None:
-                on_step, on_epoch = False, True
-                if logger is not False:
-                    self.logged.add(name)
-            super().log(name, value, prog_bar, logger, on_step, on_epoch, reduce_fx, *args, **options)
-        elif logger is not False:
-            self.loop_state.log(name, value, self.device, reduce_fx, options.get("batch_size"))
+        clip_after_steps(self, self.clip_latents)
 
     # The two methods that a new quantizer overrides.
 
@@ -249,6 +173,8 @@ class QuantModule(pl.LightningModule):
     def check_finite(self, losses: list[Tensor], epoch: int) -> float | None:
         """Return the mean of an epoch's losses, None where there are none; called after the epoch's last step.
 
+        In distributed training it is the mean of all processes, which so go on or stop together.
+
         Raises:
             TrainingError: the mean or a parameter is infinite or NaN.
         """
@@ -256,14 +182,20 @@ class QuantModule(pl.LightningModule):
         broken = [name for name, value in self.named_parameters() if not bool(value.isfinite().all())]
         if broken:
             raise _diverged(f"parameter {broken[0]}", epoch)
-        loss = float(torch.stack(losses).mean()) if losses else None
+        loss = float(_mean_of_processes(torch.stack(losses).mean())) if losses else None
         if loss is not None and not isfinite(loss):
             raise _diverged("training loss", epoch)
         return loss
 
     def make_optimizer(self) -> torch.optim.Optimizer:
-        """Return the scheme's optimizer over `parameter_groups`."""
+        """Return the scheme's optimizer over `parameter_groups`.
+
+        Raises:
+            ConfigError: every parameter is frozen.
+        """
         groups = self.parameter_groups()
+        if not groups:
+            raise ConfigError(f"every parameter of {type(self.model).__name__} is frozen: nothing is to be trained")
         if self.scheme.recipe.optimizer == "adam":
             return torch.optim.Adam(groups, fused=True)
         if self.scheme.recipe.optimizer == "sgd":
@@ -274,7 +206,7 @@ class QuantModule(pl.LightningModule):
         """Return the scheme's decay of the learning rate, to be stepped after each of `epochs` epochs."""
         if self.scheme.recipe.halve_every is not None:
             return halving(optimizer, self.scheme.recipe.halve_every)
-        decay = (self.learning_rate_end / self.learning_rate) ** (1 / max(epochs, 1))
+        decay = decay_per_epoch(self.learning_rate, self.learning_rate_end, epochs)
         return torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)
 
     def rate_after(self, epochs: int) -> float:
@@ -302,7 +234,7 @@ class QuantModule(pl.LightningModule):
         # training_step of its own logs for itself.
         loss = self.check_finite(self._losses, self.current_epoch)
         if loss is not None:
-            self.log("train/loss", loss, sync_dist=True)
+            self.log("train/loss", loss, sync_dist=True)  # the same on all ranks; Lightning warns without
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count and log the right predictions."""
@@ -320,43 +252,14 @@ class QuantModule(pl.LightningModule):
         """Return the predicted classes, int64 [B]."""
         return self.model(batch[0]).argmax(1)
 
-    def optimizer_step(self, *args: Any, **options: Any) -> None:
-        """Update the parameters, then bound the latent weights."""
-        super().optimizer_step(*args, **options)
-        self.clip_latents()
-
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the scheme's optimizer, and its decay of the learning rate."""
         optimizer = self.make_optimizer()
         return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer, self._epochs())}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the trainable parameters with their learning rates; weights of quantized layers have scaled ones.
-
-        ShiftAdaMax gets the scale apart from the rate, for it rounds both by AP2. Learned steps (LSQ) move at
-        `STEP_RATE` of the rate and never decay: decay would shrink the range.
-        """
-        scales: dict[Tensor, float] = {}
-        quantizers = [module for module in self.modules() if isinstance(module, Quantizer)]
-        steps = {step for quantizer in quantizers for step in quantizer.learned_steps()}
-        if self.scheme.recipe.learning_rate_scale == "glorot":
-            for _, layer in quant_layers(self.model):
-                if layer.weight_quantizer is not None:
-                    scales[layer.weight] = glorot_scale(layer.weight)
-        groups: dict[float, list[Tensor]] = {}
-        for parameter in self.parameters():
-            if parameter.requires_grad and parameter not in steps:
-                groups.setdefault(scales.get(parameter, 1.0), []).append(parameter)
-        found: list[dict[str, Any]] = [
-            {"params": each, "lr": self.learning_rate, "scale": scale}
-            if self.scheme.recipe.optimizer == "shift-adamax"
-            else {"params": each, "lr": self.learning_rate * scale}
-            for scale, each in groups.items()
-        ]
-        if steps:
-            learned = [parameter for parameter in self.parameters() if parameter in steps]
-            found.append({"params": learned, "lr": self.learning_rate * STEP_RATE, "weight_decay": 0.0})
-        return found
+        """Return the trainable parameters with their learning rates: see `qbench.training.parameter_groups`."""
+        return parameter_groups(self, self.scheme.recipe, self.learning_rate)
 
     def _epochs(self) -> int:
         """Return the Trainer's number of epochs; a ValueError where it is unbounded."""
@@ -364,6 +267,15 @@ class QuantModule(pl.LightningModule):
         if epochs is None or epochs < 0:
             raise ValueError("the learning rate decays over a known number of epochs: give the Trainer max_epochs")
         return epochs
+
+
+def _mean_of_processes(value: Tensor) -> Tensor:
+    """Return the mean of what the processes of a distributed training have; `value` itself where there is one."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return value
+    total = value.detach().clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()
 
 
 def _diverged(place: str, epoch: int) -> TrainingError:

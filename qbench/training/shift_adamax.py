@@ -41,7 +41,7 @@ class ShiftAdaMax(Optimizer):
 
     Args:
         params: parameters, or groups of them with their own `lr`, `scale`, ...
-        lr: α. With a power of two, only the bias correction `1 / (1 - β1^t)` is rounded.
+        lr: α; 0 moves nothing. With a power of two, only the bias correction `1 / (1 - β1^t)` is rounded.
         betas: β1, β2. The Torch7 scripts have 0.9 and 0.999; the paper has 1 - 2^-3 and 1 - 2^-10 with α = 2^-10.
         eps: added to AP2(v).
         scale: s.
@@ -72,9 +72,11 @@ class ShiftAdaMax(Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with settings of their own; a ValueError for a setting out of range."""
         settings = {**self.defaults, **param_group}
-        for name in ("lr", "eps", "scale"):
+        for name in ("eps", "scale"):
             if not (settings[name] > 0 and math.isfinite(settings[name])):
                 raise ValueError(f"{name} must be positive and finite, got {settings[name]}")
+        if not (settings["lr"] >= 0 and math.isfinite(settings["lr"])):
+            raise ValueError(f"lr must be finite and not negative, got {settings['lr']}")
         if len(settings["betas"]) != 2 or not all(0 <= beta < 1 for beta in settings["betas"]):
             raise ValueError(f"betas must be two numbers in [0, 1), got {settings['betas']}")
         super().add_param_group(param_group)

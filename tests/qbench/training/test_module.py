@@ -18,7 +18,8 @@ from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.initialize import glorot_scale
 from qbench.training.loss import squared_hinge
-from qbench.training.module import STEP_RATE, QuantModule
+from qbench.training.module import QuantModule
+from qbench.training.parameter_groups import STEP_RATE
 from qbench.training.shift_adamax import ShiftAdaMax
 from quantizers import Quantizer, Sign
 

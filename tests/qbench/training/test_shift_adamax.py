@@ -241,8 +241,8 @@ def test_sparse_gradients_are_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"lr": 0.0}, "lr must be positive"),
-        ({"lr": math.inf}, "lr must be positive and finite"),
+        ({"lr": -0.5}, "lr must be finite and not negative"),
+        ({"lr": math.inf}, "lr must be finite"),
         ({"eps": 0.0}, "eps must be positive"),
         ({"scale": -1.0}, "scale must be positive"),
         ({"betas": (1.0, 0.9)}, "betas must be two numbers"),
@@ -255,3 +255,12 @@ def test_bad_settings_of_the_optimizer_and_of_a_group(settings, message):
         ShiftAdaMax([p], **settings)
     with pytest.raises(ValueError, match=message):
         ShiftAdaMax([{"params": [p], **settings}])
+
+
+def test_a_rate_of_zero_moves_nothing():
+    p = parameter(0.75)
+    optimizer = ShiftAdaMax([p], lr=0.0)
+    for _ in range(3):
+        p.grad = torch.full_like(p, -2.0)
+        optimizer.step()
+    assert torch.equal(p.detach(), torch.full_like(p, 0.75))
