@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from qbench.nn.activation import Activation
-from qbench.nn.folding import DirectedMaxPool2d
-from qbench.nn.norm import NORMS, Norm, norm_factor
+from qbench.nn.norm import Norm, norm_factor
 from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_linear import QuantLinear
 
@@ -26,7 +23,7 @@ class PoolWindow:
 
 @dataclass
 class Block:
-    """A layer and the modules between it and the next one, in evaluation.
+    """A layer and the operations between it and the next one, in evaluation.
 
     The block computes `activation(norm(pool(layer(x))))`, or `activation(pool(norm(layer(x))))`. An activation never
     decreases, so that pooling before it and after it are the same.
@@ -35,9 +32,11 @@ class Block:
         name: of the layer.
         layer: the layer, with its quantizers.
         flatten: the layer's input is flattened before it.
-        norm: the BatchNorm, if there is one.
-        pool: the max-pool, if there is one.
-        pool_before_norm: the pool stands before the BatchNorm, or there is none.
+        norm: the BatchNorm, if there is one; one that is called after several layers is in each one's block.
+        pool: the max-pool's window, if there is a max-pool.
+        pool_direction: of a pool that takes the smallest values of some channels (`DirectedMaxPool2d`): +1 or -1 for
+            each channel; None for a plain one.
+        pool_before_norm: the pool runs before the BatchNorm, or there is none.
         activation: "relu", "hardtanh" or "identity".
     """
 
@@ -45,10 +44,10 @@ class Block:
     layer: QuantLinear | QuantConv2d
     flatten: bool = False
     norm: Norm | None = None
-    pool: nn.MaxPool2d | None = None
+    pool: PoolWindow | None = None
+    pool_direction: Tensor | None = None
     pool_before_norm: bool = True
     activation: str = "identity"
-    _activated: bool = False
 
     @property
     def channels(self) -> int:
@@ -58,14 +57,8 @@ class Block:
     @property
     def kernel_size(self) -> tuple[int, int]:
         """(vertical, horizontal) size of a convolution's filters."""
-        return _pair(self.layer.kernel_size)
-
-    @property
-    def pool_window(self) -> PoolWindow | None:
-        """The max-pool's window, if there is a max-pool."""
-        if self.pool is None:
-            return None
-        return PoolWindow(_pair(self.pool.kernel_size), _pair(self.pool.stride), _pair(self.pool.padding))
+        vertical, horizontal = self.layer.weight.shape[2:]
+        return vertical, horizontal
 
     @property
     def factor(self) -> Tensor:
@@ -84,56 +77,14 @@ class Block:
         A pool before the BatchNorm takes the largest sums, which are the smallest results where the factor is negative.
         """
         direction = torch.ones_like(self.factor)
-        if isinstance(self.pool, DirectedMaxPool2d):
-            direction = self.pool.direction.reshape(-1).to(direction)
+        if self.pool_direction is not None:
+            direction = self.pool_direction.reshape(-1).to(direction)
         if self.pool is not None and self.pool_before_norm:
             direction = torch.where(self.factor < 0, -direction, direction)
         return direction
-
-    def add(self, module: nn.Module) -> str | None:
-        """Take in a module that runs after those the block has; else return why it does not fit."""
-        kind = type(module)
-        if kind in NORMS:
-            assert isinstance(module, Norm)
-            return self._add_norm(module)
-        if kind in (nn.MaxPool2d, DirectedMaxPool2d):
-            assert isinstance(module, nn.MaxPool2d)
-            return self._add_pool(module)
-        if kind in (Activation, nn.ReLU):
-            if self._activated:
-                return "a second activation after one layer"
-            self.activation = module.function if isinstance(module, Activation) else "relu"
-            self._activated = True
-            return None
-        return f"{kind.__name__} is not known here"
-
-    def _add_norm(self, norm: Norm) -> str | None:
-        if self.norm is not None or self._activated:
-            return "a BatchNorm after another or after an activation"
-        if norm.running_mean is None:
-            return "has no running statistics: it depends on the batch"
-        if norm.num_features != self.channels:
-            return f"normalizes {norm.num_features} channels of {self.channels}"
-        self.norm = norm
-        return None
-
-    def _add_pool(self, pool: nn.MaxPool2d) -> str | None:
-        if self.pool is not None:
-            return "a second max-pool after one layer"
-        if pool.ceil_mode or pool.return_indices or _pair(pool.dilation) != (1, 1):
-            return "max-pool with ceil_mode, dilation or indices"
-        self.pool = pool
-        self.pool_before_norm = self.norm is None
-        return None
 
     def _factor_and_shift(self) -> tuple[Tensor, Tensor]:
         if self.norm is not None:
             return norm_factor(self.norm)
         ones = torch.ones(self.channels, dtype=torch.float64, device=self.layer.weight.device)
         return ones, torch.zeros_like(ones)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    """Return (vertical, horizontal) of a module's argument, which is one number or two."""
-    first, second = (value, value) if isinstance(value, int) else value
-    return int(first), int(second)

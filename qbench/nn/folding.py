@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import logging
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from qbench.nn.norm import NORMS, Norm, norm_factor
-from qbench.nn.quant_layer import QuantLayer
+from qbench.nn.graph.capture import UncapturedError, capture, example_batch, is_plain_layer
+from qbench.nn.graph.graph import Graph
+from qbench.nn.graph.kinds import keeps_values
+from qbench.nn.graph.node import Node
+from qbench.nn.hooks import hooked
+from qbench.nn.norm import Norm, norm_factor
+from qbench.nn.quant_conv1d import QuantConv1d
+from qbench.nn.quant_conv2d import QuantConv2d
+from qbench.nn.quant_linear import QuantLinear
+
+_log = logging.getLogger(__name__)
 
 
 class DirectedMaxPool2d(nn.MaxPool2d):
@@ -39,43 +49,159 @@ def fold_batch_norms(network: nn.Module, input_shape: tuple[int, ...] | Tensor) 
     """Fold every BatchNorm (shift-based ones too) that follows a layer into its weight and bias, in place.
 
     With `BatchNorm(x) = x·f + s`: `w' = f·w` and `b' = f·b + s`, computed in float64. A max-pool between the two
-    stays; where some f are negative it becomes a `DirectedMaxPool2d`. The BatchNorm becomes an nn.Identity.
+    stays; where some f are negative it becomes a `DirectedMaxPool2d`. The BatchNorm becomes an nn.Identity wherever it
+    stands.
 
-    A BatchNorm is folded only where the two are certain to run in that order: neighbours in an nn.Sequential, used once
-    in the network, with running statistics. Any other BatchNorm stays as it is, which computes the same.
+    What follows what is read from the operations that evaluation runs. A BatchNorm is folded only where it alone takes
+    the layer's result (through a max-pool), has running statistics, and neither it nor the layer is called a second
+    time or has its parameters read by something else. Any other BatchNorm stays as it is, which computes the same. So
+    do all of them where the operations depend on the data; a line of the log then says why.
+
+    Args:
+        network: is left in its mode.
+        input_shape: of one example, without the batch; or a batch of examples.
 
     Returns the names of the layers that took a BatchNorm in.
 
     Source: Jacob et al. (CVPR 2018) section 3.2; Krishnamoorthi (2018) section 3.2.2.
     """
-    uses = Counter(module for _, module in network.named_modules(remove_duplicate=False))
-    names = {module: name for name, module in network.named_modules()}
+    try:
+        graph = capture(network, input_shape)
+    except UncapturedError as error:
+        _log.warning("no BatchNorm is folded: %s", error)
+        return []
+    pairs = [pair for node in graph.of_kind("norm") if (pair := _pair(graph, node)) is not None]
+    kept = _called_otherwise(network, input_shape, pairs)
     folded = []
-    for chain in [module for module in network.modules() if type(module) is nn.Sequential]:
-        children = list(chain.named_children())
-        for index, (_, layer) in enumerate(children):
-            if not isinstance(layer, QuantLayer | nn.Linear | nn.Conv2d):
-                continue
-            following = children[index + 1 : index + 3]
-            pool = following.pop(0) if following and type(following[0][1]) is nn.MaxPool2d else None
-            if not following or type(following[0][1]) not in NORMS:
-                continue
-            norm_name, norm = following[0]
-            assert isinstance(norm, Norm)
-            parts = [layer, norm] if pool is None else [layer, norm, pool[1]]
-            weight: Any = layer.weight
-            if max(uses[part] for part in parts) > 1 or norm.running_mean is None:
-                continue
-            if norm.num_features != weight.shape[0]:
-                continue
-            factor = _fold(layer, norm)
-            chain._modules[norm_name] = nn.Identity()
-            if pool is not None and bool((factor < 0).any()):
-                assert isinstance(pool[1], nn.MaxPool2d)
-                direction = torch.where(factor < 0, -1.0, 1.0).to(weight)
-                chain._modules[pool[0]] = DirectedMaxPool2d(pool[1], direction)
-            folded.append(names[layer])
+    for pair in pairs:
+        if kept.isdisjoint(pair.replaced):
+            _fold(pair.layer.module, _norm(pair.norm))
+            _replace(network, pair.replaced)
+            folded.append(pair.layer.path)
     return folded
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A layer and the BatchNorm that follows it.
+
+    Attributes:
+        layer, norm: the calls.
+        replaced: what takes the place of modules: an nn.Identity of the BatchNorm's, and perhaps a DirectedMaxPool2d.
+    """
+
+    layer: Node
+    norm: Node
+    replaced: dict[nn.Module, nn.Module]
+
+
+def _norm(node: Node) -> Norm:
+    assert isinstance(node.module, nn.BatchNorm1d | nn.BatchNorm2d)
+    return node.module
+
+
+def _pair(graph: Graph, node: Node) -> _Pair | None:
+    """Return the BatchNorm of `node` with the layer that it can be folded into; None if there is none."""
+    norm = _norm(node)
+    layer, pool = _source(graph, node)
+    if layer.kind != "layer" or not _only_feeds(graph, layer, node):
+        return None
+    if norm.running_mean is None or _has_hooks(norm) or not _has_channels(layer, norm):
+        return None
+    if not all(_used_once(graph, each) for each in (layer, node)):
+        return None
+    replaced: dict[nn.Module, nn.Module] = {norm: nn.Identity()}
+    if pool is not None:
+        if f"{len(layer.shape) - 2}d" not in pool.target:
+            return None  # one of other dimensions pools the channels, too
+        factor = norm_factor(norm)[0]
+        if bool((factor < 0).any()):
+            calls = [each for each in graph.of_kind("max_pool") if each.module is pool.module]
+            if type(pool.module) is not nn.MaxPool2d or len(calls) > 1 or _has_hooks(pool.module):
+                return None
+            direction = torch.where(factor < 0, -1.0, 1.0).to(layer.module.weight)
+            replaced[pool.module] = DirectedMaxPool2d(pool.module, direction)
+    return _Pair(layer, node, replaced)
+
+
+def _source(graph: Graph, norm: Node) -> tuple[Node, Node | None]:
+    """Return what `norm` normalizes the result of, and the max-pool between the two if there is one."""
+    (source,), pool = graph.producers(norm), None
+    while keeps_values(source) or (source.kind == "max_pool" and pool is None):
+        pool = source if source.kind == "max_pool" else pool
+        (source,) = graph.producers(source)
+    return source, pool
+
+
+def _only_feeds(graph: Graph, layer: Node, norm: Node) -> bool:
+    """Whether all that takes the result of `layer`, and what is made of it on the way, ends up in `norm` alone."""
+    node: Node | None = layer
+    while node is not None and node.name != norm.name:
+        node = graph.sole_user(node)
+    return node is not None
+
+
+def _has_channels(layer: Node, norm: Norm) -> bool:
+    """Whether `norm` normalizes the rows of the layer's weight, one channel each."""
+    module: Any = layer.module
+    if type(module) not in (QuantLinear, QuantConv1d, QuantConv2d) and not is_plain_layer(module):
+        return False
+    if isinstance(module, nn.Embedding) or (isinstance(module, nn.Linear) and len(layer.shape) != 2):
+        return False  # of a linear layer on rows, BatchNorm normalizes the rows
+    return int(module.weight.shape[0]) == norm.num_features
+
+
+def _used_once(graph: Graph, node: Node) -> bool:
+    """Whether nothing else calls the module of `node`, or has or reads a parameter of it."""
+    calls = [each for each in graph.of_kind(node.kind) if each.module is node.module]
+    own = {id(each) for each in (*node.module.parameters(), *node.module.buffers())}
+    root = graph.nodes[0].module
+    everything = [*root.named_parameters(remove_duplicate=False), *root.named_buffers(remove_duplicate=False)]
+    names = [name for name, each in everything if id(each) in own]
+    holders = {
+        module
+        for module in root.modules()
+        for each in (*module._parameters.values(), *module._buffers.values())
+        if each is not None and id(each) in own
+    }
+    inside = set(node.module.modules())
+    return len(calls) == 1 and not graph.readers(names) and holders <= inside
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+def _called_otherwise(network: nn.Module, input_shape: tuple[int, ...] | Tensor, pairs: list[_Pair]) -> set[nn.Module]:
+    """Return the modules that a run still calls once others stand in their places: from a list of Python's, say."""
+    called: set[nn.Module] = set()
+    replaced = {old: new for pair in pairs for old, new in pair.replaced.items()}
+    if not replaced:
+        return called
+    modes = {module: module.training for module in network.modules()}
+    places = _replace(network, replaced)
+    try:
+        with torch.random.fork_rng(devices=[]), hooked(replaced, before=lambda module, _: called.add(module)):
+            network.eval()(example_batch(input_shape, network))
+    finally:
+        for parent, name, old in places:
+            parent._modules[name] = old
+        for module, mode in modes.items():
+            module.training = mode
+    return called
+
+
+def _replace(network: nn.Module, replaced: dict[nn.Module, nn.Module]) -> list[tuple[nn.Module, str, nn.Module]]:
+    """Put modules in the places of others, wherever these stand; return the places with what stood there."""
+    places = [
+        (parent, name, child)
+        for parent in network.modules()
+        for name, child in parent._modules.items()
+        if child is not None and child in replaced
+    ]
+    for parent, name, old in places:
+        parent._modules[name] = replaced[old].train(old.training)
+    return places
 
 
 def _fold(layer: Any, norm: Norm) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 from qbench.data.batches import EVALUATION_BATCH
 from qbench.deploy.int8.network import IntegerNetwork
 from qbench.nn.hooks import watching
-from qbench.nn.quant_layer import quant_layers
 from qbench.nn.quant_op.int8 import as_int8
 
 
@@ -45,7 +45,8 @@ def agreement(network: nn.Module, images: Tensor, integer: IntegerNetwork | None
         NotIntegerError, UnsupportedStructureError: as `IntegerNetwork`.
     """
     integer = integer or IntegerNetwork(network, images[:1])
-    layers = dict(quant_layers(network)[1:])
+    hidden = [stage.block.name for stage in integer.stages[1:]]
+    layers: dict[str, Any] = {name: network.get_submodule(name) for name in hidden}
     handed_on: list[Tensor] = []
 
     def record(name: str, x: Tensor) -> None:

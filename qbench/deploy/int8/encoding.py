@@ -55,11 +55,13 @@ def integer_blocks(network: nn.Module, input_shape: tuple[int, ...] | Tensor) ->
     Raises:
         UnsupportedStructureError: a network that is no chain of blocks.
         NotIntegerError: a layer with float32 or uncalibrated weights or inputs, with groups, or whose inputs have no
-            fixed scale.
+            fixed scale; or a convolution as the last layer.
     """
     chain = blocks(network, input_shape)
     for block in chain:
         _check(block)
+    if isinstance(chain[-1].layer, QuantConv2d):
+        raise NotIntegerError(f"{chain[-1].name}: a convolution comes last; a linear layer is to give the scores")
     return chain
 
 

@@ -66,7 +66,7 @@ class Stage:
             found = found.movedim(-1, 1)
         if not last:
             found = found.to(torch.int8)
-        pool = self.block.pool_window
+        pool = self.block.pool
         return found if pool is None else self._pooled(found, pool)
 
     def _pooled(self, codes: Tensor, pool: PoolWindow) -> Tensor:

@@ -133,7 +133,7 @@ def _bias(graph: Graph, block: Block, weight_scale: Tensor) -> str:
 
 def _pooled(graph: Graph, block: Block, value: str) -> str:
     """Add the max-pool, if there is one; channels that it takes the smallest values of change their sign around it."""
-    window = block.pool_window
+    window = block.pool
     if window is None:
         return value
     name, direction = block.name, block.direction.float().reshape(-1, 1, 1)

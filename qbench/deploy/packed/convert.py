@@ -19,7 +19,6 @@ from qbench.nn.activation import Activation
 from qbench.nn.norm import ShiftNorm
 from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_layer import QuantLayer
-from qbench.nn.quant_linear import QuantLinear
 from qbench.training.module import QuantModule
 from quantizers import Pixels, Quantized
 
@@ -55,8 +54,6 @@ def pack(
     chain = blocks(_network(module), input_shape, NotPackableError)
     for block in chain:
         check_packable(block, first=block is chain[0])
-    if len(input_shape) > 1 and isinstance(chain[0].layer, QuantLinear) and not chain[0].flatten:
-        raise NotPackableError(f"{chain[0].name}: a linear layer on an image needs an nn.Flatten before it")
     # A block writes bits where the next one reads them.
     readers = [*(following if following.layer.input_quantizer else None for following in chain[1:]), None]
     spec = NetworkSpec(
@@ -123,7 +120,7 @@ def _layer_spec(block: Block, reader: Block | None) -> LayerSpec:
 
 
 def _pool_spec(block: Block) -> PoolSpec | None:
-    window = block.pool_window
+    window = block.pool
     if window is None:
         return None
     return PoolSpec(

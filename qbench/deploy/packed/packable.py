@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from qbench.deploy.block import Block
 from qbench.deploy.packed.norm import scale_and_shift
@@ -23,8 +22,8 @@ def check_packable(block: Block, first: bool) -> None:
     _check_layer(block.name, block.layer, first)
     if block.norm is not None:
         _check_norm(block.name, block.norm)
-    if type(block.pool) not in (nn.MaxPool2d, type(None)):
-        raise NotPackableError(f"{block.name}: is pooled by {type(block.pool).__name__}, which has no packed form")
+    if block.pool_direction is not None:
+        raise NotPackableError(f"{block.name}: its pool takes some channels' smallest values, which has no packed form")
 
 
 def _check_layer(name: str, layer: QuantLayer, first: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import operator
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
@@ -30,6 +31,9 @@ BATCH = 2
 
 FLOAT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding)
 """torch's own layers whose call is one operation; a subclass with a forward of its own is looked into."""
+
+
+_TORCH = os.path.dirname(torch.__file__) + os.sep
 
 
 class UncapturedError(UserError):
@@ -209,19 +213,22 @@ def _quiet() -> Iterator[None]:
 def _place(network: nn.Module, error: BaseException) -> str:
     """Return where the network's code raised `error`, for a message: ` (Net.forward, line 12, in features)`."""
     names = {module: name for name, module in network.named_modules()}
-    found = ""
+    code, inside = "", ""
     first: BaseException = error
     while first.__cause__ is not None or first.__context__ is not None:
         first = first.__cause__ or first.__context__ or first
     trace = first.__traceback__ if first is not error else error.__traceback__
     while trace is not None:
-        taken = trace.tb_frame.f_code.co_varnames[:1]  # of a method: the module itself, whatever it is called
+        frame = trace.tb_frame.f_code
+        taken = frame.co_varnames[:1]  # of a method: the module itself, whatever it is called
         owner = trace.tb_frame.f_locals.get(taken[0]) if taken else None
-        if isinstance(owner, nn.Module) and owner in names and "torch/nn" not in trace.tb_frame.f_code.co_filename:
-            place = f", in {names[owner]}" if names[owner] else ""
-            found = f" ({type(owner).__name__}.{trace.tb_frame.f_code.co_name}, line {trace.tb_lineno}{place})"
+        if isinstance(owner, nn.Module) and owner in names and frame.co_filename != __file__:
+            inside = f"in {names[owner]}" if names[owner] else ""
+            if not frame.co_filename.startswith(_TORCH):
+                code = f"{type(owner).__name__}.{frame.co_name}, line {trace.tb_lineno}"
         trace = trace.tb_next
-    return found
+    found = ", ".join(each for each in (code, inside) if each)
+    return f" ({found})" if found else ""
 
 
 class _Reader:
@@ -241,7 +248,12 @@ class _Reader:
 
     def graph(self) -> Graph:
         """Return the graph."""
-        kept = [each for each in self._program.graph.nodes if each.name not in self._parameters]
+        # An export asserts what it took for granted: such a node computes nothing.
+        kept = [
+            each
+            for each in self._program.graph.nodes
+            if each.name not in self._parameters and not base_name(str(each.target)).startswith("_assert")
+        ]
         whole_batch = Graph(tuple(self._node(each) for each in kept), BATCH)
         # What the input has no part in is computed once, however many examples there are.
         nodes = [
@@ -306,13 +318,15 @@ def _named_arguments(found: fx.Node) -> dict[str, Any]:
 
 
 def _kind(target: str, arguments: Mapping[str, Any]) -> tuple[Kind, str | None]:
-    """Return the kind and the function of an ATen operation; a clamp from 0 on is a ReLU."""
+    """Return the kind and the function of an ATen operation; a clamp from 0 on is a ReLU, a hardtanh any clamp."""
     name = base_name(target)
+    known = {(0, 6): "relu6", (-1, 1): "hardtanh"}
+    if name == "hardtanh":
+        return "activation", known.get((arguments["min_val"], arguments["max_val"]), "clamp")
     if name in ("clamp", "clamp_min", "clip") and arguments.get("min") is not None:
         low, high = arguments["min"], arguments.get("max")
         if high is None:
             return ("activation", "relu") if low == 0 else ("other", None)
-        known = {(0, 6): "relu6", (-1, 1): "hardtanh"}
         return "activation", known.get((low, high), "clamp")
     return kind_of(target)
 

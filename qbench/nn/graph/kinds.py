@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from qbench.nn.graph.node import Kind
+import torch
+
+from qbench.nn.graph.node import Kind, Node
 
 _ACTIVATIONS = {
     "relu": "relu",
@@ -70,6 +72,19 @@ def kind_of(target: str) -> tuple[Kind, str | None]:
     if name in _ACTIVATIONS:
         return "activation", _ACTIVATIONS[name]
     return _KINDS.get(name, "other"), None
+
+
+def keeps_values(node: Node) -> bool:
+    """Whether an operation of evaluation gives the very values that it takes, in their shape.
+
+    An `identity` does unless it is a dropout that evaluation does not switch off, or a copy to another type of number.
+    """
+    return (
+        node.kind == "identity"
+        and len(node.inputs) == 1
+        and not node.arguments.get("train", False)
+        and node.arguments.get("dtype") in (None, torch.float32)
+    )
 
 
 def base_name(target: str) -> str:

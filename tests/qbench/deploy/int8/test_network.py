@@ -196,7 +196,9 @@ def test_sums_that_may_not_fit_are_refused() -> None:
         (nn.Sequential(nn.ReLU(), nn.Linear(4, 2)), (4,), "0: Activation comes before the first layer"),
         (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.BatchNorm1d(4)), (4,), "2: a BatchNorm after"),
         (nn.Sequential(nn.Conv2d(1, 4, 3), nn.Linear(6, 2)), (1, 8, 8), "1: a linear layer on an image needs"),
-        (nn.ModuleDict({"a": nn.Linear(4, 2)}), (4,), "the network is ModuleDict, not an nn.Sequential"),
+        (nn.ModuleDict({"a": nn.Linear(4, 2)}), (4,), "the operations of ModuleDict cannot be read"),
+        (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), (3, 4), "0: a linear layer on each row of [3, 4]"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten()), (1, 3, 3), "0: a convolution comes last"),
         (nn.Sequential(nn.Conv2d(2, 2, 3, groups=2)), (2, 8, 8), "0: has 2 groups"),
     ],
 )
