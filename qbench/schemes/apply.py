@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from qbench.errors import ConfigError
-from qbench.nn.activation import Activation
 from qbench.nn.from_float import from_float
-from qbench.nn.quant_layer import QuantLayer, quant_layers
-from qbench.nn.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
-from qbench.schemes.quantization import Role
+from qbench.nn.functional_activation import uninstall
+from qbench.nn.graph.capture import UncapturedError, capture
+from qbench.nn.graph.graph import Graph
+from qbench.nn.quant_layer import QuantLayer
+from qbench.schemes.fast_path import switch_off_fast_paths
+from qbench.schemes.norms import replace_norms
+from qbench.schemes.places import Places, find_places
+from qbench.schemes.quantization import Quantization, Role
 from qbench.schemes.quantizer_choice import QuantizerChoice
-from qbench.schemes.recipe import Recipe
 from qbench.schemes.scheme import Scheme
+from qbench.schemes.slots import fill_slots
+from qbench.schemes.structure import check_structure
 from qbench.seeds import derive
 from quantizers import Quantizer
 
@@ -34,39 +38,52 @@ def apply_scheme(
 ) -> nn.Module:
     """Quantize `model` in place as `scheme` says, and return it.
 
-    Its `nn.Linear` and `nn.Conv2d` become quantizable and keep their parameters; every layer, in the order of
-    declaration, gets a weight and an input quantizer; activation slots (`Activation`, `nn.ReLU`) get the scheme's
-    function, and BatchNorms the scheme's kind of norm. Weights are not initialized here: see `initialize`.
+    Its `nn.Linear`, `nn.Conv1d`, `nn.Conv2d` and `nn.Embedding` become quantizable and keep their parameters; every
+    layer gets a weight and an input quantizer by its position; activation slots get the scheme's function (see
+    `fill_slots`), and BatchNorms the scheme's kind of norm. Weights are not initialized here: see `initialize`.
+
+    With `input_shape` the network's operations are read from its execution: a layer's position is that of its first
+    call, ReLUs that are called as functions are slots as well, and `check_structure` refuses what the scheme cannot
+    quantize. Without it positions are those of declaration, and only modules are slots; the caller then calls
+    `check_structure` as soon as the shape is known. A network whose operations cannot be read is treated so, too.
+
+    What has no quantized form that computes the same (a subclass with a forward of its own, a parametrization, hooks)
+    is left as it is by a scheme that quantizes nothing, and where the scheme says that it stays float.
 
     Args:
         model: any module; a module that stands in two places remains one module.
         scheme: its post-training steps are the caller's.
-        input_shape: of one example, or a batch of examples; None where it is not known yet: the caller then calls
-            `check_structure` once it is.
+        input_shape: of one example, without the batch, or a batch of examples (of token numbers, say).
         seed: of the stochastic quantizers; each layer draws from its own stream.
         weight_quantizer, activation_quantizer: give a layer its quantizer instead of the scheme (None: float32).
 
     Raises:
-        ConfigError: a model without a layer to quantize, an override that matches no layer, or a quantizer that cannot
-            be built.
+        ConfigError: a model without a layer to quantize, or with one that cannot be quantized; an override or an
+            allow_float that matches nothing; a quantizer that cannot be built; and see `check_structure`.
     """
-    _make_quantizable(model, scheme.recipe.activation_function)
-    _replace_norms(model, scheme.recipe)
-    layers = quant_layers(model)
-    if not layers:
-        raise ConfigError(f"{type(model).__name__} has no nn.Linear or nn.Conv2d to quantize", "model")
-    scheme.quantization.check_names(name for name, _ in layers)
-    weights_of = weight_quantizer or default_weight_quantizer(scheme)
-    input_of = activation_quantizer or default_activation_quantizer(scheme)
-    for position, (name, layer) in enumerate(layers):
-        layer.name, layer.position, layer.layer_count = name, position, len(layers)
-        layer.weight_quantizer = weights_of(layer)
-        layer.input_quantizer = input_of(layer)
-        layer.latent_evaluation = scheme.quantization.evaluation_weights == "latent"
-        for role, quantizer in (("weight", layer.weight_quantizer), ("input", layer.input_quantizer)):
-            if quantizer is not None:
-                quantizer.layer_name = f"{name}.{role}"
-                quantizer.reseed(derive(seed, role, position))
+    uninstall(model)
+    graph = None if input_shape is None else _read(model, input_shape)
+    places = find_places(model, graph)
+    if not places.count:
+        raise ConfigError(
+            f"{type(model).__name__} has no nn.Linear, nn.Conv1d, nn.Conv2d or nn.Embedding to quantize", "model"
+        )
+    scheme.quantization.check_names([*places.layers, *places.uncalled])
+    scheme.quantization.check_allowed(name for name, _ in model.named_modules())
+    _make_quantizable(model, places, scheme.quantization)
+    _place_quantizers(
+        model,
+        places,
+        scheme,
+        seed,
+        weight_quantizer or default_weight_quantizer(scheme),
+        activation_quantizer or default_activation_quantizer(scheme),
+    )
+    fill_slots(model, scheme, graph)
+    replace_norms(model, scheme.recipe, graph)
+    switch_off_fast_paths(model)
+    if input_shape is not None:
+        check_structure(model, scheme, input_shape)
     return model
 
 
@@ -84,45 +101,51 @@ def _choice(scheme: Scheme, role: Role, layer: QuantLayer) -> QuantizerChoice:
     return scheme.quantization.choose(role, layer.name, layer.position, layer.layer_count)
 
 
-def _make_quantizable(model: nn.Module, activation_function: str) -> None:
-    """Replace layers by their quantizable kind, and what fills an activation slot by the scheme's function."""
+def _read(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> Graph | None:
+    """Return the operations of evaluation; None where they cannot be read, which `check_structure` says."""
+    try:
+        return capture(model, input_shape)
+    except UncapturedError:
+        return None
+
+
+def _make_quantizable(model: nn.Module, places: Places, quantization: Quantization) -> None:
+    """Replace torch's layers by their quantizable kind, each in every place where it stands."""
     replaced: dict[nn.Module, nn.Module] = {}
+    for name, layer in places.layers.items():
+        if isinstance(layer, QuantLayer):
+            continue
+        try:
+            replaced[layer] = from_float(layer, name)
+        except ConfigError as error:
+            position = places.positions[name]
+            if quantization.quantizes and not quantization.leaves_float(name, position, places.count):
+                raise ConfigError(error.message, "model") from None
     for module in list(model.modules()):
         # Not named_children(), which gives a module that stands in two places once.
         for name, child in module._modules.items():
-            if isinstance(child, nn.Linear | nn.Conv2d) and not isinstance(child, QuantLayer):
-                setattr(module, name, replaced.setdefault(child, from_float(child)))
-            elif isinstance(child, Activation | nn.ReLU):
-                setattr(module, name, replaced.setdefault(child, Activation(activation_function)))
-
-
-def _replace_norms(model: nn.Module, recipe: Recipe) -> None:
-    """Replace BatchNorms by the scheme's kind of norm.
-
-    One after the last layer stays plain BatchNorm, as in the shift-based networks of BNN's authors.
-    """
-    hidden: set[nn.Module] = set()
-    waiting: set[nn.Module] = set()  # norms after which no layer has come yet
-    for module in model.modules():
-        if isinstance(module, QuantLayer):
-            hidden |= waiting
-        elif isinstance(module, _BatchNorm):
-            waiting.add(module)
-    replaced: dict[nn.Module, nn.Module] = {}
-    for module in list(model.modules()):
-        for name, child in module._modules.items():
-            if isinstance(child, _BatchNorm):
-                if child not in replaced:
-                    replaced[child] = _norm(child, recipe, child in hidden)
+            if child in replaced:
                 setattr(module, name, replaced[child])
 
 
-def _norm(norm: _BatchNorm, recipe: Recipe, hidden: bool) -> nn.Module:
-    if recipe.norm == "none":
-        return nn.Identity()
-    if recipe.norm == "shift" and hidden and type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d):
-        kind = ShiftBatchNorm1d if isinstance(norm, nn.BatchNorm1d) else ShiftBatchNorm2d
-        norm = kind.from_batch_norm(norm)
-    if recipe.norm_momentum is not None:
-        norm.momentum = recipe.norm_momentum
-    return norm
+def _place_quantizers(
+    model: nn.Module, places: Places, scheme: Scheme, seed: int, weights_of: QuantizerOf, input_of: QuantizerOf
+) -> None:
+    for name in _quantizable(model, places.uncalled):
+        layer = model.get_submodule(name)
+        layer.weight_quantizer = layer.input_quantizer = None
+    for name in _quantizable(model, places.layers):
+        layer = model.get_submodule(name)
+        assert isinstance(layer, QuantLayer)
+        layer.name, layer.position, layer.layer_count = name, places.positions[name], places.count
+        layer.weight_quantizer = weights_of(layer)
+        layer.input_quantizer = input_of(layer) if layer.quantizes_inputs else None
+        layer.latent_evaluation = scheme.quantization.evaluation_weights == "latent"
+        for role, quantizer in (("weight", layer.weight_quantizer), ("input", layer.input_quantizer)):
+            if quantizer is not None:
+                quantizer.layer_name = f"{name}.{role}"
+                quantizer.reseed(derive(seed, role, layer.position))
+
+
+def _quantizable(model: nn.Module, names: Iterable[str]) -> list[str]:
+    return [name for name in names if isinstance(model.get_submodule(name), QuantLayer)]

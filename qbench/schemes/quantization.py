@@ -77,6 +77,11 @@ class Quantization(BaseModel):
         parents = [".".join(parts[: end + 1]) for end in range(len(parts))]
         return any(fnmatchcase(each, pattern) for each in parents for pattern in self.allow_float)
 
+    def leaves_float(self, name: str, position: int, count: int) -> bool:
+        """Whether the scheme declares the layer called `name` float: by no quantizer, or by `allow_float`."""
+        roles: tuple[Role, ...] = ("weights", "activations")
+        return self.allows_float(name) or all(self.choose(role, name, position, count).spec is None for role in roles)
+
     def choose(self, role: Role, name: str, position: int, count: int) -> QuantizerChoice:
         """Return the quantizer for `role` in the layer called `name`, at `position` (from 0) of `count` layers."""
         for pattern, override in reversed(self.layers.items()):
@@ -102,3 +107,14 @@ class Quantization(BaseModel):
         for pattern in self.layers:
             if not any(fnmatchcase(name, pattern) for name in known):
                 raise ConfigError(f"matches no layer{nearest(pattern, known)}", f"scheme_options.layers.{pattern}")
+
+    def check_allowed(self, names: Iterable[str]) -> None:
+        """Raise an error unless every pattern of `allow_float` matches one of a network's modules, `names`.
+
+        Raises:
+            ConfigError: a pattern that matches none, with the nearest name.
+        """
+        known = list(names)
+        for pattern in self.allow_float:
+            if not any(fnmatchcase(name, pattern) for name in known):
+                raise ConfigError(f"{pattern!r} matches no module{nearest(pattern, known)}", "scheme_options.allow_float")

@@ -1,0 +1,156 @@
+"""What fills a network's activation slots."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from torch import nn
+
+from qbench.errors import ConfigError
+from qbench.nn.activation import Activation
+from qbench.nn.functional_activation import FunctionalActivation, install, is_slots_own
+from qbench.nn.graph.graph import Graph
+from qbench.nn.graph.node import Node
+from qbench.nn.quant_layer import QuantLayer
+from qbench.schemes.scheme import Scheme
+
+RELUS = ("relu", "relu6")
+"""The functions that a scheme's activation function takes the place of."""
+
+
+def fill_slots(network: nn.Module, scheme: Scheme, graph: Graph | None) -> None:
+    """Give the activation slots the scheme's function: `Activation`, nn.ReLU, nn.ReLU6, and with a graph their calls
+    as functions, in place or not.
+
+    A scheme with ReLUs leaves every slot its own function. Any other function takes the place of those ReLUs whose
+    results reach a layer that the scheme quantizes, through whatever is between them but another activation or
+    product: a ReLU in front of an LSTM that stays float stays, too.
+
+    Args:
+        network: its layers have their quantizers.
+        scheme: says which function.
+        graph: of the network before anything was replaced; None fills every slot that is a module, and no other.
+
+    Raises:
+        ConfigError: a module with hooks that would have to be replaced.
+    """
+    function = scheme.recipe.activation_function
+    if function == "relu" or graph is None:
+        _fill_modules(network, function, kept=set())
+        return
+    reached = {node.name for node in relus(graph) if reaches(graph, node, lambda each: takes(network, each, scheme))}
+    by_path: dict[str, list[Node]] = defaultdict(list)
+    for node in relus(graph):
+        by_path[node.path].append(node)
+    modules = {path: network.get_submodule(path) for path in by_path}
+    kept = {
+        modules[path] for path, nodes in by_path.items() if not any(node.name in reached for node in nodes)
+    }
+    _fill_modules(network, function, kept)
+    for path, nodes in by_path.items():
+        if modules[path] not in kept and not is_slot(modules[path]):
+            _install(network, path, function, [node.name not in reached for node in nodes], graph)
+
+
+def relus(graph: Graph) -> list[Node]:
+    """Return the ReLUs among the operations, and the slots: whatever a scheme could give another function."""
+    return [
+        node
+        for node in graph.nodes
+        if node.target == "slot" or (node.kind == "activation" and node.function in RELUS)
+    ]
+
+
+def is_slot(module: nn.Module) -> bool:
+    """Whether a module is, as a whole, a place for an activation function: a ReLU, bounded or not, or a slot."""
+    if isinstance(module, Activation):
+        return True
+    if type(module).forward is nn.ReLU.forward:
+        return True
+    bounds = (getattr(module, "min_val", None), getattr(module, "max_val", None))
+    return type(module).forward is nn.Hardtanh.forward and bounds == (0, 6)
+
+
+def takes(network: nn.Module, node: Node, scheme: Scheme) -> bool:
+    """Whether a layer's quantizers take the place of a ReLU in front of it, under the scheme's function.
+
+    Without a function at all the input quantizer has to be one: 8 bits round, and leave a linear network. A scheme that
+    quantizes nothing yet counts every layer.
+    """
+    layer = network.get_submodule(node.path)
+    if node.kind != "layer" or not isinstance(layer, QuantLayer):
+        return False
+    if scheme.post_training is not None or not scheme.quantization.quantizes:
+        return True
+    if scheme.recipe.activation_function == "identity":
+        return layer.input_quantizer is not None and layer.input_format.bits < 8
+    return layer.input_quantizer is not None or layer.weight_quantizer is not None
+
+
+def reaches(graph: Graph, node: Node, wanted: Callable[[Node], bool]) -> bool:
+    """Whether the result of `node` gets to an operation that is `wanted`, not past products or other activations."""
+    waiting, seen = list(graph.users(node)), {node.name}
+    while waiting:
+        user = waiting.pop()
+        if user.name in seen:
+            continue
+        seen.add(user.name)
+        if wanted(user):
+            return True
+        if user.kind not in ("layer", "product", "activation") and user.target != "slot":
+            waiting.extend(graph.users(user))
+    return False
+
+
+def _fill_modules(network: nn.Module, function: str, kept: set[nn.Module]) -> None:
+    replaced: dict[nn.Module, nn.Module] = {}
+    for module in list(network.modules()):
+        # Not named_children(), which gives a module that stands in two places once.
+        for name, child in module._modules.items():
+            if isinstance(child, Activation) and not isinstance(child, FunctionalActivation):
+                child.fill("relu" if child in kept else function)
+            elif child is not None and child not in kept and is_slot(child) and _is_replaced(child, function):
+                if child not in replaced:
+                    replaced[child] = _slot_of(child, function)
+                setattr(module, name, replaced[child])
+
+
+def _is_replaced(child: nn.Module, function: str) -> bool:
+    """A ReLU is the same as a slot and as itself; one that somebody hooks into, or a bounded one, stays as it is."""
+    return function != "relu" or (type(child).forward is nn.ReLU.forward and not _hooks(child))
+
+
+def _slot_of(relu: nn.Module, function: str) -> Activation:
+    if _hooks(relu):
+        raise ConfigError(
+            f"{type(relu).__name__} has hooks, and the scheme puts {function} in its place, where they would be lost: "
+            "register them after quantizing, or put a qbench Activation there",
+            "model",
+        )
+    own = "relu" if type(relu).forward is nn.ReLU.forward else "relu6"
+    slot = Activation(own=own, inplace=bool(getattr(relu, "inplace", False)))
+    slot.fill(function)
+    return slot.train(relu.training)
+
+
+def _hooks(module: nn.Module) -> bool:
+    found = (module._forward_pre_hooks, module._forward_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(not is_slots_own(hook) for hooks in found for hook in hooks.values())
+
+
+def _install(network: nn.Module, path: str, function: str, keeps: list[bool], graph: Graph) -> None:
+    """Put a slot into the module called `path` for the ReLUs that its forward calls as functions."""
+    owner = network.get_submodule(path)
+    calls = [node.path for node in graph.layers if node.path.startswith(f"{path}." if path else "")]
+    # A forward that runs twice calls each of its ReLUs twice: which of them stay cannot be told by their order then.
+    kept = [] if len(calls) > len(set(calls)) else [place for place, keep in enumerate(keeps) if keep]
+    inner = {node.path for node in graph.of_kind("activation")} - {path}
+    within = [
+        module
+        for name, module in owner.named_modules(prefix=path)
+        if module is not owner
+        and not isinstance(module, FunctionalActivation)
+        and (name in inner or is_slot(module))
+    ]
+    install(owner, function, kept, within)
