@@ -30,8 +30,8 @@ class Quantizer(nn.Module, ABC):
     - Calibration: `is_ready`, `needs_calibration`, `observer`, `start_observing`, `observe` and `freeze`.
     - Training: `learned_steps`, `set_relaxed`, `reseed`, and `clip_latent_`, which bounds latent weights after each
       optimizer step, never in `forward`.
-    - The sign of the input: `expect_nonnegative`, told by whoever knows the network, and `negative_inputs`, the count of
-      those that a quantizer without negative codes has met all the same.
+    - The sign of the input: `expect_nonnegative`, told by whoever knows the network, and `negative_inputs`, the number
+      of those that a quantizer without negative codes has met all the same.
 
     Attributes:
         format: the number format of the codes.
@@ -125,10 +125,7 @@ class Quantizer(nn.Module, ABC):
 
     @property
     def negative_inputs(self) -> int | None:
-        """How many inputs below zero a quantizer without negative codes has rounded to 0; None where nobody counts.
-
-        Its first batch, by which a quantizer may choose its codes, is not among them.
-        """
+        """How many inputs below zero a quantizer without negative codes has rounded to 0; None where nobody counts."""
         return None
 
     def reseed(self, seed: int) -> None:

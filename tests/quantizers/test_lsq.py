@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantizers import LSQ, QuantizerState, make
+from quantizers import LSQ, UINT8, QuantizerState, make, signed_integer
 from quantizers.lsq import learned_step_quantize
+
+INT8_FULL = signed_integer(8, full_range=True)
 
 
 def paper(v, s, qn, qp):
@@ -190,6 +192,139 @@ def test_sums_for_the_initial_step_are_restored():
     restored.observe(torch.tensor([5.0]))
     restored.freeze()
     assert restored.step.item() == pytest.approx(2 * 3 / math.sqrt(127))
+
+
+class TestSign:
+    """Codes that are signed only where something can be below zero."""
+
+    X = torch.tensor([[-0.954, 0.2], [0.7, 0.953]])
+
+    @pytest.mark.parametrize(
+        ("told", "batch", "format"),
+        [
+            (None, X, INT8_FULL),
+            (None, X.abs(), UINT8),
+            (None, -torch.zeros(2, 2), UINT8),  # -0.0 is not below zero
+            (False, X.abs(), INT8_FULL),  # a first batch without negative values says nothing
+            (True, X, UINT8),
+        ],
+    )
+    def test_is_what_is_told_or_what_the_first_batch_shows(self, told, batch, format):
+        quantizer = make("lsq", signed=None, batch_axis=0)
+        if told is not None:
+            quantizer.expect_nonnegative(told)
+        quantizer(batch)
+        assert quantizer.format == quantizer.encoding().format == quantizer.quantize(batch.abs()).format == format
+        mean = float(batch.abs().mean())
+        assert quantizer.step.item() == pytest.approx(2 * mean / math.sqrt(format.maximum) if mean else 1.0)
+
+    def test_values_below_zero_are_kept(self):
+        quantizer = make("lsq", signed=None, batch_axis=0)
+        with torch.no_grad():
+            quantizer(self.X)
+            quantizer.step.fill_(1 / 127)
+            assert (quantizer(self.X) - self.X).abs().max() <= 0.5 / 127 + 1e-6
+        assert quantizer.negative_inputs is None
+
+    def test_a_given_sign_is_not_changed(self):
+        for signed, told in ((True, True), (False, False)):
+            quantizer = make("lsq", signed=signed)
+            quantizer.expect_nonnegative(told)
+            quantizer(self.X)
+            assert (quantizer.format.minimum < 0) is signed
+
+    def test_is_not_changed_once_there_is_a_step(self):
+        quantizer = make("lsq", signed=None)
+        quantizer(self.X)
+        quantizer.expect_nonnegative(True)
+        assert quantizer.format == INT8_FULL
+
+    def test_observed_values_decide_where_freeze_is_called(self):
+        quantizer = make("lsq", signed=None)
+        quantizer.observe(self.X.abs())
+        quantizer.observe(self.X)
+        quantizer.observe(self.X.abs())
+        quantizer.freeze()
+        assert quantizer.format == INT8_FULL
+
+    def test_negative_inputs_of_unsigned_codes_are_counted(self):
+        quantizer = make("lsq", signed=None, batch_axis=0)
+        assert quantizer.negative_inputs is None
+        quantizer(self.X.abs())
+        assert quantizer.negative_inputs == 0
+        quantizer(torch.tensor([-1.0, -0.0, 0.0, math.nan, -math.inf, -1e-30]))
+        assert quantizer.negative_inputs == 3
+        quantizer.eval()
+        quantizer(self.X)
+        quantizer.quantize(self.X)
+        assert quantizer.negative_inputs == 5
+        restored = make("lsq", signed=None, batch_axis=0)
+        restored.load_state_dict(quantizer.state_dict())
+        assert (restored.negative_inputs, restored.format) == (5, UINT8)
+
+    def test_a_first_batch_that_belies_what_was_told_is_counted(self):
+        quantizer = make("lsq", signed=None)
+        quantizer.expect_nonnegative(True)
+        assert quantizer.negative_inputs == 0
+        quantizer(self.X)
+        assert quantizer.negative_inputs == 1
+
+    @pytest.mark.parametrize("batch", [X, X.abs()])
+    def test_is_restored(self, batch):
+        quantizer = make("lsq", signed=None)
+        quantizer(batch)
+        restored = make("lsq", signed=None)
+        restored.expect_nonnegative(bool((batch < 0).any()))  # wrongly: the stored step is of the stored format
+        restored.load_state_dict(quantizer.state_dict())
+        assert restored.format == quantizer.format
+        assert torch.equal(restored(self.X), quantizer(self.X))
+
+    def test_sums_of_the_sign_are_restored(self):
+        quantizer = make("lsq", signed=None)
+        quantizer.observe(self.X)
+        restored = make("lsq", signed=None)
+        restored.load_state_dict(quantizer.state_dict())
+        restored.freeze()
+        assert restored.format == INT8_FULL
+
+    def test_a_state_of_the_other_sign_is_refused(self):
+        quantizer = make("lsq", signed=False)
+        quantizer(self.X)
+        other = make("lsq")
+        other.layer_name = "fc"
+        with pytest.raises(ValueError, match="fc: stored for unsigned codes, this quantizer has int8"):
+            other.load_state_dict(quantizer.state_dict())
+
+    @pytest.mark.parametrize("signed", [True, False])
+    def test_states_of_earlier_versions_have_the_constructors_sign(self, signed):
+        quantizer = make("lsq", signed=signed)
+        fresh = quantizer.state_dict()
+        quantizer(self.X)
+        for state, ready in ((quantizer.state_dict(), True), (fresh, False)):
+            del state["code_sign"], state["_extra_state"]["negative"], state["_extra_state"]["negative_inputs"]
+            restored = make("lsq", signed=signed)
+            restored.load_state_dict(state)
+            assert restored.is_ready is ready
+            assert restored.state_dict()["code_sign"] == (ready and (-1 if signed else 1))
+            unknown = make("lsq", signed=None)
+            if ready:
+                with pytest.raises(RuntimeError, match="does not say whether codes are signed"):
+                    unknown.load_state_dict(state)
+
+
+@pytest.mark.parametrize("options", [{}, {"channels": 3, "channel_axis": 1}, {"batch_axis": 0, "signed": None}])
+def test_a_batch_without_examples_changes_nothing(options):
+    quantizer = make("lsq", **options)
+    empty = torch.empty(0, 3, requires_grad=True)
+    assert quantizer(empty).shape == (0, 3)
+    assert not quantizer.is_ready
+    quantizer(torch.ones(2, 3))
+    step = quantizer.step.detach().clone()
+    quantizer(empty).sum().backward()
+    assert quantizer.step.grad.abs().sum() == 0
+    assert empty.grad.shape == (0, 3)
+    assert quantizer.quantize(empty).codes.shape == (0, 3)
+    assert torch.equal(quantizer.step, step)
 
 
 def test_errors():
