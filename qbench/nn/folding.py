@@ -119,7 +119,8 @@ def _pair(graph: Graph, node: Node) -> _Pair | None:
             calls = [each for each in graph.of_kind("max_pool") if each.module is pool.module]
             if type(pool.module) is not nn.MaxPool2d or len(calls) > 1 or _has_hooks(pool.module):
                 return None
-            direction = torch.where(factor < 0, -1.0, 1.0).to(layer.module.weight)
+            weight: Any = layer.module.weight
+            direction = torch.where(factor < 0, -1.0, 1.0).to(weight)
             replaced[pool.module] = DirectedMaxPool2d(pool.module, direction)
     return _Pair(layer, node, replaced)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from qbench.nn.folding import DirectedMaxPool2d, fold_batch_norms
 from qbench.nn.models.catalogue import get_model
@@ -21,7 +24,10 @@ def trained_like(network: nn.Module, seed: int = 0) -> nn.Module:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             for tensor in (module.weight, module.bias, module.running_mean):
-                tensor.data.copy_(torch.randn(tensor.shape, generator=generator))
+                if tensor is not None:
+                    tensor.data.copy_(torch.randn(tensor.shape, generator=generator))
+            if module.running_var is None:
+                continue
             module.running_var.copy_(torch.rand(module.running_var.shape, generator=generator) + 0.1)
             module.weight.data[0] = 0.0
     return network.eval()
@@ -74,16 +80,106 @@ def test_pools_of_positive_gammas_stay_as_they_are() -> None:
     assert chain[1] is pool
 
 
-def test_what_is_not_certain_stays() -> None:
-    shared = nn.BatchNorm1d(4)
-    twice = nn.Sequential(nn.Linear(4, 4), shared, nn.Linear(4, 4), shared)
-    batch_dependent = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False))
-    activated = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.BatchNorm1d(4))
-    unordered = nn.ModuleDict({"layer": nn.Linear(4, 4), "norm": nn.BatchNorm1d(4)})
-    for network in (twice, batch_dependent, activated, unordered):
-        before = copy.deepcopy(network)
-        assert fold_batch_norms(network, (4,)) == []
-        assert all(torch.equal(a, b) for a, b in zip(network.parameters(), before.parameters(), strict=True))
+class Net(nn.Module):
+    """Layers and a BatchNorm, called by a function of theirs and the input; `others` are known to Python alone."""
+
+    def __init__(self, how: Callable[[Any, Tensor], Tensor], **parts: nn.Module) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+        self.others = list(parts.values())
+        self.how = how
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.how(self, x)
+
+
+def a_pool_in_between(net: Any, x: Tensor) -> Tensor:
+    return F.relu(net.bn(F.max_pool2d(net.a(x), 2)))
+
+
+SHARED = nn.BatchNorm1d(4)
+CASES: dict[str, tuple[nn.Module, tuple[int, ...], list[str]]] = {
+    # Folded.
+    "functions": (Net(a_pool_in_between, bn=nn.BatchNorm2d(3), a=nn.Conv2d(1, 3, 3)), (1, 6, 6), ["a"]),
+    "residual": (
+        Net(lambda net, x: F.relu(net.bn(net.a(x)) + x), a=nn.Linear(4, 4), bn=nn.BatchNorm1d(4)),
+        (4,),
+        ["a"],
+    ),
+    "dropout off": (
+        Net(lambda net, x: net.bn(F.dropout(net.a(x), 0.5, net.training)), a=nn.Linear(4, 4), bn=nn.BatchNorm1d(4)),
+        (4,),
+        ["a"],
+    ),
+    "conv1d": (nn.Sequential(nn.Conv1d(2, 3, 3), nn.MaxPool1d(2), nn.BatchNorm1d(3)), (2, 9), ["0"]),
+    # Not folded: the ReLU, or the BatchNorm, or the layer serves twice.
+    "shared norm": (nn.Sequential(nn.Linear(4, 4), SHARED, nn.Linear(4, 4), SHARED), (4,), []),
+    "shared layer": (Net(lambda net, x: net.bn(net.a(net.a(x))), a=nn.Linear(4, 4), bn=nn.BatchNorm1d(4)), (4,), []),
+    "no statistics": (nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False)), (4,), []),
+    "after a ReLU": (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.BatchNorm1d(4)), (4,), []),
+    "two readers": (Net(lambda net, x: net.bn(y := net.a(x)) + y, a=nn.Linear(4, 4), bn=nn.BatchNorm1d(4)), (4,), []),
+    "its weight is read": (
+        Net(lambda net, x: net.bn(net.a(x)) + F.linear(x, net.a.weight), a=nn.Linear(4, 4), bn=nn.BatchNorm1d(4)),
+        (4,),
+        [],
+    ),
+    "its shift is read": (
+        Net(lambda net, x: net.bn(net.a(x)) + net.bn.bias, a=nn.Linear(4, 4), bn=nn.BatchNorm1d(4)),
+        (4,),
+        [],
+    ),
+    "rows are normalized": (nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), (4, 4), []),
+    "channels are pooled": (nn.Sequential(nn.Linear(4, 4), nn.MaxPool1d(3, 1, 1), nn.BatchNorm1d(4)), (4,), []),
+    "called from a list": (
+        Net(lambda net, x: net.others[1](net.others[0](x)), a=nn.Linear(4, 4), bn=nn.BatchNorm1d(4)),
+        (4,),
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@torch.no_grad()
+def test_what_is_folded_computes_the_same(name: str) -> None:
+    network, shape, folded = CASES[name]
+    network = trained_like(copy.deepcopy(network)).double()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and name in ("functions", "conv1d"):
+            module.weight.abs_()  # such max-pools cannot take the smallest
+    x = torch.randn(7, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    expected = network(x)
+    random = torch.get_rng_state()
+    assert fold_batch_norms(network, shape) == folded
+    torch.testing.assert_close(network(x), expected, rtol=1e-9, atol=1e-9)
+    assert torch.equal(torch.get_rng_state(), random)
+    left = sum(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in network.modules())
+    assert left == (0 if folded else 1)
+
+
+@torch.no_grad()
+def test_a_negative_gamma_stays_behind_a_pool_that_cannot_be_exchanged() -> None:
+    pool = nn.MaxPool2d(2)
+    shared = nn.Sequential(
+        nn.Conv2d(1, 2, 3), pool, nn.BatchNorm2d(2), nn.Conv2d(2, 2, 3), pool, nn.BatchNorm2d(2), nn.Flatten()
+    )
+    function = Net(a_pool_in_between, a=nn.Conv2d(1, 2, 3), bn=nn.BatchNorm2d(2))
+    x = torch.randn(5, 1, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    for network, norms in ((shared, (2, 5)), (function, ("bn",))):
+        trained_like(network).double()
+        for name in norms:
+            network.get_submodule(str(name)).weight.copy_(torch.tensor([2.0, -2.0]))
+        expected = network(x)
+        assert fold_batch_norms(network, (1, 12, 12)) == []
+        assert torch.equal(network(x), expected)
+    shared[2].weight.abs_()
+    assert fold_batch_norms(shared, (1, 12, 12)) == ["0"]
+
+
+def test_a_network_that_cannot_be_captured_is_left_alone_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    network = Net(lambda net, x: net.bn(net.a(x)) if bool(x.sum() > 0) else x, a=nn.Linear(4, 4), bn=nn.BatchNorm1d(4))
+    assert fold_batch_norms(network, (4,)) == []
+    assert "no BatchNorm is folded: the operations of Net cannot be read" in caplog.text
 
 
 def test_folding_turns_no_code_of_per_channel_weights() -> None:
