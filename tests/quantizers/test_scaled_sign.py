@@ -65,3 +65,29 @@ def test_a_vector_is_refused():
         ScaledSign()(torch.ones(3))
     with pytest.raises(ValueError, match="at least 2 dimensions"):
         ScaledSign().quantize(torch.ones(3))
+
+
+@pytest.mark.parametrize("estimator", ["saturated", "identity"])
+def test_factors_multiply_to_the_forward_with_its_gradient(estimator):
+    quantizer = ScaledSign(estimator)
+    w = weight().double().requires_grad_()
+    signs, scale = quantizer.codes_and_scale(w)
+    assert torch.equal(signs, torch.where(w >= 0, 1.0, -1.0).double())
+    assert scale.shape == (5, 1, 1, 1)
+    assert torch.equal(scale * signs, quantizer(w))
+    g = torch.randn(w.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    (found,) = torch.autograd.grad(scale * signs, w, g)
+    (expected,) = torch.autograd.grad(quantizer(w), w, g)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-15)
+    with pytest.raises(ValueError, match="at least 2 dimensions"):
+        quantizer.codes_and_scale(torch.ones(3))
+
+
+def test_another_forward_has_no_factors():
+    class Half(ScaledSign):
+        def forward(self, x):
+            return super().forward(x) / 2
+
+    w = weight()
+    assert Half().codes_and_scale(w) is None
+    assert torch.equal(Half()(w), ScaledSign()(w) / 2)

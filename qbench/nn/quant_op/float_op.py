@@ -26,24 +26,32 @@ class FloatOp(QuantOp):
         return True, ""
 
     def pack(self, weight: Quantized) -> Packed:
-        """Return the weight's real values; its scale is in them."""
+        """Return the weight's real values, its scale in them; of scaled signs the signs, whose sums are scaled.
+
+        So the layers compute that this op replays: see `Quantizer.codes_and_scale`.
+        """
+        if weight.format == BINARY and weight.scale.dim():
+            signs = weight.codes.to(weight.scale.dtype)
+            return Packed(signs, weight.scale, signs.shape)
         values = weight.dequantize()
         return Packed(values, values.new_ones(()), values.shape)
 
     def linear(self, x: Quantized, packed: Packed) -> Tensor:
         """Return `x [..., K] · weightᵀ` as torch computes it, float32 [..., N]."""
-        return F.linear(x.dequantize(), packed.data)
+        sums = F.linear(x.dequantize(), packed.data)
+        return sums if packed.scale.dim() == 0 else sums * packed.scale.reshape(-1)
 
     def conv2d(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
         """Return the cross-correlation of `x [B, C, H, W]` as torch computes it, float32 [B, N, Ho, Wo]."""
         values, padding = x.dequantize(), window.padding
         if window.pad_value or any(window.extra):
             values, padding = pad_image(values, window, window.pad_value), (0, 0)
-        return F.conv2d(values, packed.data, None, window.stride, padding, window.dilation, window.groups)
+        sums = F.conv2d(values, packed.data, None, window.stride, padding, window.dilation, window.groups)
+        return sums if packed.scale.dim() == 0 else sums * packed.scale.reshape(-1, 1, 1)
 
     def embedding(self, indices: Tensor, packed: Packed) -> Tensor:
         """Return the rows of a table at `indices [...]`, float32 [..., K]."""
-        return F.embedding(indices, packed.data)
+        return F.embedding(indices, packed.data * packed.scale)
 
     def operations(self, layer_shape: LayerShape) -> Operations:
         """Count one multiplication and one addition a MAC."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,7 +16,7 @@ from qbench.nn.from_float import from_float
 from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_layer import quant_layers
 from qbench.nn.quant_linear import QuantLinear
-from quantizers import BINARY, FLOAT32, LSQ, Quantizer, Sign, StochasticSign, Uniform
+from quantizers import BINARY, FLOAT32, LSQ, Quantizer, ScaledSign, Sign, StochasticSign, Uniform
 
 
 def test_without_quantizers_they_are_torchs_layers() -> None:
@@ -248,3 +250,70 @@ def test_quantizers_that_need_no_statistics_are_not_calibrated() -> None:
     layer.calibrate_weight()  # without a quantizer
     layer.weight_quantizer = Unobservant()
     layer.calibrate_weight()
+
+
+LINEAR_QUANTIZERS = [
+    (Sign, Sign, "xnor"),
+    (ScaledSign, Sign, "xnor"),
+    (ScaledSign, None, "binary-weight"),
+    (Sign, lambda: Uniform(8, signed=False), "bitplane"),
+    (lambda: Uniform(8, channel_axis=0), lambda: Uniform(8), "int8"),
+    (lambda: Uniform(8, channel_axis=0), lambda: Uniform(8, signed=False), "int8"),
+    (lambda: LSQ(8), lambda: LSQ(8), "int8"),
+    (ScaledSign, lambda: Uniform(8), "float"),
+]
+
+
+@pytest.mark.parametrize(("weights", "inputs", "op"), LINEAR_QUANTIZERS)
+@pytest.mark.parametrize("shape", [(4, 37), (2, 5, 37), (2, 3, 2, 37), (0, 37), (0, 5, 37), (37,)])
+def test_a_linear_layer_packs_over_any_leading_dimensions(
+    weights: Any, inputs: Any, op: str, shape: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    layer = QuantLinear(37, 11).eval()
+    layer.weight_quantizer, layer.input_quantizer = weights(), None if inputs is None else inputs()
+    layer.calibrate_weight()
+    if layer.input_quantizer is not None and not layer.input_quantizer.is_ready:
+        layer.input_quantizer.observe(torch.linspace(-2, 2, 41))
+        layer.input_quantizer.freeze()
+    x = torch.randn(shape) / 2
+    values = x if layer.input_quantizer is None else layer.input_quantizer.quantize(x).dequantize()
+    weight = layer.quantized_weight().dequantize().double()
+    expected = values.double() @ weight.T + layer.bias.double()
+    fake = layer(x)
+    assert layer.pack(layer.layer_shape(shape[1:], (*shape[1:-1], 11))).name == op
+    layer.weight_quantizer = None
+    packed = layer(x)
+    assert packed.shape == expected.shape
+    torch.testing.assert_close(fake.double(), expected, rtol=1e-5, atol=2e-5)
+    torch.testing.assert_close(packed.double(), expected, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("weights", [Sign, ScaledSign])
+def test_the_float_op_replays_the_layer_bit_for_bit(weights: Any) -> None:
+    """Binary weights with int8 inputs have no packed product: what replays it scales after the sum as well."""
+    torch.manual_seed(0)
+    layer = QuantConv2d(6, 4, 3, padding=1, bias=False).eval()
+    layer.weight_quantizer, layer.input_quantizer = weights(), Uniform(8)
+    layer.input_quantizer.observe(torch.linspace(-2, 2, 41))
+    layer.input_quantizer.freeze()
+    x = torch.randn(3, 6, 8, 8)
+    fake = layer(x)
+    assert layer.pack(layer.layer_shape((6, 8, 8), (4, 8, 8))).name == "float"
+    assert torch.equal(layer(x), fake)
+
+
+def test_an_empty_batch_trains_nothing() -> None:
+    layer = QuantLinear(5, 3)
+    layer.weight_quantizer, layer.input_quantizer = ScaledSign(), Sign()
+    layer(torch.empty(0, 5)).sum().backward()
+    assert not layer.weight.grad.any()
+
+
+def test_a_frozen_weight_is_not_clipped() -> None:
+    layer = QuantLinear(2, 1, bias=False)
+    layer.weight.data = torch.tensor([[3.0, -0.5]])
+    layer.weight_quantizer = Sign()
+    layer.weight.requires_grad_(False)
+    layer.clip_latent_()
+    assert layer.weight.tolist() == [[3.0, -0.5]]
