@@ -15,6 +15,7 @@ import typer
 
 from qbench.cli.bench import kernels
 from qbench.cli.calibrate import calibrate
+from qbench.cli.check_network import check_network
 from qbench.cli.claims import claims
 from qbench.cli.compare import compare
 from qbench.cli.doctor import doctor
@@ -43,8 +44,8 @@ app = typer.Typer(
     Start here:
       qbench sweep sweeps/binary_vs_int8.yaml    seven schemes, five seeds each, on handwritten digits
 
-    Exit codes: 0 done; 1 a trial failed (the rest finished) or packed predictions differ; 2 bad input, nothing
-    written; 130 interrupted, what is done is kept.
+    Exit codes: 0 done; 1 a trial failed (the rest finished), packed predictions differ or a network is wrong;
+    2 bad input, nothing written; 130 interrupted, what is done is kept.
     """,
 )
 bench = typer.Typer(
@@ -81,6 +82,7 @@ app.command(short_help="Say how two groups differ, or what equal accuracy costs.
 app.command()(validate)
 app.command()(train)
 app.command(short_help="Print a network's memory, operations and energy; train nothing.")(estimate)
+app.command(short_help="Compare networks under schemes with a float64 computation.")(check_network)
 app.command()(ls)
 app.command(short_help="Write a trained binary network as packed bits.")(export)
 app.command(short_help="Run a packed network: accuracy and images per second.")(run_packed)

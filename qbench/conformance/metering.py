@@ -1,0 +1,45 @@
+"""The multiply-accumulates of a network, counted below its modules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from qbench.conformance.recording import Call
+from qbench.nn.quant_layer import QuantLayer
+from quantizers import FLOAT32
+
+
+def multiply_accumulates(network: nn.Module, plain: nn.Module, calls: Sequence[Call], x: Tensor) -> tuple[int, int]:
+    """Return those with a quantized operand, and all, of one example.
+
+    All are half of what torch's counter of floating-point operations meets in the float64 network, where attention
+    and recurrent layers are plain products. Those of a layer are its results times the length of their sums.
+
+    Args:
+        network: quantized.
+        plain: the same in float64.
+        calls: of the quantized network's layers.
+        x: one example, [1, ...].
+    """
+    x = x.double() if x.is_floating_point() else x
+    layers = dict(network.named_modules())
+    quantized = 0
+    for call in calls:
+        layer: Any = layers[call.name]
+        if isinstance(layer, QuantLayer) and not isinstance(layer, nn.Embedding) and _is_quantized(layer):
+            quantized += call.result[:1].numel() * (layer.weight.numel() // layer.weight.shape[0])
+    with torch.enable_grad(), torch.backends.mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH):
+        counter = FlopCounterMode(display=False)
+        with counter:
+            plain(x)
+    return quantized, counter.get_total_flops() // 2
+
+
+def _is_quantized(layer: QuantLayer) -> bool:
+    return FLOAT32 not in (layer.weight_format, layer.input_format) or layer.weight_format != layer.input_format
