@@ -41,6 +41,10 @@ def _check_layer(name: str, layer: QuantLayer, first: bool) -> None:
         raise NotPackableError(f"{name}: has a bias, which the float sum starts from: its rounding cannot be repeated")
     if isinstance(layer, QuantConv2d) and layer.groups != 1:
         raise NotPackableError(f"{name}: has {layer.groups} groups; a packed convolution has one")
+    if isinstance(layer, QuantConv2d) and any(layer.window.extra):
+        raise NotPackableError(
+            f"{name}: pads {layer.window.pads} unequally; a packed convolution pads both sides alike"
+        )
     _check_weight(name, layer.quantized_weight())
 
 

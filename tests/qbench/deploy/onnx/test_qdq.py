@@ -109,6 +109,16 @@ def test_learned_steps(tmp_path: Path) -> None:
     assert_same(network, tmp_path / "net.onnx")
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+def test_padding_by_name_is_unequal_for_even_filters(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 6, (4, 2), padding="same"), nn.ReLU(), nn.Conv2d(6, 4, 3, padding="valid"), nn.ReLU()]
+    network = apply_scheme(nn.Sequential(*layers, nn.Flatten(), nn.Linear(144, 10)), get_scheme("int8-minmax"))
+    calibration.calibrate(network, IMAGES)
+    export_onnx(network.eval(), (1, 8, 8), tmp_path / "net.onnx")
+    assert_same(network, tmp_path / "net.onnx")
+
+
 def test_the_file_holds_integers(tmp_path: Path) -> None:
     network = quantized(get_scheme("int8-kl"), width=8)
     export_onnx(network, (1, 8, 8), tmp_path / "net.onnx")

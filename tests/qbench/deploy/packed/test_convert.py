@@ -72,6 +72,12 @@ def test_structures(changed, match):
     refused(apply_scheme(net(**changed), get_scheme("binarynet")).eval(), match)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+def test_unequal_padding():
+    network = net(conv=nn.Conv2d(1, 4, 2, padding="same", bias=False), out=nn.Linear(64, 3, bias=False))
+    refused(apply_scheme(network, get_scheme("binarynet")), r"conv: pads \(0, 0, 1, 1\) unequally")
+
+
 def test_groups():
     network = net(conv=nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.Conv2d(4, 4, 1, groups=2, bias=False)))
     refused(apply_scheme(network, get_scheme("binarynet")), r"conv\.1: has 2 groups")
