@@ -59,11 +59,10 @@ def test_it_says_which_formats_run_packed_and_why_not_the_others():
     assert found["binary", "binary", "linear"]["op"] == "xnor"
     assert found["binary", "pixel8", "linear"]["op"] == "bitplane"
     grouped = found["binary", "binary", "grouped conv2d"]
-    assert (grouped["op"], grouped["packs"], grouped["nearest"]) == ("float", False, ["xnor"])
-    assert grouped["refusals"]["xnor"] == "needs groups = 1, got 2"
+    assert (grouped["op"], grouped["packs"], grouped["nearest"]) == ("xnor", True, ["xnor"])
     text = doctor()
     assert "binary × binary: xnor\n" in text
-    assert "binary × binary, grouped conv2d: float, nothing packed: xnor needs groups = 1, got 2\n" in text
+    assert "binary × binary, grouped conv2d: xnor\n" in text
     reason = "int8 needs integer activations of at most 8 bits, got binary"
     assert f"ternary × binary: float, nothing packed: {reason}\n" in text
 
