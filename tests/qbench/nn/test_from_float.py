@@ -14,6 +14,7 @@ from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_embedding import QuantEmbedding
 from qbench.nn.quant_linear import QuantLinear
 
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 SIGNAL, IMAGE = torch.randn(2, 4, 9), torch.randn(2, 4, 7, 8)
 TOKENS = torch.tensor([[0, 3, 1], [2, 2, 4]])
 
