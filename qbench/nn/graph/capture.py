@@ -21,6 +21,7 @@ from qbench.errors import UserError, one_line
 from qbench.nn.activation import Activation
 from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.kinds import base_name, kind_of
+from qbench.nn.graph.memory import Memory
 from qbench.nn.graph.node import Kind, Node
 from qbench.nn.graph.products import count_macs
 from qbench.nn.norm import NORMS
@@ -98,7 +99,7 @@ def is_plain_layer(module: nn.Module) -> bool:
     for kind in FLOAT_LAYERS:
         if isinstance(module, kind):
             inherited = all(
-                getattr(type(module), name, None) is getattr(kind, name, None)
+                getattr(type(module), name, None) is getattr(kind, name, None) and name not in vars(module)
                 for name in ("forward", "__call__", "_conv_forward")
             )
             return (
@@ -245,6 +246,7 @@ class _Reader:
             **{key: key for key in signature.inputs_to_lifted_tensor_constants},
         }
         self._names = {module: name for name, module in network.named_modules()}
+        self._memory = Memory()
 
     def graph(self) -> Graph:
         """Return the graph."""
@@ -267,7 +269,7 @@ class _Reader:
         own = [self._parameters[each.name] for each in _arguments(found) if each.name in self._parameters]
         common: dict[str, Any] = {
             "name": found.name,
-            "inputs": tuple(each.name for each in taken),
+            "inputs": tuple(self._memory.read(each.name) for each in taken),
             "parameters": tuple(own),
             "shape": _shape(found.meta.get("val")),
             "input_shapes": tuple(_shape(each.meta.get("val")) for each in taken),
@@ -275,6 +277,7 @@ class _Reader:
         if found.op in ("placeholder", "output"):
             kind: Kind = "input" if found.op == "placeholder" else "output"
             return Node(kind=kind, target=kind, path="", module=self._network, **common)
+        self._remember(found)
         if found.target is torch.ops.qbench.whole.default:
             return self._called_whole(str(found.args[1]), common)
         target = "getitem" if found.target is operator.getitem else str(found.target)
@@ -287,6 +290,24 @@ class _Reader:
         common |= {"path": self._names[module], "module": module, "arguments": arguments}
         return Node(kind=kind, target=target, function=function, macs=macs, **common)
 
+    def _remember(self, found: fx.Node) -> None:
+        """Note what memory an operation's result is in."""
+        first = found.args[0] if found.args else None
+        if isinstance(first, list | tuple):
+            first = first[0] if first else None
+        if not isinstance(first, fx.Node) or first.name in self._parameters:
+            return
+        if found.target is torch.ops.qbench.whole.default:
+            slot = self._whole[str(found.args[1])]
+            if isinstance(slot, Activation) and slot.function == "identity":
+                self._memory.view(first.name, found.name)
+            elif isinstance(slot, Activation) and slot.inplace:
+                self._memory.write(first.name, found.name)
+        elif _writes(found.target):
+            self._memory.write(first.name, found.name)
+        elif _is_view(found):
+            self._memory.view(first.name, found.name)
+
     def _called_whole(self, name: str, common: dict[str, Any]) -> Node:
         module = self._whole[name]
         if isinstance(module, Activation):
@@ -295,6 +316,25 @@ class _Reader:
             return Node(kind="activation", target="slot", path=name, module=module, function=module.function, **common)
         kind: Kind = "norm" if type(module) in NORMS else "layer"
         return Node(kind=kind, target=kind, path=name, module=module, **common)
+
+
+def _writes(target: Any) -> bool:
+    """Whether an operation writes its result into the first tensor that it takes."""
+    if not isinstance(target, torch._ops.OpOverload) or not target._schema.arguments:
+        return False
+    alias = target._schema.arguments[0].alias_info
+    return alias is not None and alias.is_write
+
+
+def _is_view(found: fx.Node) -> bool:
+    """Whether the result of an operation may be in the memory of the first tensor that it takes."""
+    if found.target is operator.getitem:
+        return True
+    if not isinstance(found.target, torch._ops.OpOverload):
+        return False
+    if base_name(str(found.target)) in ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"):
+        return not _named_arguments(found).get("train", True)
+    return any(result.alias_info is not None for result in found.target._schema.returns)
 
 
 def _arguments(found: fx.Node) -> list[fx.Node]:

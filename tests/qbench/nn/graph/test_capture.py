@@ -269,3 +269,40 @@ def test_a_counter_of_calls_is_put_back() -> None:
     network = Counts()
     capture(network, (4,))
     assert (network.calls, network.seen) == (0, [])
+
+
+@pytest.mark.parametrize("rectify", [nn.ReLU(inplace=True), F.relu_, Activation(inplace=True)])
+def test_what_is_written_in_place_is_read_as_it_is_then(rectify: object) -> None:
+    class Shortcut(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+            self.rectify = rectify
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.fc(x)
+            z = self.rectify(y)  # type: ignore[operator]
+            return z + y  # y is the ReLU's result, too
+
+    graph = capture(Shortcut(), (4,))
+    (activation,), (add,) = graph.of_kind("activation"), graph.of_kind("add")
+    assert graph.producers(add) == [activation, activation]
+    assert [user.kind for user in graph.users(graph.layers[0])] == ["activation"]
+
+
+def test_a_write_into_a_part_is_refused_where_the_whole_is_read() -> None:
+    class Writes(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = x + 1
+            y[:, 0].relu_()
+            return y * 2
+
+    with pytest.raises(UncapturedError, match="writes in place into a view of add"):
+        capture(Writes(), (4,))
+
+
+def test_a_layer_with_a_forward_set_on_it_is_looked_into() -> None:
+    network = nn.Sequential(nn.Linear(4, 4))
+    network[0].forward = lambda x: x @ network[0].weight  # type: ignore[method-assign]
+    graph = capture(network, (4,))
+    assert [(node.kind, node.path, node.macs) for node in graph.of_kind("layer", "product")] == [("product", "0", 16)]
