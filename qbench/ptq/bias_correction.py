@@ -15,7 +15,8 @@ def correct_biases(network: nn.Module, images: Tensor, batch_size: int = EVALUAT
     """Add `E[y_float] - E[y_quantized]` per output channel to each quantized layer's bias, in place.
 
     The means are over images and positions. Layers are corrected in the order of execution, and each one after the
-    layers before it, so that it also takes back what is left of their shifts. A layer without a bias gets one.
+    layers before it, so that it also takes back what is left of their shifts. A layer without a bias gets one; an
+    embedding, whose output is its table, is left as it is.
 
     Args:
         network: calibrated by a post-training scheme, in evaluation mode.
@@ -32,7 +33,7 @@ def correct_biases(network: nn.Module, images: Tensor, batch_size: int = EVALUAT
     """
     if len(images) == 0:
         raise ValueError("bias correction needs at least one image")
-    layers = dict(quant_layers(network))
+    layers = {name: layer for name, layer in quant_layers(network) if layer.quantizes_inputs}
     with quantizing_only(network):
         wanted = _mean_outputs(network, layers, images, batch_size)
     corrections = {}
@@ -55,7 +56,9 @@ def _mean_outputs(
     counts: dict[str, int] = {}
 
     def record(name: str, output: Tensor) -> None:
-        rows = output.movedim(1, 0).flatten(1).double()
+        # A linear layer has its channels last, whatever comes before them; a convolution behind the batch.
+        axis = -1 if layers[name].weight.dim() == 2 else 1
+        rows = output.movedim(axis, 0).flatten(1).double()
         sums[name] = sums.get(name, 0) + rows.sum(1)
         counts[name] = counts.get(name, 0) + rows.shape[1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -13,6 +14,9 @@ from qbench.nn.activation import Activation
 from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.seeds import derive
 from quantizers import Observer, OutlierReport, Quantizer, analyse_outliers, clip_outliers
+
+_BIAS_UNITS = 2.0**24  # float32 holds all whole numbers up to here
+_SMALLEST_UNIT = 2.0**-100
 
 CALIBRATION_BATCH = 32
 """Images in a batch of calibration; only the method mean_extremes depends on it."""
@@ -45,7 +49,44 @@ def calibrate_weights(network: nn.Module, outlier_sigmas: float | None = None) -
     """
     reports = {} if outlier_sigmas is None else outlier_reports(network, outlier_sigmas)
     for name, layer in quant_layers(network):
-        layer.calibrate_weight(clip_outliers(layer.weight.detach(), reports[name]) if name in reports else None)
+        quantizer = layer.weight_quantizer
+        if quantizer is not None and not quantizer.is_ready:
+            weight = layer.weight.detach()
+            weight = clip_outliers(weight, reports[name]) if name in reports else weight
+            layer.calibrate_weight(weight)
+            _make_room_for_bias(layer, quantizer, weight)
+
+
+def _make_room_for_bias(layer: QuantLayer, quantizer: Quantizer, weight: Tensor) -> None:
+    """Let channels without weights to speak of have a scale that keeps their bias.
+
+    A bias becomes a whole number of units `S_x·S_w` (see `round_biases`). For the weights of a channel of zeros any S_w
+    will do, but not for its bias; weights that have all but vanished make units of which the bias takes more than int32
+    holds. Such channels get `S_w = |b| / (2^24·S_x)`: the bias is 2^24 units, which float32 and int32 both hold. What is left
+    of a weight is then rounded to S_w, by which its product with an input code q is off by at most |q|·|b| / 2^25.
+    """
+    encoding, source = quantizer.encoding(), _integer_scale(layer.input_quantizer)
+    if layer.bias is None or encoding is None or encoding.format.kind != "integer":
+        return
+    if source is None or source.numel() != 1:
+        return
+    wanted = layer.bias.detach().abs().double() / (_BIAS_UNITS * source.double())
+    zeros = weight.flatten(1).abs().amax(1) == 0
+    scale = encoding.scale.double()
+    if scale.numel() == 1:  # one for all channels
+        wanted, zeros = wanted.amax().reshape(1), zeros.all().reshape(1)
+    chosen = (wanted > scale.reshape(-1)) | (zeros & (wanted > _SMALLEST_UNIT))
+    if not bool(chosen.any()):
+        return
+    # A quantizer finds its scale by observing: a row of one value, whose range has the wanted one.
+    steps = encoding.format.maximum - (0 if encoding.format.minimum < 0 else encoding.format.minimum)
+    rows = (wanted * steps).to(weight.dtype).reshape(-1, *[1] * (weight.dim() - 1))
+    observed = torch.where(chosen.reshape(rows.shape), rows, weight)
+    quantizer.start_observing()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the first calibration has warned of what is odd about the weights
+        quantizer.observe(observed)
+        quantizer.freeze()
 
 
 def outlier_reports(network: nn.Module, sigmas: float) -> dict[str, OutlierReport]:
@@ -124,8 +165,7 @@ def freeze(network: nn.Module, outlier_sigmas: float | None = None) -> None:
 def round_biases(network: nn.Module) -> None:
     """Round the biases of integer layers to the units of the int32 accumulator.
 
-    `b = S_x·S_w · round(b / (S_x·S_w))`, so that evaluation adds the bias that integer execution adds. (Where |b| is
-    beyond 2^30 units, which happens to channels whose weights have vanished, float32 has no such digits to round.)
+    `b = S_x·S_w · round(b / (S_x·S_w))`, so that evaluation adds the bias that integer execution adds.
 
     Source: Jacob et al. (CVPR 2018) section 2.4.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from qbench.deploy.block import Block
@@ -54,8 +55,8 @@ def integer_blocks(network: nn.Module, input_shape: tuple[int, ...] | Tensor) ->
 
     Raises:
         UnsupportedStructureError: a network that is no chain of blocks.
-        NotIntegerError: a layer with float32 or uncalibrated weights or inputs, with groups, or whose inputs have no
-            fixed scale; or a convolution as the last layer.
+        NotIntegerError: a layer with float32 or uncalibrated weights or inputs, or an infinite bias, or whose
+            inputs have no fixed scale; or a convolution as the last layer.
     """
     chain = blocks(network, input_shape)
     for block in chain:
@@ -75,8 +76,8 @@ def _check(block: Block) -> None:
         if not quantizer.is_ready:
             raise NotIntegerError(f"{block.name}: its {role} are not calibrated")
     input_encoding(block)
-    if isinstance(layer, QuantConv2d) and layer.groups != 1:
-        raise NotIntegerError(f"{block.name}: has {layer.groups} groups")
+    if layer.bias is not None and not bool(torch.isfinite(layer.bias).all()):
+        raise NotIntegerError(f"{block.name}: its bias is infinite or NaN")
 
 
 def input_encoding(block: Block) -> Encoding:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from qbench.deploy.block import Block
 from qbench.deploy.int8.encoding import input_encoding, integer_blocks
+from qbench.deploy.onnx.fitted_weight import fitted_weight
 from qbench.deploy.onnx.graph import Graph
 from qbench.errors import UserError
 from qbench.nn.quant_conv2d import QuantConv2d
@@ -25,7 +26,7 @@ def export_onnx(network: nn.Module, input_shape: tuple[int, ...], path: str | Pa
     get a Clip in front of QuantizeLinear, which saturates at the 8 bits' ends. BatchNorm that was not folded is a Mul
     and an Add.
 
-    A bias that int32 cannot hold in that unit (a channel whose weights have vanished) stays float32.
+    A channel whose weights are zeros or have all but vanished gets a scale that keeps its bias (see `fitted_weight`).
 
     Raises:
         UserError: the package onnx is missing, or the file cannot be written.
@@ -91,7 +92,7 @@ def _block(graph: Graph, block: Block, value: str) -> str:
 def _product(graph: Graph, block: Block, value: str) -> str:
     """Add the layer itself, with its weight and bias."""
     name, layer = block.name, block.layer
-    weight = layer.quantized_weight()
+    weight = fitted_weight(layer.quantized_weight(), layer.bias, input_encoding(block).scale)
     per_channel = weight.scale.numel() > 1
     scale = weight.scale.detach().float().reshape(-1 if per_channel else ())
     zero_point = torch.zeros_like(scale, dtype=weight.codes.dtype)
@@ -112,19 +113,18 @@ def _product(graph: Graph, block: Block, value: str) -> str:
         f"{name}.product",
         kernel_shape=block.kernel_size,
         strides=window.stride,
-        pads=window.padding * 2,  # before and after
+        pads=window.pads,
         dilations=window.dilation,
+        group=window.groups,
     )
 
 
 def _bias(graph: Graph, block: Block, weight_scale: Tensor) -> str:
-    """Add the bias as int32 at the scale S_x·S_w, or as float32 where int32 cannot hold it."""
+    """Add the bias as int32 at the scale S_x·S_w."""
     name, bias = block.name, block.layer.bias.detach()
     input_scale = input_encoding(block).scale.reshape(())
     unit = (weight_scale.double() * input_scale.double()).float()
     codes = torch.round(bias.double() / unit.double())
-    if float(codes.abs().max()) >= 2**31:
-        return graph.constant(f"{name}.bias", bias.float())
     scale = graph.constant(f"{name}.bias.scale", unit)
     stored = graph.constant(f"{name}.bias.codes", codes.int())
     axis = {"axis": 0} if unit.dim() else {}

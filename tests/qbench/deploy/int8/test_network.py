@@ -199,7 +199,6 @@ def test_sums_that_may_not_fit_are_refused() -> None:
         (nn.ModuleDict({"a": nn.Linear(4, 2)}), (4,), "the operations of ModuleDict cannot be read"),
         (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), (3, 4), "0: a linear layer on each row of [3, 4]"),
         (nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten()), (1, 3, 3), "0: a convolution comes last"),
-        (nn.Sequential(nn.Conv2d(2, 2, 3, groups=2)), (2, 8, 8), "0: has 2 groups"),
     ],
 )
 def test_other_structures_are_refused_with_the_reason(network: nn.Module, shape: tuple[int, ...], message: str) -> None:
