@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from qbench.cost.account import account
 from qbench.cost.energy import Energy
 from qbench.cost.filter_repetition import NetworkRepetition, network_filters
-from qbench.cost.network_cost import NetworkCost, network_cost
+from qbench.cost.network_cost import NetworkCost, cost_of
 from qbench.cost.prices import HOROWITZ_45NM, EnergyTable
 from qbench.errors import ConfigError
 from qbench.nn.folding import fold_batch_norms
 from qbench.nn.models.catalogue import get_model
-from qbench.nn.quant_layer import quant_layers
+from qbench.nn.quant_layer import quant_layers, quantizing_only
 from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.scheme import Scheme
@@ -62,6 +63,9 @@ class Estimate:
             "cost/weight_compression": self.weight_compression,
             "cost/weights": cost.total("weights"),
             "cost/macs": cost.total("macs"),
+            "cost/float_macs": cost.total("float_macs"),
+            "cost/quantized_share": cost.quantized_share,
+            "cost/account": cost.account,
             "cost/peak_activation_bytes": cost.peak_activation_bytes,
             "cost/training_bytes": cost.training.total(batch_size),
             "cost/optimizer_bytes": cost.training.optimizer,
@@ -92,7 +96,7 @@ class Estimate:
 
 def estimate_network(
     network: nn.Module,
-    input_shape: tuple[int, ...],
+    input_shape: tuple[int, ...] | Tensor,
     *,
     weight_level: str | None = None,
     activation_level: str | None = None,
@@ -107,7 +111,7 @@ def estimate_network(
 
     Args:
         network: with its quantizers, those of the weights calibrated.
-        input_shape: of one example, without the batch.
+        input_shape: of one example, without the batch; or a batch of examples.
         weight_level, activation_level: the memory levels to price at, in place of the smallest.
         table: the prices.
         float_network: the same network in float32; None: `network` without its quantizers. To be given where BatchNorm
@@ -117,13 +121,16 @@ def estimate_network(
 
     Raises:
         ConfigError: an unknown memory level.
+        UnaccountedError: the network runs other products than its graph shows.
     """
     for level in (weight_level, activation_level):
         if level is not None and level not in table.access:
             raise ConfigError(f"unknown level {level!r}. Known: {', '.join(table.access)}", "memory")
-    cost = network_cost(network, input_shape)
-    reference_network = copy.deepcopy(network) if float_network is None else float_network
-    reference = network_cost(apply_scheme(reference_network, get_scheme("fp32")), input_shape)
+    found = account(network, input_shape)
+    cost = cost_of(found)
+    reference_found = found if float_network is None else account(float_network, input_shape)
+    with quantizing_only(reference_found.network):
+        reference = cost_of(reference_found)
     training = cost.training if float_network is None else reference.training
     cost = replace(cost, training=replace(training, optimizer=optimizer_moments * training.parameters))
     weight_level = weight_level or table.smallest_level(reference.stored_bytes)

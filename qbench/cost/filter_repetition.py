@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qbench.nn.trace import trace
+from qbench.nn.graph.capture import example_batch
+from qbench.nn.layer_calls import layer_calls
 from quantizers import BINARY
 
 
@@ -183,14 +184,20 @@ def network_repetition(layers: Iterable[tuple[str, FilterRepetition]]) -> Networ
     )
 
 
-def network_filters(network: nn.Module, input_shape: tuple[int, ...]) -> NetworkRepetition | None:
+def network_filters(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> NetworkRepetition | None:
     """Count the repeated filters of the binary convolutions that evaluation uses; None without any.
 
+    A layer that runs several times is there once, with the places of all its calls.
+
     Args:
-        input_shape: of one example, without the batch.
+        input_shape: of one example, without the batch; or a batch of examples.
     """
+    positions: dict[str, int] = {}
+    layers = {}
+    for call in layer_calls(network, example_batch(input_shape, network)):
+        if isinstance(call.layer, nn.Conv2d) and call.layer.weight_format == BINARY:
+            positions[call.name] = positions.get(call.name, 0) + call.layer_shape.positions
+            layers[call.name] = call.layer
     return network_repetition(
-        (traced.name, filter_repetition(traced.layer.quantized_weight().codes, traced.layer_shape.positions))
-        for traced in trace(network, input_shape)
-        if traced.layer_shape.kind == "conv2d" and traced.layer.weight_format == BINARY
+        (name, filter_repetition(layer.quantized_weight().codes, positions[name])) for name, layer in layers.items()
     )

@@ -1,101 +1,115 @@
-"""A network's quantizable layers as one forward pass meets them: shapes, order, and where their results go."""
+"""A network's quantizable layers, each call of one: shapes, order, and where their results go."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from qbench.nn.hooks import hooked
+from qbench.nn.flow import comes_from_input, elements, flow, of_one_example
+from qbench.nn.graph.capture import capture
+from qbench.nn.graph.graph import Graph
+from qbench.nn.graph.node import Node
 from qbench.nn.layer_shape import LayerShape
 from qbench.nn.norm import ShiftNorm
 from qbench.nn.quant_layer import QuantLayer
-from qbench.nn.tensor_uses import TensorUses
 from qbench.nn.traced_norm import TracedNorm
 
 
 @dataclass(frozen=True)
 class TracedLayer:
-    """A quantizable layer as one forward pass met it.
+    """One call of a layer, as the network's graph has it.
 
     Attributes:
-        name, layer, layer_shape: of the layer.
-        norms: each BatchNorm between it and the next layer; the first layer has those before it as well.
-        output_elements: values handed to the next layer (after pooling), or the network's scores.
-        direct: whether its result reaches the next layer through modules and reshapes alone, and nothing else reads it
-            on the way. Only then is it enough to keep it in the next layer's input format; a shortcut needs the real
-            values.
+        name: of the layer; one that is called twice is there twice.
+        layer: a `QuantLayer`; in `trace_graph` one of torch's own, too, which computes in float32.
+        layer_shape: of this call.
+        norms: the BatchNorms right behind it; see `Flow`.
+        output_elements: values that are stored for what comes next (after pooling), or the network's scores.
+        reader: the layer that alone reads them, through functions of this result alone. It is then enough to keep them
+            in that layer's input format; a shortcut, or another operation, needs the real values.
+        rising: whether nothing but what keeps the order of values stands between the norms and the reader: before a
+            sign, the last norm is then a comparison.
+        fed: whether its input is stored in its own input format: that of the network, or of a layer whose only reader
+            it is.
     """
 
     name: str
-    layer: QuantLayer
+    layer: Any
     layer_shape: LayerShape
     norms: tuple[TracedNorm, ...] = ()
     output_elements: int = 0
-    direct: bool = True
+    reader: nn.Module | None = None
+    rising: bool = True
+    fed: bool = True
 
 
-class _Tracer:
-    """Collects layers and norms from hooks, while a forward pass runs."""
+def trace(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> list[TracedLayer]:
+    """Return the calls of quantizable layers in evaluation, in the order of execution.
 
-    def __init__(self, network: nn.Module) -> None:
-        self._names = {module: name for name, module in network.named_modules()}
-        self._uses = TensorUses()
-        self._found: list[dict[str, Any]] = []
-        self._outputs: list[Tensor] = []
-        self._leading: tuple[TracedNorm, ...] = ()
+    The network is left as it was.
 
-    def run(self, network: nn.Module, example: Tensor) -> list[TracedLayer]:
-        """Return the layers that `network(example)` runs, in order."""
-        watched = [module for module in self._names if isinstance(module, QuantLayer) or not list(module.children())]
-        with hooked(watched, before=self._uses.enter, after=self._after), self._uses:
-            network(example)
-        return [
-            TracedLayer(**layer, direct=self._uses.is_direct(output, QuantLayer))
-            for layer, output in zip(self._found, self._outputs, strict=True)
-        ]
+    Args:
+        input_shape: of one example, without the batch; or a batch of examples.
 
-    def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        self._uses.leave(module, inputs, output)
-        if isinstance(module, QuantLayer):
-            self._add_layer(module, inputs[0], output)
-        elif isinstance(module, _BatchNorm):
-            self._add_norm(TracedNorm(prod(output.shape[1:]), isinstance(module, ShiftNorm)))
-        if self._found:
-            self._found[-1]["output_elements"] = prod(output.shape[1:])
-
-    def _add_layer(self, layer: QuantLayer, x: Tensor, output: Tensor) -> None:
-        layer_shape = layer.layer_shape(tuple(x.shape[1:]), tuple(output.shape[1:]))
-        if self._found:
-            self._found[-1]["output_elements"] = layer_shape.inputs
-        self._found.append(
-            {"name": self._names[layer], "layer": layer, "layer_shape": layer_shape, "norms": self._leading}
-        )
-        self._outputs.append(output)
-        self._leading = ()
-
-    def _add_norm(self, norm: TracedNorm) -> None:
-        if self._found:
-            self._found[-1]["norms"] += (norm,)
-        else:
-            self._leading += (norm,)
-
-
-@torch.no_grad()
-def trace(network: nn.Module, input_shape: tuple[int, ...]) -> list[TracedLayer]:
-    """Return the quantizable layers in the order of execution, found by one forward pass of one zero example.
-
-    Normalization after a layer is taken to be the layer's own; a branching network's additions are not traced. The
-    network is left in the mode it was in.
+    Raises:
+        UncapturedError: see `capture`.
     """
-    training = network.training
-    reference = next(network.parameters())
-    example = torch.zeros(1, *input_shape, device=reference.device, dtype=reference.dtype)
-    try:
-        return _Tracer(network).run(network.eval(), example)
-    finally:
-        network.train(training)
+    return [each for each in trace_graph(capture(network, input_shape)) if isinstance(each.layer, QuantLayer)]
+
+
+def trace_graph(graph: Graph) -> list[TracedLayer]:
+    """Return the calls of layers, torch's own included, in the order of execution."""
+    flows = {node.name: flow(graph, node) for node in graph.layers}
+    fed = {found.reader.name for found in flows.values() if found.reader is not None and not found.joined}
+    return [
+        TracedLayer(
+            name=node.path,
+            layer=node.module,
+            layer_shape=layer_shape(graph, node),
+            norms=tuple(traced_norm(graph, norm) for norm in found.norms),
+            output_elements=elements(graph, found.end),
+            reader=None if found.reader is None or found.joined else found.reader.module,
+            rising=found.rising,
+            fed=node.name in fed or comes_from_input(graph, node),
+        )
+        for node in graph.layers
+        for found in (flows[node.name],)
+    ]
+
+
+def traced_norm(graph: Graph, node: Node) -> TracedNorm:
+    """Return what a call of a BatchNorm costs."""
+    return TracedNorm(elements(graph, node), isinstance(node.module, ShiftNorm), node.path)
+
+
+def layer_shape(graph: Graph, node: Node) -> LayerShape:
+    """Return the shape of a layer's call for one example."""
+    (taken,) = node.input_shapes
+    layer = node.module
+    shapes = of_one_example(graph, node, taken), of_one_example(graph, node, node.shape)
+    if isinstance(layer, QuantLayer):
+        return layer.layer_shape(*shapes)
+    return plain_layer_shape(layer, *shapes)
+
+
+def plain_layer_shape(layer: nn.Module, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> LayerShape:
+    """Return the shape of a call of one of torch's own layers, with what counts need of it: no padding or stride.
+
+    >>> plain_layer_shape(nn.Conv1d(4, 6, 3, groups=2), (4, 10), (6, 8)).macs
+    288
+    """
+    kind, groups = "linear", 1
+    kernel: tuple[int, int] = (1, 1)
+    if isinstance(layer, nn.Embedding):
+        kind, sizes = "embedding", (layer.num_embeddings, layer.embedding_dim)
+    elif isinstance(layer, nn.Conv1d | nn.Conv2d):
+        kind, sizes, groups = "conv2d", (layer.in_channels, layer.out_channels), layer.groups
+        kernel = (
+            (1, layer.kernel_size[0]) if isinstance(layer, nn.Conv1d) else (layer.kernel_size[0], layer.kernel_size[1])
+        )
+    else:
+        assert isinstance(layer, nn.Linear)
+        sizes = (layer.in_features, layer.out_features)
+    return LayerShape(kind, *sizes, kernel, (1, 1), (0, 0), (1, 1), groups, input_shape, output_shape)

@@ -14,14 +14,20 @@ class TracedNorm:
     Attributes:
         values: how many it normalizes, for one example.
         shifts: whether its multiplications are shifts (see `ShiftBatchNorm1d`).
+        name: of the module.
+        stored: whether its numbers are stored already, where it stands in another place.
     """
 
     values: int
     shifts: bool = False
+    name: str = ""
+    stored: bool = False
 
     @property
     def numbers(self) -> int:
         """float32 numbers per channel at inference: scale and shift; of a shift-based one the mean as well."""
+        if self.stored:
+            return 0
         return 3 if self.shifts else 2
 
     @property

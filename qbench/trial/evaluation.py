@@ -13,8 +13,7 @@ from qbench.data.splits import Splits
 from qbench.deploy.chain import UnsupportedStructureError
 from qbench.deploy.int8.agreement import agreement
 from qbench.errors import TrainingError
-from qbench.nn.quant_layer import quant_layers
-from qbench.nn.trace import trace
+from qbench.nn.packing import packed
 from qbench.training.accuracy import predict, share
 from qbench.training.module import QuantModule
 from qbench.training.result import TrainingResult
@@ -138,13 +137,11 @@ def packed_predictions(network: nn.Module, images: Tensor) -> tuple[Tensor, list
     """Return the predictions of packed execution and the names of its ops; None where no layer runs packed.
 
     The network is unpacked again afterwards.
+
+    Raises:
+        UserError: a layer that runs in two shapes, for which different ops are chosen.
     """
-    layers = trace(network, tuple(images.shape[1:]))
-    try:
-        ops = [traced.layer.pack(traced.layer_shape) for traced in layers]
-        if not any(op.packs for op in ops):
+    with packed(network, images) as ops:
+        if not any(op.packs for op in ops.values()):
             return None
-        return predict(network, images), [op.name for op in ops]
-    finally:
-        for _, layer in quant_layers(network):
-            layer.unpack()
+        return predict(network, images), [op.name for op in ops.values()]

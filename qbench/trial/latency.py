@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from qbench.deploy.int8.network import IntegerNetwork
-from qbench.nn.quant_layer import quant_layers
-from qbench.nn.trace import trace
+from qbench.nn.packing import packed
 
 _WARM_UPS = 3
 _FEWEST, _MOST = 5, 50
@@ -38,13 +37,8 @@ def measure_latency(network: nn.Module, image: Tensor, execution: str | None) ->
         return _timed(IntegerNetwork(network, image), image)
     if execution is None:
         return _timed(network, image)
-    try:
-        for traced in trace(network, tuple(image.shape[1:])):
-            traced.layer.pack(traced.layer_shape)
+    with packed(network, image):
         return _timed(network, image)
-    finally:
-        for _, layer in quant_layers(network):
-            layer.unpack()
 
 
 @torch.no_grad()

@@ -27,7 +27,19 @@ def _vectors(left: Any, right: Any, *args: Any, **options: Any) -> int:
     return int(2 * prod(left))
 
 
+def _trilinear(one: Any, two: Any, three: Any, *expanded: Any, **options: Any) -> int:
+    """Count the products of three tensors, broadcast after dimensions of size 1 are put in: a bilinear form's."""
+    shapes = []
+    for shape, places in zip((one, two, three), expanded, strict=False):
+        sizes = list(shape)
+        for place in sorted(places):
+            sizes.insert(place, 1)
+        shapes.append(sizes)
+    return int(2 * prod(max(sizes) for sizes in zip(*shapes, strict=True)))
+
+
 _VECTOR_PRODUCTS = {
+    _aten._trilinear: _trilinear,
     _aten.mv: _matrix_vector,
     _aten.addmv: _added_matrix_vector,
     _aten.dot: _vectors,
@@ -96,7 +108,7 @@ def _counted(target: Any, args: Any, kwargs: Any) -> int:
 
 
 def mac_counter() -> FlopCounterMode:
-    """Return torch's counter of floating-point operations, which is told of products with a vector, too."""
+    """Return torch's counter of floating-point operations, which is told of products with vectors, too."""
     return FlopCounterMode(display=False, custom_mapping=_VECTOR_PRODUCTS)
 
 

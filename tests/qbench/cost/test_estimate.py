@@ -117,13 +117,22 @@ def test_bias_is_counted() -> None:
 
 def test_every_norm_is_counted_and_what_is_not_counted_is_said() -> None:
     net = by_hand(
-        nn.BatchNorm1d(8), nn.Linear(8, 4, bias=False), nn.BatchNorm1d(4), nn.BatchNorm1d(4), nn.LayerNorm(4), nn.Tanh()
-    )
+        nn.BatchNorm1d(8), nn.Linear(8, 4, bias=False), nn.BatchNorm1d(4), nn.BatchNorm1d(4), nn.LayerNorm(4),
+        nn.PReLU(4), nn.BatchNorm1d(4),
+    )  # fmt: skip
     cost = estimate_network(apply_scheme(net, get_scheme("fp32")), (8,)).cost
-    assert cost.layers[0].operations == Operations(fp32_mul=32 + 8 + 4 + 4, fp32_add=32 + 8 + 4 + 4)
-    assert cost.layers[0].other_bytes == 3 * 8 * 4
-    assert cost.uncounted_bytes == 2 * 4 * 4  # LayerNorm's weight and bias
-    assert cost.stored_bytes == 4 * 32 + 96 + 32
+    before, layer, norm, behind = cost.layers
+    assert [row.name for row in cost.layers] == ["0", "1", "4: layer_norm", "6"]
+    # The two BatchNorms right behind the layer are its own; those before it and behind a function stand alone.
+    assert layer.operations == Operations(fp32_mul=32 + 4 + 4, fp32_add=32 + 4 + 4)
+    assert (before.operations, before.other_bytes) == (Operations(fp32_mul=8, fp32_add=8), 8 * 8)
+    assert (behind.operations, behind.other_bytes) == (Operations(fp32_mul=4, fp32_add=4), 8 * 4)
+    assert layer.other_bytes == 2 * 8 * 4
+    # Of 4 values: the mean, its subtraction, the squares' sum, the shift; the squares, 1/σ, the scale.
+    assert (norm.operations, norm.other_bytes) == (Operations(fp32_add=16, fp32_mul=12), 8 * 4)
+    assert cost.uncounted_bytes == 4 * 4  # PReLU's slopes
+    assert cost.stored_bytes == 4 * 32 + 64 + 64 + 32 + 32 + 16
+    assert cost.stored_bytes == 4 * sum(parameter.numel() for parameter in net.parameters())
 
 
 def test_a_scale_that_no_threshold_takes_in_is_a_multiplication() -> None:
@@ -208,7 +217,8 @@ class Shortcut(nn.Module):
 def test_values_that_go_past_a_layer_stay_real() -> None:
     """Past a shortcut nothing folds to a threshold, and the sum that the next layer signs is kept in float32."""
     network = apply_scheme(Shortcut(add=True), get_scheme("binarynet"))
-    first, second, out = estimate_network(network, (8,)).cost.layers
+    first, second, sums, out = estimate_network(network, (8,)).cost.layers
+    assert (sums.name, sums.operations, sums.input_bytes) == ("add", Operations(fp32_add=4), 4 * 4)
     for layer in (first, second):
         assert layer.other_bytes == 8 * 4  # scale and shift
         assert layer.output_bytes == 4 * 4
@@ -222,9 +232,18 @@ def test_values_that_go_past_a_layer_stay_real() -> None:
 
 
 def test_residual_networks_are_not_counted_as_chains() -> None:
-    layers = estimate("digits-resnet", "binarynet").cost.layers
+    rows = {row.name: row for row in estimate("digits-resnet", "binarynet").cost.layers}
+    layers = [row for name, row in rows.items() if ": add" not in name]
     assert [layer.other_bytes for layer in layers] == [8 * n for n in (32, 32, 32, 64, 64, 10)]
     assert [layer.output_bytes for layer in layers] == [4 * n for n in (2048, 2048, 2048, 1024, 64, 10)]
+    # A float addition a value of each block; what the shortcut carries is read: 2×2 means are of four times as many.
+    sums = {name: (row.operations, row.input_bytes) for name, row in rows.items() if ": add" in name}
+    assert sums == {
+        "block1_1: add": (Operations(fp32_add=2048), 4 * 2048),
+        "block1_2: add": (Operations(fp32_add=2048), 4 * 2048),
+        "block2_1: add": (Operations(fp32_add=1024), 4 * 2048),
+        "block2_2: add": (Operations(fp32_add=1024), 4 * 1024),
+    }
 
 
 def test_table_prices() -> None:
@@ -291,5 +310,6 @@ class TwoInputs(nn.Module):
 
 
 def test_a_second_input_of_a_module_is_a_use_too() -> None:
-    first, second = estimate_network(apply_scheme(TwoInputs(), get_scheme("binarynet")), (8,)).cost.layers
+    network = apply_scheme(TwoInputs(), get_scheme("binarynet"))
+    first, second, _ = estimate_network(network, (8,)).cost.layers
     assert (first.output_bytes, second.input_bytes) == (4 * 4, 4 * 4)

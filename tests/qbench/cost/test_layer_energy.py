@@ -29,12 +29,12 @@ def test_one_layer_by_hand() -> None:
 
 
 def test_parameters_outside_the_layers_have_a_row_of_their_own() -> None:
-    found = by_hand("fp32", nn.LayerNorm(3))
+    found = by_hand("fp32", nn.PReLU(3))
     layer, other = layer_rows(found.cost, found.energy)
-    assert (other["name"], other["op"], other["other_bytes"]) == (UNCOUNTED, "not counted", 24)
-    # 264 bytes are 33 accesses, of which 24 bytes are 3.
-    assert layer["weight_traffic_uj"] == pytest.approx([30 * 10e-6] * 2)
-    assert other["weight_traffic_uj"] == pytest.approx([3 * 10e-6] * 2)
+    assert (other["name"], other["op"], other["other_bytes"]) == (UNCOUNTED, "not counted", 12)
+    # 252 bytes are 32 accesses, of which 12 bytes are 12/252.
+    assert layer["weight_traffic_uj"] == pytest.approx([32 * 10e-6 * 240 / 252] * 2)
+    assert other["weight_traffic_uj"] == pytest.approx([32 * 10e-6 * 12 / 252] * 2)
     assert other["arithmetic_uj"] == other["activation_traffic_uj"] == [0.0, 0.0]
 
 

@@ -1,0 +1,43 @@
+"""How a network is run to be watched: in evaluation, every layer by its own call, every product visible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Keep every module in evaluation while the context lasts; each has its own mode again afterwards."""
+    modes = {module: module.training for module in network.modules()}
+    try:
+        for module in modes:
+            module.training = False
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@contextmanager
+def plain_execution() -> Iterator[None]:
+    """Switch torch's fused forms off while the context lasts: they skip the calls of layers, or hide their products.
+
+    Gradients are on, without which an encoder layer of a transformer reads its layers' weights; attention is its two
+    products; recurrent layers are products and functions, which mkldnn and cuDNN fuse.
+    """
+    mha, mkldnn, cudnn = torch.backends.mha, torch.backends.mkldnn, torch.backends.cudnn
+    before = mha.get_fastpath_enabled(), mkldnn.enabled, cudnn.enabled
+    try:
+        mha.set_fastpath_enabled(False)
+        # Not their `flags`, which set more than this, and warn of it.
+        mkldnn.enabled = cudnn.enabled = False  # type: ignore[assignment]
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        mha.set_fastpath_enabled(before[0])
+        mkldnn.enabled, cudnn.enabled = before[1:]
