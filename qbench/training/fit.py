@@ -13,6 +13,7 @@ from qbench.training.result import TrainingResult
 from qbench.training.settings import OnEpoch, TrainingSettings
 from qbench.training.short_loop import CHECKPOINT, train_in_short_loop
 from qbench.training.trainer_loop import TRAINER_CHECKPOINT, train_in_trainer
+from qbench.training.wrapped_module import WrappedModule
 
 
 def fit(
@@ -24,11 +25,11 @@ def fit(
     logger: Logger | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> TrainingResult:
-    """Train `module` for the trial's epochs; return the state of the best validation epoch.
+    """Train `module` for the trial's epochs; return the state of the best epoch by `settings.selection`.
 
     The short loop trains a module without `own_hooks`: it does a step's arithmetic and nothing else. A `pl.Trainer`
-    trains any other, and one that optimizes by hand (`automatic_optimization = False`), so that its hooks are called
-    as Lightning documents them. Both continue from the checkpoint in
+    trains any other, one that optimizes by hand (`automatic_optimization = False`), and someone else's (a
+    `WrappedModule`), so that its hooks are called as Lightning documents them. Both continue from the checkpoint in
     `folder`, both compile, and both give QuantModule's own training the same weights, bit for bit. The result's `loop`
     says which it was.
 
@@ -36,15 +37,16 @@ def fit(
         module: as built, not trained.
         splits: training and validation examples are used.
         folder: where the checkpoint lies while the training runs.
-        settings: epochs, batches, device.
+        settings: epochs, batches, device, the metric that chooses the best epoch.
         logger: gets `train/loss`, `val/accuracy`, `epoch`, `flips/<layer>` and what the module logs, once an epoch.
         on_epoch: called after each epoch.
 
     Raises:
-        TrainingError: the loss or a parameter became infinite or NaN.
+        ConfigError: the metric that chooses the best epoch is none that the module logs.
+        TrainingError: the loss, a parameter or, in each epoch, that metric became infinite or NaN.
         UserError: a checkpoint that is damaged or of another network.
     """
-    if own_hooks(type(module)) or not module.automatic_optimization:
+    if isinstance(module, WrappedModule) or own_hooks(type(module)) or not module.automatic_optimization:
         return train_in_trainer(module, splits, settings, folder / TRAINER_CHECKPOINT, logger, on_epoch)
     return train_in_short_loop(module, splits, settings, folder / CHECKPOINT, logger, on_epoch)
 

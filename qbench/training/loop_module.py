@@ -15,12 +15,12 @@ class LoopModule(pl.LightningModule):
 
     Attributes:
         loop_state: while the short loop trains the module, what it asks in place of a Trainer; else None.
-        logged: while a trial trains the module in a `pl.Trainer`, the names that the epoch has logged for the logger;
-            else None. `log` then takes every value for one of the epoch, as it does in the short loop.
+        logged: while a trial trains the module in a `pl.Trainer`, the names that the epoch has logged, and whether for
+            the logger; else None. `log` then takes every value for one of the epoch, as it does in the short loop.
     """
 
     loop_state: LoopState | None = None
-    logged: set[str] | None = None
+    logged: dict[str, bool] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, as every module does, but one of Lightning's without a search."""
@@ -73,8 +73,7 @@ class LoopModule(pl.LightningModule):
         if self.loop_state is None:
             if self.logged is not None:
                 on_step, on_epoch = False, True
-                if logger is not False:
-                    self.logged.add(name)
+                self.logged[name] = logger is not False
             super().log(name, value, prog_bar, logger, on_step, on_epoch, reduce_fx, *args, **options)
         elif logger is not False:
             self.loop_state.log(name, value, self.device, reduce_fx, options.get("batch_size"))

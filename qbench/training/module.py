@@ -6,6 +6,7 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -87,16 +88,37 @@ class QuantModule(LoopModule):
         self.input_shape = example_shape(model) if input_shape is None else input_shape
         self._first_batch: FirstBatch | None = None
         self._layers: list[QuantLayer] | None = None  # found at the first step: walking the model takes time
-        if self.scheme.post_training is None:
-            self.quantize()
-        else:
-            apply_scheme(model, self.scheme.training_scheme(), input_shape=self.input_shape)
-            self._expect_batch(self.scheme.training_scheme())
-        initialize(model, self.scheme, seed)
+        self._quantize_for_training()
+        self._initialize()
         self.val_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self._losses: list[Tensor] = []
         clip_after_steps(self, self.clip_latents)
+
+    @staticmethod
+    def wrap(
+        module: pl.LightningModule,
+        scheme: Scheme | str,
+        *,
+        input_shape: InputShape | None = None,
+        network: str = "model",
+        classes: int = 10,
+        seed: int = 0,
+    ) -> pl.LightningModule:
+        """Quantize the network of someone else's LightningModule in place, and return that module.
+
+        It trains by its own recipe, in any `pl.Trainer`: its steps, losses, metrics and optimizers stay as they are.
+        Its new attribute `qbench` is a `WrappedModule`, which holds arguments and errors, and whose `quantize` finishes
+        a post-training scheme.
+
+        >>> module = QuantModule.wrap(LitNet(), "binarynet", input_shape=(3, 32, 32), network="net")
+        >>> pl.Trainer(max_epochs=5).fit(module, data)
+        """
+        from qbench.training.wrapped_module import WrappedModule  # a QuantModule itself
+
+        return WrappedModule(
+            module, scheme, input_shape=input_shape, network=network, classes=classes, seed=seed
+        ).theirs
 
     # The two methods that a new quantizer overrides.
 
@@ -134,6 +156,19 @@ class QuantModule(LoopModule):
             activation_quantizer=self.activation_quantizer,
         )
         self._expect_batch(self.scheme)
+
+    def _quantize_for_training(self) -> None:
+        """Give the network the form in which it trains: quantized, or that in which it will be quantized afterwards."""
+        if self.scheme.post_training is None:
+            self.quantize()
+            return
+        trained = self.scheme.training_scheme()
+        apply_scheme(self.model, trained, input_shape=self.input_shape)
+        self._expect_batch(trained)
+
+    def _initialize(self) -> None:
+        """Draw the initial weights, where the scheme says so."""
+        initialize(self.model, self.scheme, self.seed)
 
     def _expect_batch(self, applied: Scheme) -> None:
         """Check the structure at the first batch, where the input's shape is not known before it."""

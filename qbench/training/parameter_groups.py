@@ -11,6 +11,8 @@ from qbench.schemes.initialize import glorot_scale
 from qbench.schemes.recipe import Recipe
 from quantizers import Quantizer
 
+RATE_SCALE = "rate_scale"
+"""Key of a parameter group: its learning rate over that of the training."""
 STEP_RATE = 0.01
 """The learning rate of learned steps (LSQ), over that of the other parameters.
 
@@ -23,8 +25,8 @@ def parameter_groups(module: nn.Module, recipe: Recipe, learning_rate: float) ->
     """Return the trainable parameters with their learning rates; weights of quantized layers have scaled ones.
 
     A frozen parameter (`requires_grad` is False) is in no group. ShiftAdaMax gets the scale apart from the rate, for it
-    rounds both by AP2. Learned steps (LSQ) move at `STEP_RATE` of the rate and never decay: decay would shrink the
-    range.
+    rounds both by AP2; with the others a group says by `RATE_SCALE` what its rate has been multiplied by. Learned steps
+    (LSQ) move at `STEP_RATE` of the rate and never decay: decay would shrink the range.
     """
     scales = _scales(module) if recipe.learning_rate_scale == "glorot" else {}
     steps = _learned_steps(module)
@@ -35,12 +37,12 @@ def parameter_groups(module: nn.Module, recipe: Recipe, learning_rate: float) ->
     found: list[dict[str, Any]] = [
         {"params": each, "lr": learning_rate, "scale": scale}
         if recipe.optimizer == "shift-adamax"
-        else {"params": each, "lr": learning_rate * scale}
+        else {"params": each, "lr": learning_rate * scale, RATE_SCALE: scale}
         for scale, each in groups.items()
     ]
     learned = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter in steps]
     if learned:
-        found.append({"params": learned, "lr": learning_rate * STEP_RATE, "weight_decay": 0.0})
+        found.append({"params": learned, "lr": learning_rate * STEP_RATE, RATE_SCALE: STEP_RATE, "weight_decay": 0.0})
     return found
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pytorch_lightning.loggers import Logger
-from torch import Tensor, nn
+from torch import Tensor
 
+from qbench.errors import TrainingError
 from qbench.io import flat_state
 from qbench.training.result import TrainingResult
+from qbench.training.selection import Selection
+from qbench.training.used import Used
 
 
 @dataclass
@@ -20,12 +25,16 @@ class Progress:
             where the module logs none), `val/accuracy`, `epoch` (from 0), `flips/<layer>` (see `SignFlips`), and what
             the module's own steps logged.
         seconds: spent on these epochs.
-        best_accuracy, best_epoch, best_state: of the best validation so far; -1, 0 and None before the first.
+        loss: mean training loss of the last finished epoch; None where the module tells none.
+        first_rates: the learning rates at the first step, see `qbench.training.optimizer_facts.rates`.
+        best_value, best_epoch, best_state: of the best epoch so far; None, 0 and None before the first.
     """
 
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
-    best_accuracy: float = -1.0
+    loss: float | None = None
+    first_rates: list[float] = field(default_factory=list)
+    best_value: float | None = None
     best_epoch: int = 0
     best_state: dict[str, Tensor] | None = None
 
@@ -34,22 +43,28 @@ class Progress:
         """The number of finished epochs."""
         return len(self.history)
 
-    def validated(self, accuracy: float, epoch: int, model: nn.Module) -> None:
-        """Keep the model's state if `accuracy`, of epoch `epoch` (from 1), is above that of every epoch before."""
-        if accuracy > self.best_accuracy:
-            self.best_accuracy, self.best_epoch = accuracy, epoch
-            self.best_state = {key: tensor.clone() for key, tensor in flat_state(model.state_dict()).items()}
+    def validated(self, value: float, epoch: int, state: Mapping[str, Any], selection: Selection) -> None:
+        """Keep a copy of the network's `state`, of epoch `epoch` (from 1), if `value` is better than any before."""
+        if selection.is_better(value, self.best_value):
+            self.best_value, self.best_epoch = value, epoch
+            self.best_state = {key: tensor.clone() for key, tensor in flat_state(state).items()}
 
     def log_history(self, logger: Logger | None, steps: int) -> None:
         """Tell `logger` of every finished epoch, of `steps` steps each: what a killed attempt told went with it."""
         for metrics in self.history:
             log_epoch(logger, metrics, steps)
 
-    def result(self, loop: str) -> TrainingResult:
-        """Return the result of a finished training by `loop`."""
-        assert self.best_state is not None
-        loss = self.history[-1].get("train/loss") if self.history else None
-        return TrainingResult(self.best_state, self.best_epoch, loss, self.seconds, loop=loop, history=self.history)
+    def result(self, loop: str, facts: Used) -> TrainingResult:
+        """Return the result of a finished training by `loop`, which used `facts`.
+
+        Raises:
+            TrainingError: the metric by which the best epoch is chosen was a number in none.
+        """
+        if self.best_state is None:
+            raise TrainingError("no epoch is the best: the metric that chooses it was infinite or NaN in each")
+        return TrainingResult(
+            self.best_state, self.best_epoch, self.loss, self.seconds, loop=loop, history=self.history, used=facts
+        )
 
 
 def log_epoch(logger: Logger | None, metrics: dict[str, float], steps: int) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from torch import Tensor
 
 from qbench.io import load_tensors, replacing, save_tensors
+from qbench.training.used import Used
 
 _FACTS = "training.json"
 WEIGHTS = "weights.safetensors"
@@ -20,13 +21,14 @@ class TrainingResult:
     """A trained network's state and how it came about.
 
     Attributes:
-        state: of the epoch with the best validation accuracy (the first of equals); flat, see `qbench.io.flat_state`.
+        state: of the best epoch by the trial's `Selection` (the first of equals); flat, see `qbench.io.flat_state`.
         epoch: that epoch, counted from 1.
         loss: mean training loss of the last epoch; None where the module logs none.
         seconds: of the training, with validation after each epoch.
         shared: another trial trained it.
         loop: the loop that trained it, `short` or `lightning`; None for a training of a version that did not say.
         history: the metrics of each epoch, see `Progress`; empty for a training of a version that did not keep them.
+        used: optimizer, learning rates and loss; None for a training of a version that did not say.
     """
 
     state: dict[str, Tensor]
@@ -36,11 +38,13 @@ class TrainingResult:
     shared: bool = False
     loop: str | None = None
     history: list[dict[str, float]] = field(default_factory=list)
+    used: Used | None = None
 
     def store(self, folder: Path) -> None:
         """Write the result to `folder`; a kill leaves all of it, or nothing that `stored` finds."""
         save_tensors(self.state, folder / WEIGHTS)
         facts = {key: getattr(self, key) for key in ("epoch", "loss", "seconds", "loop", "history")}
+        facts["used"] = None if self.used is None else asdict(self.used)
         # Last, and in one step: its presence says that the weights are whole.
         with replacing(folder / _FACTS) as temporary:
             temporary.write_text(json.dumps(facts))
@@ -59,4 +63,5 @@ class TrainingResult:
             shared=True,
             loop=known.get("loop"),
             history=known.get("history", []),
+            used=None if known.get("used") is None else Used(**known["used"]),
         )

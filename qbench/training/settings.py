@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from qbench.training.selection import Selection
 
 OnEpoch = Callable[[int, int], None]
 """Called after each epoch with its number, counted from 1, and the number of all epochs."""
@@ -19,6 +21,7 @@ class TrainingSettings:
         seed: of the order of batches.
         device: `cpu` or `cuda`.
         compile: forward and backward go through torch.compile.
+        selection: which epoch's weights are kept.
     """
 
     epochs: int
@@ -26,3 +29,4 @@ class TrainingSettings:
     seed: int = 0
     device: str = "cpu"
     compile: bool = False
+    selection: Selection = field(default_factory=Selection)

@@ -19,6 +19,7 @@ from qbench.training.checkpoint import is_due, load_checkpoint, save_checkpoint
 from qbench.training.determinism import deterministic
 from qbench.training.loop_state import LoopState
 from qbench.training.module import QuantModule
+from qbench.training.optimizer_facts import rates, used
 from qbench.training.progress import Progress, log_epoch
 from qbench.training.result import TrainingResult
 from qbench.training.settings import OnEpoch, TrainingSettings
@@ -49,6 +50,7 @@ def train_in_short_loop(
     progress = Progress()
     if checkpoint.exists():
         progress = load_checkpoint(checkpoint, module, optimizer, scheduler) or progress
+    progress.first_rates = progress.first_rates or rates([optimizer])
     flips = SignFlips(module.model)
     progress.log_history(logger, len(batches))
     loss_of = torch.compile(module.loss) if settings.compile else module.loss
@@ -60,12 +62,14 @@ def train_in_short_loop(
             loss = _train_epoch(module, loss_of, batches, optimizer, state, epochs)
             scheduler.step()
             module.eval()
-            found = accuracy(module.model, validation)
-            progress.validated(found, epoch + 1, module.model)
-            metrics = {"val/accuracy": found, "epoch": float(epoch)}
+            metrics = {"val/accuracy": accuracy(module.model, validation), "epoch": float(epoch)}
             if loss is not None:
                 metrics["train/loss"] = loss
-            progress.history.append(state.epoch_metrics() | flips.since_last(module.model) | metrics)
+            metrics = state.epoch_metrics() | flips.since_last(module.model) | metrics
+            value = settings.selection.value(metrics)
+            progress.validated(value, epoch + 1, module.model.state_dict(), settings.selection)
+            progress.history.append(metrics)
+            progress.loss = loss
             progress.seconds = time.perf_counter() - start
             log_epoch(logger, progress.history[-1], len(batches))
             if on_epoch is not None:
@@ -75,7 +79,7 @@ def train_in_short_loop(
                 saved = time.perf_counter()
     if logger is not None:
         logger.finalize("success")
-    return progress.result("short")
+    return progress.result("short", used(module, [optimizer], progress.first_rates, epochs))
 
 
 def _train_epoch(

@@ -27,9 +27,11 @@ from qbench.training.module import QuantModule
 from qbench.training.overrides import own_hooks
 from qbench.training.progress import Progress
 from qbench.training.result import TrainingResult
+from qbench.training.selection import Selection
 from qbench.training.settings import OnEpoch
 from qbench.training.short_loop import CHECKPOINT
 from qbench.training.trainer_loop import TRAINER_CHECKPOINT
+from qbench.training.used import Used
 from qbench.trial import run as training
 from qbench.trial.config import TrialConfig
 from qbench.trial.resolved import ResolvedTrial, resolve
@@ -379,9 +381,9 @@ def test_the_first_of_the_best_epochs_is_kept(accuracies: list[float], best: int
     model, progress = torch.nn.Linear(1, 1, bias=False), Progress()
     for epoch, accuracy in enumerate(accuracies, start=1):
         model.weight.data.fill_(float(epoch))
-        progress.validated(accuracy, epoch, model)
-    assert progress.result("short").epoch == best
-    assert progress.result("short").state["weight"].item() == best
+        progress.validated(accuracy, epoch, model.state_dict(), Selection())
+    assert progress.result("short", Used()).epoch == best
+    assert progress.result("short", Used()).state["weight"].item() == best
 
 
 class OwnStep(QuantModule):

@@ -1,0 +1,124 @@
+"""A network that someone else's LightningModule trains: what QuantModule says of it, and how it becomes quantized."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch import nn
+
+from qbench.errors import ConfigError, nearest
+from qbench.schemes.scheme import Scheme
+from qbench.training.first_batch import InputShape, example_shape
+from qbench.training.latent_clip import clip_after_steps
+from qbench.training.module import QuantModule
+
+
+class WrappedModule(QuantModule):
+    """A QuantModule whose network another LightningModule, `theirs`, trains under its own recipe.
+
+    `theirs` stays the object it was, with its class, steps, metrics, optimizers and names of parameters; its network
+    is quantized in place. Of the scheme's recipe what is part of the network counts: the activation function, the kind
+    of norm, and for how many epochs quantizers train relaxed. Optimizer, learning rates, loss and initial weights are
+    its own: no weight is redrawn. After each step of its optimizers the latent weights are clipped.
+
+    Args:
+        theirs: is changed in place; its attribute `qbench` becomes this module.
+        scheme: a `Scheme` or a registered scheme's name.
+        input_shape: of the network, as QuantModule's; None takes that of an `example_input_array`, or learns it.
+        network: the name of the network in `theirs`, dotted for one further inside; empty where `theirs` is the network
+            itself, by its `forward`.
+        classes: of the data.
+        seed: of the stochastic quantizers.
+
+    Attributes:
+        theirs: the LightningModule that trains.
+        model: its network.
+        network: the name.
+        classes: of the data.
+
+    Raises:
+        ConfigError: there is no such network; it cannot be quantized; or a layer that was replaced stands in `theirs`
+            outside of the network as well, and would go on in float32 there.
+    """
+
+    theirs: pl.LightningModule
+
+    def __init__(
+        self,
+        theirs: pl.LightningModule,
+        scheme: Scheme | str = "binarynet",
+        *,
+        input_shape: InputShape | None = None,
+        network: str = "model",
+        classes: int = 10,
+        seed: int = 0,
+    ) -> None:
+        # Not as a submodule, of which the two would be each other's.
+        object.__setattr__(self, "theirs", theirs)
+        self.network, self.classes = network, classes
+        if isinstance(theirs, QuantModule) or hasattr(theirs, "qbench"):
+            raise ConfigError(f"{type(theirs).__name__} is quantized already", "module")
+        if not is_overridden("configure_optimizers", theirs):
+            raise ConfigError(f"{type(theirs).__name__} has no configure_optimizers: nothing would train it", "module")
+        if input_shape is None:
+            input_shape = example_shape(theirs)
+        super().__init__(_find(theirs, network), scheme, input_shape=input_shape, classes=classes, seed=seed)
+        clip_after_steps(theirs, self.clip_latents)
+        if self.scheme.recipe.relaxed_share:
+            self._start_epoch = theirs.on_train_epoch_start
+            setattr(theirs, "on_train_epoch_start", self._start_their_epoch)  # noqa: B010
+        object.__setattr__(theirs, "qbench", self)
+
+    def quantize(self) -> None:
+        """Give every layer its quantizers: as QuantModule's."""
+        super().quantize()
+        self._refuse_old_layers()
+
+    def configure_optimizers(self) -> NoReturn:
+        """Refuse to be trained: `theirs` is what a Trainer fits."""
+        raise ConfigError(f"fit the wrapped {type(self.theirs).__name__}, which trains by its own recipe", "module")
+
+    def _quantize_for_training(self) -> None:
+        self._before = set(self.model.modules())
+        super()._quantize_for_training()
+        self._refuse_old_layers()
+
+    def _initialize(self) -> None:
+        """Leave the weights as they are."""
+
+    def _refuse_old_layers(self) -> None:
+        """Refuse what was replaced in the network and stands elsewhere in `theirs`."""
+        inside = set(self.model.modules())
+        for name, module in self.theirs.named_modules():
+            if module in self._before and module not in inside:
+                raise ConfigError(
+                    f"{name} of {type(self.theirs).__name__} is a part of {self.network!r} under a second name, and "
+                    "would stay in float32 there; reach it through the network",
+                    "network",
+                )
+
+    def _start_their_epoch(self) -> None:
+        epochs = self.theirs.trainer.max_epochs
+        if epochs is None or epochs < 0:
+            raise ConfigError(
+                f"{self.scheme.name} trains relaxed for a share of the epochs: give the Trainer max_epochs", "epochs"
+            )
+        self.start_epoch(self.theirs.current_epoch, epochs)
+        self._start_epoch()
+
+
+def _find(theirs: pl.LightningModule, name: str) -> nn.Module:
+    """Return the network of this name in `theirs`."""
+    found: Any = theirs
+    for part in name.split(".") if name else []:
+        found = getattr(found, part, None)
+    if not isinstance(found, nn.Module):
+        children = [child for child, _ in theirs.named_children()]
+        raise ConfigError(
+            f"{type(theirs).__name__} has no network called {name!r}{nearest(name, children)}; name one of "
+            f"{', '.join(children) or 'its modules'}, or '' where its own forward is the network",
+            "network",
+        )
+    return found
