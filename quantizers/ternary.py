@@ -78,6 +78,14 @@ class Ternary(Quantizer):
         step = ternary_step(x.detach(), self.channel_axis)
         return straight_through(x, lambda x: ternary_codes(x, step) * step + 0.0)  # -0.0 becomes 0.0
 
+    def codes_and_scale(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return codes -1, 0, +1 and Δ; None for steps along another dimension than the output channels."""
+        if self.channel_axis not in (None, 0):
+            return None
+        step = ternary_step(x.detach(), self.channel_axis)
+        # A layer's product is Δ·(codes·input): Δ is in the codes' gradient, and is not in the latent weight's.
+        return straight_through(x, lambda x: ternary_codes(x, step) + 0.0, lambda grad, _: grad / step), step
+
     @torch.no_grad()
     def quantize(self, x: Tensor) -> Quantized:
         """Return codes -1, 0, +1 (int8) and scale Δ in x's dtype."""

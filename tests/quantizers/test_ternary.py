@@ -70,6 +70,22 @@ def test_gradient_is_the_identity():
     assert x.grad.tolist() == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("channel_axis", [None, 0])
+def test_factors_multiply_to_the_forward_with_its_gradient(channel_axis):
+    quantizer = make("ternary", channel_axis=channel_axis)
+    x = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    codes, step = quantizer.codes_and_scale(x)
+    assert set(codes.flatten().tolist()) == {-1.0, 0.0, 1.0}
+    assert torch.equal(codes * step, quantizer(x))
+    g = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    (found,) = torch.autograd.grad(codes * step, x, g)
+    torch.testing.assert_close(found, g, rtol=1e-14, atol=0)  # the identity, as the forward's
+
+
+def test_steps_along_another_dimension_are_no_factor():
+    assert make("ternary", channel_axis=1).codes_and_scale(torch.ones(2, 3)) is None
+
+
 def test_zeros_have_no_sign():
     y = make("ternary")(torch.tensor([5.0, -0.0, -0.1]))
     assert [math.copysign(1, v) for v in y.tolist()] == [1, 1, 1]

@@ -12,7 +12,7 @@ from qbench.nn.quant_op.base import QuantOp
 from qbench.nn.quant_op.epilogue import Epilogue
 from qbench.nn.quant_op.op_cost import OpCost
 from qbench.nn.quant_op.packed import Packed
-from quantizers import BINARY, NumberFormat, Quantized
+from quantizers import BINARY, TERNARY, NumberFormat, Quantized
 
 
 class FloatOp(QuantOp):
@@ -26,20 +26,20 @@ class FloatOp(QuantOp):
         return True, ""
 
     def pack(self, weight: Quantized) -> Packed:
-        """Return the weight's real values, its scale in them; of scaled signs the signs, whose sums are scaled.
+        """Return the weight's real values, with scale 1 (shape []); of a binary or ternary weight its codes.
 
-        So the layers compute that this op replays: see `Quantizer.codes_and_scale`.
+        The sums of codes are scaled, [N] or [1], as in the layers that this op replays: see
+        `Quantizer.codes_and_scale`.
         """
-        if weight.format == BINARY and weight.scale.dim():
-            signs = weight.codes.to(weight.scale.dtype)
-            return Packed(signs, weight.scale, signs.shape)
+        if weight.format in (BINARY, TERNARY):
+            codes = weight.codes.to(weight.scale.dtype)
+            return Packed(codes, weight.scale.reshape(-1), codes.shape)
         values = weight.dequantize()
         return Packed(values, values.new_ones(()), values.shape)
 
     def linear(self, x: Quantized, packed: Packed) -> Tensor:
         """Return `x [..., K] · weightᵀ` as torch computes it, float32 [..., N]."""
-        sums = F.linear(x.dequantize(), packed.data)
-        return sums if packed.scale.dim() == 0 else sums * packed.scale.reshape(-1)
+        return _scaled(F.linear(x.dequantize(), packed.data), packed, 0)
 
     def conv2d(self, x: Quantized, packed: Packed, window: ConvWindow) -> Tensor:
         """Return the cross-correlation of `x [B, C, H, W]` as torch computes it, float32 [B, N, Ho, Wo]."""
@@ -47,11 +47,11 @@ class FloatOp(QuantOp):
         if window.pad_value or any(window.extra):
             values, padding = pad_image(values, window, window.pad_value), (0, 0)
         sums = F.conv2d(values, packed.data, None, window.stride, padding, window.dilation, window.groups)
-        return sums if packed.scale.dim() == 0 else sums * packed.scale.reshape(-1, 1, 1)
+        return _scaled(sums, packed, 2)
 
     def embedding(self, indices: Tensor, packed: Packed) -> Tensor:
         """Return the rows of a table at `indices [...]`, float32 [..., K]."""
-        return F.embedding(indices, packed.data * packed.scale)
+        return F.embedding(indices, _scaled(packed.data, packed, 1))
 
     def operations(self, layer_shape: LayerShape) -> Operations:
         """Count one multiplication and one addition a MAC."""
@@ -64,3 +64,8 @@ class FloatOp(QuantOp):
         multiplies = epilogue.weight_scale_bytes and not epilogue.norms
         multiplications = Operations(fp32_mul=layer_shape.outputs) if multiplies else Operations()
         return OpCost(multiplications, scale_bytes=epilogue.weight_scale_bytes)
+
+
+def _scaled(sums: Tensor, packed: Packed, trailing: int) -> Tensor:
+    """Return `sums · scale`, the channels in front of `trailing` dimensions; float32 weights are not multiplied."""
+    return sums if packed.scale.dim() == 0 else sums * packed.scale.reshape(-1, *[1] * trailing)

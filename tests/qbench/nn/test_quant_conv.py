@@ -132,30 +132,36 @@ def test_geometry_of_one_dimension() -> None:
     assert (shape.dot_length, shape.positions, shape.weights, shape.macs) == (6, 9, 36, 324)
 
 
+@pytest.mark.parametrize("weights", [ScaledSign, Ternary, lambda: Ternary(channel_axis=0)])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("training", [True, False])
-def test_sums_of_zero_stay_zero_in_every_memory_format(memory_format: torch.memory_format, training: bool) -> None:
-    """Scaled signs: the scale comes after the sum of ±1, so that it cannot leave a rounding error for the next sign."""
+def test_sums_of_zero_stay_zero_in_every_memory_format(
+    weights: Any, memory_format: torch.memory_format, training: bool
+) -> None:
+    """The scale comes after the sum of whole numbers, so that it cannot leave a rounding error for the next sign."""
     torch.manual_seed(0)
     layer = QuantConv2d(64, 8, 3, padding=1, bias=False).to(memory_format=memory_format).train(training)
-    layer.weight_quantizer, layer.input_quantizer = ScaledSign(), Sign()
+    layer.weight_quantizer, layer.input_quantizer = weights(), Sign()
     x = torch.randn(4, 64, 6, 6).to(memory_format=memory_format)
-    signs = F.conv2d(torch.where(x >= 0, 1, -1).double(), torch.where(layer.weight >= 0, 1, -1).double(), padding=1)
-    scale = layer.weight.detach().abs().mean((1, 2, 3))
+    weight = layer.quantized_weight()
+    whole = F.conv2d(torch.where(x >= 0, 1, -1).double(), weight.codes.double(), padding=1)
     y = layer(x)
-    assert (signs == 0).sum() > 20
-    assert torch.equal(y == 0, signs == 0)
-    assert torch.equal(y, signs.float() * scale[:, None, None])
+    assert (whole == 0).sum() > 20
+    assert torch.equal(y == 0, whole == 0)
+    assert torch.equal(y, whole.float() * weight.scale.reshape(-1, 1, 1))
+    layer.eval().pack(layer.layer_shape((64, 6, 6), (8, 6, 6)))
+    assert torch.equal(layer(x), y)
 
 
+@pytest.mark.parametrize("weights", [ScaledSign, lambda: Ternary(channel_axis=0)])
 @pytest.mark.parametrize("inputs", [Sign, None])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_gradients_of_scaled_signs_are_those_of_the_scaled_weights(inputs: Any, dropout: float) -> None:
-    """In float64, against the product with `α · sign(w)` that autograd differentiates as one weight."""
+def test_gradients_of_factors_are_those_of_the_scaled_weights(weights: Any, inputs: Any, dropout: float) -> None:
+    """In float64, against the product with `scale · codes` that autograd differentiates as one weight."""
     torch.manual_seed(0)
     layer = QuantConv2d(4, 6, 3, padding=1, groups=2, dropout=dropout).double()
     layer.weight.data.mul_(5)  # beyond 1 too, where the estimator is 0
-    layer.weight_quantizer, layer.input_quantizer = ScaledSign(), None if inputs is None else inputs()
+    layer.weight_quantizer, layer.input_quantizer = weights(), None if inputs is None else inputs()
     results = []
     for formula in ("layer", "weights"):
         torch.manual_seed(1)
