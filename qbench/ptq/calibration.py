@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from qbench.data.splits import Examples, Splits
 from qbench.errors import ConfigError
-from qbench.nn.activation import Activation
 from qbench.nn.quant_layer import QuantLayer, quant_layers
+from qbench.ptq.weight_outliers import outlier_reports
 from qbench.seeds import derive
-from quantizers import Observer, OutlierReport, Quantizer, analyse_outliers, clip_outliers
+from quantizers import Observer, Quantizer, clip_outliers
 
 _BIAS_UNITS = 2.0**24  # float32 holds all whole numbers up to here
 _SMALLEST_UNIT = 2.0**-100
@@ -39,15 +39,20 @@ def calibration_indices(splits: Splits, count: int, seed: int) -> Tensor:
     return order[:count]
 
 
-def calibrate_weights(network: nn.Module, outlier_sigmas: float | None = None) -> None:
+def calibrate_weights(
+    network: nn.Module,
+    outlier_sigmas: float | None = None,
+    input_shape: tuple[int, ...] | Tensor | None = None,
+) -> None:
     """Calibrate every weight quantizer that is not ready, on its layer's own weight.
 
     Args:
         network: quantized.
+        input_shape: of one example, or a batch of examples: see `outlier_reports`.
         outlier_sigmas: take ranges from the weights clipped at that many robust standard deviations (see
             `outlier_reports`); the weights themselves stay as they are, and saturate. None clips nothing.
     """
-    reports = {} if outlier_sigmas is None else outlier_reports(network, outlier_sigmas)
+    reports = {} if outlier_sigmas is None else outlier_reports(network, outlier_sigmas, input_shape)
     for name, layer in quant_layers(network):
         quantizer = layer.weight_quantizer
         if quantizer is not None and not quantizer.is_ready:
@@ -62,8 +67,8 @@ def _make_room_for_bias(layer: QuantLayer, quantizer: Quantizer, weight: Tensor)
 
     A bias becomes a whole number of units `S_x·S_w` (see `round_biases`). For the weights of a channel of zeros any S_w
     will do, but not for its bias; weights that have all but vanished make units of which the bias takes more than int32
-    holds. Such channels get `S_w = |b| / (2^24·S_x)`: the bias is 2^24 units, which float32 and int32 both hold. What is left
-    of a weight is then rounded to S_w, by which its product with an input code q is off by at most |q|·|b| / 2^25.
+    holds. Such channels get `S_w = |b| / (2^24·S_x)`: the bias is 2^24 units, which float32 and int32 both hold. What
+    is left of a weight is then rounded to S_w: its product with an input code q is off by at most |q|·|b| / 2^25.
     """
     encoding, source = quantizer.encoding(), _integer_scale(layer.input_quantizer)
     if layer.bias is None or encoding is None or encoding.format.kind != "integer":
@@ -89,30 +94,6 @@ def _make_room_for_bias(layer: QuantLayer, quantizer: Quantizer, weight: Tensor)
         quantizer.freeze()
 
 
-def outlier_reports(network: nn.Module, sigmas: float) -> dict[str, OutlierReport]:
-    """Return what `analyse_outliers` finds in each layer's weights, by layer name.
-
-    It looks for channels that never fire where a ReLU network's layer has a bias (BatchNorm folded) and the range of
-    its input is known, but not in the last layer, which no ReLU follows.
-    """
-    relu = any(isinstance(module, Activation) and module.function == "relu" for module in network.modules())
-    found = {}
-    for name, layer in quant_layers(network):
-        weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
-        hidden = relu and bias is not None and layer.position < layer.layer_count - 1
-        found[name] = analyse_outliers(weight, bias, _input_range(layer) if hidden else None, sigmas)
-    return found
-
-
-def _input_range(layer: QuantLayer) -> tuple[float, float] | None:
-    """Return the lowest and the highest input of a layer; None where its quantizer does not bound it."""
-    encoding = None if layer.input_quantizer is None else layer.input_quantizer.encoding()
-    if encoding is None or encoding.format.kind != "integer":
-        return None
-    # A symmetric format covers values below zero that a ReLU never sends.
-    return 0.0 if layer.position > 0 else float(encoding.low), float(encoding.high)
-
-
 def calibrate(
     network: nn.Module, images: Tensor, batch_size: int = CALIBRATION_BATCH, outlier_sigmas: float | None = None
 ) -> None:
@@ -129,7 +110,7 @@ def calibrate(
         ValueError: no images; or NaN or infinity in an activation, and then the message names the layer.
     """
     observe(network, images, batch_size)
-    freeze(network, outlier_sigmas)
+    freeze(network, outlier_sigmas, images[:1])
     round_biases(network)
 
 
@@ -148,8 +129,12 @@ def observe(network: nn.Module, images: Tensor, batch_size: int = CALIBRATION_BA
     network.train(training)
 
 
-def freeze(network: nn.Module, outlier_sigmas: float | None = None) -> None:
-    """Turn the statistics into ranges, and quantize from now on; `outlier_sigmas` as in `calibrate_weights`.
+def freeze(
+    network: nn.Module,
+    outlier_sigmas: float | None = None,
+    input_shape: tuple[int, ...] | Tensor | None = None,
+) -> None:
+    """Turn the statistics into ranges, and quantize from now on; arguments as of `calibrate_weights`.
 
     Raises:
         ValueError: an input quantizer that needs calibration is not ready after its `freeze`.
@@ -158,7 +143,7 @@ def freeze(network: nn.Module, outlier_sigmas: float | None = None) -> None:
         quantizer.freeze()
         if quantizer.needs_calibration and not quantizer.is_ready:
             raise ValueError(f"{name}: {type(quantizer).__name__} is not ready after its calibration")
-    calibrate_weights(network, outlier_sigmas)
+    calibrate_weights(network, outlier_sigmas, input_shape)
 
 
 @torch.no_grad()

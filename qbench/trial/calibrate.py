@@ -45,7 +45,7 @@ def calibrate_trial(trial: ResolvedTrial, network: nn.Module, splits: Splits, st
     else:
         calibration.observe(network, images)
         save_tensors(calibration.statistics(network), path)
-    calibration.freeze(network, steps.clip_outliers)
+    calibration.freeze(network, steps.clip_outliers, images[:1])
     if steps.bias_correction:
         network.eval()
         correct_biases(network, images)

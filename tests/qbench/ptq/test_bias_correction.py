@@ -63,6 +63,27 @@ def test_quantizers_quantize_again_afterwards() -> None:
         assert layer.input_quantizer.state is QuantizerState.QUANTIZING
 
 
+def test_a_linear_layers_channels_are_last_wherever_it_stands() -> None:
+    """On [B, T, K]: a mean for each of the K outputs, over images and rows, and not for each row."""
+    coarse = {"name": "int8", "options": {"bits": 3, "method": "minmax"}}
+    torch.manual_seed(3)
+    float_net = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+    images = torch.rand(40, 3, 6)
+    with torch.no_grad():
+        hidden = float_net[0](images)
+        wanted = [hidden.double().mean((0, 1)), float_net(images).double().mean((0, 1))]
+    net = apply_scheme(float_net, get_scheme("int8-minmax", weights=coarse)).eval()
+    calibration.observe(net, images)
+    calibration.freeze(net)
+    with torch.no_grad():
+        before = net[0](images).double().mean((0, 1))
+    added = correct_biases(net, images)
+    assert [correction.shape for correction in added.values()] == [(5,), (4,)]
+    torch.testing.assert_close(added["0"].double(), wanted[0] - before, rtol=0, atol=1e-6)
+    with torch.no_grad():
+        torch.testing.assert_close(net(images).double().mean((0, 1)), wanted[1], rtol=0, atol=1e-4)
+
+
 def test_no_images() -> None:
     with pytest.raises(ValueError, match="at least one image"):
         correct_biases(network(), torch.rand(0, 1, 8, 8))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qbench.nn.models.catalogue import get_model
 from qbench.nn.quant_layer import quant_layers
 from qbench.ptq import calibration
+from qbench.ptq.weight_outliers import outlier_reports
 from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
 from quantizers import Quantized, Quantizer, signed_integer
@@ -180,7 +183,7 @@ def test_outliers_are_clipped_for_the_range_and_stay_in_the_weight() -> None:
     net[0].weight.data[7, 3] = -9.0
     kept = net[0].weight.detach().clone()
     calibration.calibrate(net, torch.rand(20, 40), outlier_sigmas=6.0)
-    report = calibration.outlier_reports(net, 6.0)["0"]
+    report = outlier_reports(net, 6.0, (40,))["0"]
     assert report.outlier.nonzero().flatten().tolist() == [4, 7]
     scale = net[0].weight_quantizer.scale
     assert scale[4] == scale[7] == pytest.approx(report.limit / 127)
@@ -196,6 +199,32 @@ def test_channels_that_never_fire_are_dead() -> None:
     net = apply_scheme(nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2)), get_scheme("int8-minmax"))
     net[0].bias.data[2] = -1000.0
     calibration.calibrate(net, torch.rand(20, 4))
-    reports = calibration.outlier_reports(net, 6.0)
+    reports = outlier_reports(net, 6.0, (4,))
     assert reports["0"].dead.tolist() == [False, False, True, False, False]
     assert not reports["2"].dead.any()
+    assert not outlier_reports(net, 6.0)["0"].dead.any()  # unknown, whether a ReLU follows
+
+
+def test_channels_are_dead_only_before_a_relu_and_over_inputs_that_there_are() -> None:
+    """The same weights: before a sum nothing is silent, and what tanh sends may be negative."""
+
+    class Net(nn.Module):
+        def __init__(self, how: Callable[[Any, Tensor], Tensor]) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+            self.how = how
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.how(self, x)
+
+    cases: list[tuple[Callable[[Any, Tensor], Tensor], bool]] = [
+        (lambda net, x: net.c(F.relu(net.b(F.relu(net.a(x))))), True),
+        (lambda net, x: net.c(F.relu(net.b(torch.tanh(net.a(x))))), False),
+        (lambda net, x: net.c(F.relu(net.b(F.relu(net.a(x))) + x)), False),
+    ]
+    for how, dead in cases:
+        net = apply_scheme(Net(how), get_scheme("int8-minmax"), input_shape=(4,))
+        net.b.weight.data[1] = -1.0
+        net.b.bias.data[1] = 0.0  # at most 0 over inputs that are never negative
+        calibration.calibrate(net, torch.rand(20, 4))
+        assert bool(outlier_reports(net, 6.0, (4,))["b"].dead[1]) is dead
