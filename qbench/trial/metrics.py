@@ -30,6 +30,8 @@ METRICS: dict[str, Metric] = {
     "cost/weight_compression": Metric("compression", "×", "maximize", "estimated"),
     "cost/energy_uj": Metric("energy", "µJ", "minimize", "estimated"),
     "cost/macs": Metric("MACs", "", "minimize", "estimated"),
+    "cost/float_macs": Metric("float MACs", "", "minimize", "estimated"),
+    "cost/quantized_share": Metric("quantized MACs", "%", "maximize", "estimated"),
     "filters/unique_fraction": Metric("unique filters", "%", "minimize", "measured"),
     "filters/op_reduction": Metric("operations saved", "×", "maximize", "measured"),
     "time/train_s": Metric("training", "s", "minimize", "measured"),
@@ -43,7 +45,9 @@ METRICS: dict[str, Metric] = {
 - `cost/weight_bytes`: all that inference keeps: weights at their stored width, scales, thresholds, biases, norms.
 - `cost/weight_compression`: the same of the float32 network, over that.
 - `cost/energy_uj`: of one inference, by the price table of `qbench.cost.prices`.
-- `cost/macs`: multiply-accumulates of one inference.
+- `cost/macs`: multiply-accumulates of one inference, of layers and of all other products (attention, recurrent cells).
+- `cost/float_macs`: those whose operands are both float32 in evaluation: of layers that stay float, and of functions.
+- `cost/quantized_share`: the share of the others, `1 - cost/float_macs / cost/macs`; None for a network without any.
 - `filters/unique_fraction`, `filters/op_reduction`: of binary convolutions, the share of 2-D filters that are distinct
   (a filter and its inverse count as one), and how many times fewer operations computing each once takes; None without
   such layers.

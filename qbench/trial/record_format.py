@@ -11,13 +11,18 @@ _TEXTS = {
     "kernel/backend",
     "int8/no_chain",
     "training/loop",
+    "training/optimizer",
+    "training/loss_function",
+    "training/unknown",
     "cost/weight_level",
     "cost/activation_level",
+    "cost/account",
 }
 _SHARES = {
     "test/accuracy",
     "val/accuracy",
     "kernel/agreement",
+    "cost/quantized_share",
     "filters/unique_fraction",
     "filters/random_fraction",
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from qbench.cost.energy import Energy
 from qbench.cost.estimate import Estimate
 from qbench.cost.filter_repetition import NetworkRepetition
 from qbench.cost.layer_cost import LayerCost
+from qbench.cost.network_cost import NetworkCost
 from qbench.cost.prices import HOROWITZ_45NM, Bounds
 from qbench.report.commands.columns import aligned
 
@@ -28,12 +30,11 @@ _HEADINGS = (
 
 def estimate_text(found: Estimate, model: str, scheme: str, batch_size: int) -> str:
     """Return the layers as a table, the totals, the energy with its conventions, and the memory of training."""
-    rows = [_HEADINGS, *(_layer(layer) for layer in found.cost.layers)]
     return "\n".join(
         [
             f"{model} under {scheme}: estimated from shapes and formats, one inference of one example",
             "",
-            *aligned(rows, left=4),
+            *_layers(found.cost.layers),
             "",
             *_totals(found),
             "",
@@ -42,6 +43,15 @@ def estimate_text(found: Estimate, model: str, scheme: str, batch_size: int) -> 
             *_training(found, batch_size),
         ]
     )
+
+
+def _layers(layers: Sequence[LayerCost]) -> list[str]:
+    """Return a table of the layers; how often each runs stands there where one runs more than once."""
+    rows = [_HEADINGS, *(_layer(layer) for layer in layers)]
+    if any(layer.calls > 1 for layer in layers):
+        calls = ["calls", *(f"{layer.calls}" for layer in layers)]
+        rows = [(*row[:4], count, *row[4:]) for row, count in zip(rows, calls, strict=True)]
+    return aligned(rows, left=4)
 
 
 def _layer(layer: LayerCost) -> tuple[str, ...]:
@@ -65,7 +75,7 @@ def _totals(found: Estimate) -> list[str]:
     return aligned(
         [
             ("weights", f"{cost.total('weights'):,}, {_size(cost.total('weight_bytes'))} at their width"),
-            ("MACs", f"{cost.total('macs'):,}"),
+            ("MACs", _macs(cost)),
             ("operations", operations),
             (
                 "stored",
@@ -80,6 +90,13 @@ def _totals(found: Estimate) -> list[str]:
         ],
         left=2,
     )
+
+
+def _macs(cost: NetworkCost) -> str:
+    floats, share = cost.total("float_macs"), cost.quantized_share
+    known = "" if share is None else f": {100 * share:.4g} % quantized, {floats:,} in float32"
+    how = "" if cost.account == "graph" else "; counted in one run on zeros, no graph of the operations can be read"
+    return f"{cost.total('macs'):,}{known}{how}"
 
 
 def _energy(found: Estimate) -> list[str]:
@@ -112,8 +129,9 @@ def conventions(energy: Energy) -> list[str]:
         f"Every stored byte is read once from {energy.weight_level}, every layer's input and output once from and to "
         f"{energy.activation_level}:",
         "the smallest memories that hold the float32 network's (unless named), the same for every scheme.",
-        "Activations are moved as the next layer reads them: pooled, normalized and quantized on the way.",
-        "Control, clock and leakage are not counted.",
+        "Activations are moved as the next layer reads them: pooled, normalized and quantized on the way; what a "
+        "shortcut carries",
+        "is read again where it is added. Activation functions, pools, control, clock and leakage are not counted.",
     ]
 
 

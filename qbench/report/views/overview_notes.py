@@ -12,7 +12,7 @@ from qbench.trial.metrics import show
 INTERVALS = {"crossed": "seeds and images", "images": "images", "exact": "images, exact"}
 """By the method of an accuracy's interval: what it is over."""
 # Of the columns, the metric and its name in a note.
-_COUNTED = {"cost/weight_bytes": "weight bytes"}
+_COUNTED = {"cost/weight_bytes": "weight bytes", "cost/quantized_share": "quantized MACs"}
 _MEASURED = {
     "test/accuracy": "accuracy",
     "filters/unique_fraction": "unique filters",
@@ -28,6 +28,8 @@ def notes(model: ReportModel) -> list[str]:
         *_intervals(model),
         *_letters(model),
         *_sources(model),
+        *_quantized(model),
+        *_metered(model),
         *_latency(model),
         *_random_filters(model),
         *_energy_spread(model),
@@ -88,6 +90,27 @@ def _sources(model: ReportModel) -> list[str]:
     return [
         *(["; ".join(parts)] if parts else []),
         *([f"measured: {', '.join(measured)}"] if measured else []),
+    ]
+
+
+def _quantized(model: ReportModel) -> list[str]:
+    if not _has(model, "cost/quantized_share"):
+        return []
+    return [
+        "quantized MACs: share of all multiply-accumulates of which a weight or an input is quantized; the others are "
+        "float32: layers that stay float, attention, recurrent cells"
+    ]
+
+
+def _metered(model: ReportModel) -> list[str]:
+    names = [
+        group.name for group in model.groups if any(trial.row.get("cost/account") == "meter" for trial in group.trials)
+    ]
+    if not names:
+        return []
+    return [
+        f"costs of {listed(names)}: from one run on zeros, for no graph of the network's operations can be read; no "
+        "normalization folds, and activations between layers are float32"
     ]
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from torch import nn
 from typer.testing import CliRunner
 
 from qbench.cli.app import app
+from qbench.cost.estimate import estimate_network
+from qbench.report.commands.estimate import estimate_text
 from qbench.report.commands.listing import Kind
+from qbench.schemes.apply import apply_scheme
+from qbench.schemes.catalogue import get_scheme
 
 run = CliRunner()
 
@@ -28,11 +33,31 @@ def test_the_cifar10_net_at_one_bit() -> None:
     assert "weights from DRAM" in text
 
 
+def test_what_stays_float_and_what_is_added_is_said() -> None:
+    text = estimated("--model", "digits-resnet", "--scheme", "binarynet", "--scheme-option", "last_layer=float")
+    assert "2,083,456: 99.97 % quantized, 640 in float32" in text
+    assert "block1_1: add" in text
+    assert "calls" not in text
+
+
+def test_a_layer_that_runs_twice_says_so() -> None:
+    layer = nn.Linear(8, 8, bias=False)
+    network = apply_scheme(nn.Sequential(layer, layer), get_scheme("fp32"))
+    text = estimate_text(estimate_network(network, (8,)), "mine", "fp32", 1)
+    heading, row = (line.split() for line in text.splitlines()[2:4])
+    assert heading[heading.index("calls") - 2 : heading.index("calls") + 1] == ["inputs", "in", "calls"]
+    assert row == ["0", "float", "float32", "float32", "2", "64", "128", "256", "0", "0", "64", "64"]
+
+
 def test_json_carries_the_figures() -> None:
     found = json.loads(estimated("--model", "mnist-mlp", "--scheme", "fp32", "-o", "hidden=16", "--json"))
     assert found["cost"]["weights"] == 784 * 16 + 2 * 16 * 16 + 160
     assert found["figures"]["cost/weight_compression"] == 1.0
     assert found["filters"] is None
+    assert found["cost"]["account"] == "graph"
+    assert found["figures"]["cost/float_macs"] == found["figures"]["cost/macs"] == found["cost"]["weights"]
+    assert found["figures"]["cost/quantized_share"] == found["cost"]["quantized_share"] == 0
+    assert [layer["calls"] for layer in found["cost"]["layers"]] == [1] * 4
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,21 @@ def test_every_column_says_where_its_values_come_from():
     assert sources["test/accuracy_low"] == sources["pareto"] == sources["cost/energy_compression"] == "computed"
 
 
+def test_the_share_of_quantized_macs_stands_in_the_table_and_is_explained():
+    half = record("half", 0, metrics={"cost/quantized_share": 0.625, "cost/account": "meter"})
+    view = view_of([record("fp32", 0), half])
+    heading = next(column for column in view.columns if column.name == "cost/quantized_share")
+    assert (heading.heading, heading.source) == ("quantized MACs", "counted")
+    assert [row["cost/quantized_share"] for row in view.records()] == [0.0, 0.625]
+    text = "\n".join(view.notes)
+    assert "quantized MACs: share of all multiply-accumulates of which a weight or an input is quantized" in text
+    assert "costs of half: from one run on zeros" in text
+    before = dict.fromkeys(("cost/quantized_share", "cost/account"))
+    old = view_of([record("fp32", s, metrics=before) for s in range(3)])
+    assert "cost/quantized_share" not in {column.name for column in old.columns}
+    assert "quantized MACs" not in "\n".join(old.notes)
+
+
 def test_a_column_that_no_group_has_is_left_out():
     bare = {"time/inference_ms": None, "filters/unique_fraction": None}
     names = [column.name for column in view_of([record("fp32", s, metrics=bare) for s in range(3)]).columns]
@@ -100,7 +115,7 @@ def test_the_energys_spread_is_said():
 
 def test_the_notes_name_sources_of_what_is_there_and_of_nothing_else():
     text = notes([record("binarynet", 0)])
-    assert "counted from shapes and formats: weight bytes; estimated: energy of one inference" in text
+    assert "counted from shapes and formats: weight bytes, quantized MACs; estimated: energy of one inference" in text
     assert (
         "measured: accuracy, unique filters, kernel agreement (packed against fake-quantized), latency, training"
         in text
