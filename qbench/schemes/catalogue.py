@@ -184,8 +184,8 @@ _add(
     "INT8 in training: learned step size for weights and activations (LSQ)",
     Quantization(
         weights=_spec("lsq"),
-        # After a ReLU there is nothing below zero; pixels may be.
-        activations=_spec("lsq", signed=False, batch_axis=0),
+        # Where the network's operations, or else the first batch, show nothing below zero, codes are unsigned.
+        activations=_spec("lsq", signed=None, batch_axis=0),
         network_input=_spec("lsq", batch_axis=0),
     ),
 )

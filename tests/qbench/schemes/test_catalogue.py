@@ -82,7 +82,7 @@ def test_int8_schemes_differ_in_the_activations_rule_alone() -> None:
 
 def test_trained_int8_schemes_quantize_every_layer() -> None:
     for name, kind in (("int8-qat", MovingAverageUniform), ("int8-lsq", LSQ)):
-        net = apply_scheme(get_model("digits-mlp").make({}), get_scheme(name))
+        net = apply_scheme(get_model("digits-mlp").make({}), get_scheme(name), input_shape=(1, 8, 8))
         for _, layer in quant_layers(net):
             assert isinstance(layer.weight_quantizer, kind)
             assert isinstance(layer.input_quantizer, kind)

@@ -339,23 +339,6 @@ def test_an_uncalibrated_quantizer_is_never_evaluated(tmp_path: Path, monkeypatc
         run_trial(resolve(config("int8-kl")), tmp_path)
 
 
-def test_a_relu_that_a_scheme_cannot_replace_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "relu_under_test.py").write_text(
-        "import torch\nfrom torch import nn\nfrom qbench.nn.models.model import Model\n"
-        "class Net(nn.Module):\n"
-        "    def __init__(self):\n"
-        "        super().__init__()\n"
-        "        self.a, self.b = nn.Linear(64, 8), nn.Linear(8, 10)\n"
-        "    def forward(self, x):\n"
-        "        return self.b(torch.relu(self.a(x.flatten(1))))\n"
-        "NET = Model(Net, (1, 8, 8), 10, '')\n"
-    )
-    with pytest.raises(ConfigError, match="model: b: its binary input is never negative"):
-        check(resolve(TrialConfig(scheme="binarynet", model="relu_under_test.NET")))
-    check(resolve(TrialConfig(scheme="binaryconnect", model="relu_under_test.NET")))
-
-
 def test_changed_code_is_another_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     before = resolve(config()).trial_id, resolve(config()).training_key
     monkeypatch.setattr(qbench.trial.resolved, "code_digest", lambda: "another version")
