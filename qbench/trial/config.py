@@ -14,7 +14,7 @@ SETTINGS = "settings"
 
 _Count = Annotated[int, Field(ge=1)]
 _Seed = Annotated[int, Field(ge=0, lt=2**31)]
-_Rate = Annotated[float, Field(gt=0, lt=1e3, allow_inf_nan=False)]
+_Rate = Annotated[float, Field(ge=0, lt=1e3, allow_inf_nan=False)]
 
 
 class TrialConfig(BaseModel):
@@ -24,14 +24,22 @@ class TrialConfig(BaseModel):
         scheme: a registered scheme's name, or a dotted path to a `Scheme`.
         scheme_options: fields of the scheme to replace, e.g. `{"last_layer": "float"}`.
         seed: of the initial weights, the order of batches and the stochastic quantizers.
-        model, model_options: a registered model, or a dotted path to a `Model`, and its builder's arguments.
+        model, model_options: a registered model, or a dotted path to a `Model`, and its builder's arguments; "module"
+            is the network that a module which is no QuantModule builds.
         data: a registered data set, or a dotted path to a `Dataset`.
         split_seed: of the split; the same for every trial that is to be compared.
         epochs: the budget; a scheme may train for a multiple of it (`Recipe.epoch_factor`).
         batch_size: training images per step.
-        learning_rate, learning_rate_end: in the first epoch and after the last one; None takes the scheme's.
+        learning_rate, learning_rate_end: in the first epoch and after the last one; None takes the scheme's, 0 leaves
+            the weights as they are. A module that is no QuantModule has rates of its own.
+        select, select_mode: the logged metric by which the best epoch is chosen, whose weights are kept, and whether
+            the largest ("max") or the smallest ("min") is the best; None goes by the metric's name (acc, loss, ...).
         calibration_images: training images (chosen by `split_seed`) that post-training schemes calibrate on.
-        module: dotted path to a QuantModule subclass; None is QuantModule itself.
+        module: dotted path to a QuantModule subclass, or to any LightningModule, which trains by its own recipe; None
+            is QuantModule itself.
+        module_options: arguments of the module, beside those that a trial gives.
+        network: of a module that is no QuantModule, the name of its network, which is also the argument that takes the
+            trial's model. With the model "module" it builds its own.
         device: where training runs.
         compile: training's forward and backward go through torch.compile: minutes before the first step, faster steps.
             Part of the identity, because fused sums round otherwise.
@@ -51,8 +59,12 @@ class TrialConfig(BaseModel):
     batch_size: Annotated[int, Field(ge=2)] = 64
     learning_rate: _Rate | None = None
     learning_rate_end: _Rate | None = None
+    select: str = "val/accuracy"
+    select_mode: Literal["max", "min"] | None = None
     calibration_images: _Count = 512
     module: str | None = None
+    module_options: dict[str, Any] = {}
+    network: str = "model"
     device: Literal["cpu", "cuda"] = "cpu"
     compile: bool = False
     threads: _Count = 1

@@ -20,6 +20,7 @@ from qbench.training.result import TrainingResult
 from qbench.trial.latency import measure_latency
 from qbench.trial.resolved import ResolvedTrial
 from qbench.trial.result import TrialResult
+from qbench.trial.training_metrics import training_metrics
 from quantizers import Quantizer
 
 
@@ -43,7 +44,7 @@ def evaluate(
         "val/accuracy": share(predict(network, validation.images) == validation.labels),
         **execution,
         **measure_latency(network, test.images[:1], execution["kernel/execution"]),
-        **_training_metrics(trial, module, trained),
+        **training_metrics(trained, trial.epochs),
         **costs.metrics(trial.config.batch_size),
     }
     identity = {"trial_id": trial.trial_id, "training_key": trial.training_key, "shared": trained.shared}
@@ -59,19 +60,6 @@ def check_ready(network: nn.Module) -> None:
     waiting = [name for name, q in network.named_modules() if isinstance(q, Quantizer) and not q.is_ready]
     if waiting:
         raise TrainingError(f"{waiting[0]} was never calibrated: its metrics would be those of float values")
-
-
-def _training_metrics(trial: ResolvedTrial, module: QuantModule, trained: TrainingResult) -> dict[str, Any]:
-    return {
-        "time/train_s": trained.seconds,
-        "time/epochs_per_s": trial.epochs / trained.seconds,
-        "training/epochs": trial.epochs,
-        "training/best_epoch": trained.epoch,
-        "training/loss": trained.loss,
-        "training/loop": trained.loop,
-        "training/learning_rate_start": module.learning_rate,
-        "training/learning_rate_end": module.rate_after(trial.epochs),
-    }
 
 
 def estimate_costs(trial: ResolvedTrial, network: nn.Module) -> Estimate:

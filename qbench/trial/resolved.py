@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 
 from qbench.data.datasets import Dataset, get_dataset
@@ -18,9 +20,12 @@ from qbench.schemes.scheme import Scheme
 from qbench.seeds import derive
 from qbench.training.module import QuantModule
 from qbench.training.overrides import overrides
+from qbench.training.selection import Selection
 from qbench.training.settings import TrainingSettings
+from qbench.training.wrapped_module import WrappedModule
 from qbench.trial.config import TrialConfig
 from qbench.trial.identity import code_digest, digest, source_digest
+from qbench.trial.their_module import OWN_NETWORK, make_theirs, own_model
 from quantizers import QUANTIZERS
 from quantizers.registry import import_dotted
 
@@ -40,14 +45,16 @@ class ResolvedTrial:
         scheme: the named scheme, with the config's options.
         model: builds the network.
         dataset: loads the splits.
-        module: the QuantModule subclass that trains.
+        module: the QuantModule subclass that trains, or someone else's LightningModule.
+        selection: chooses the best epoch.
     """
 
     config: TrialConfig
     scheme: Scheme
     model: Model
     dataset: Dataset
-    module: type[QuantModule]
+    module: type[pl.LightningModule]
+    selection: Selection = field(default_factory=Selection)
 
     @property
     def epochs(self) -> int:
@@ -58,7 +65,9 @@ class ResolvedTrial:
     def settings(self) -> TrainingSettings:
         """The training's length, batches and device."""
         config = self.config
-        return TrainingSettings(self.epochs, config.batch_size, config.seed, config.device, config.compile)
+        return TrainingSettings(
+            self.epochs, config.batch_size, config.seed, config.device, config.compile, self.selection
+        )
 
     @functools.cached_property
     def trial_id(self) -> str:
@@ -97,23 +106,37 @@ class ResolvedTrial:
     @property
     def _overrides_quantizers(self) -> bool:
         """Whether the module, and not the scheme alone, decides the layers' quantizers."""
-        return bool(overrides(self.module, ("weight_quantizer", "activation_quantizer", "quantize")))
+        names = ("weight_quantizer", "activation_quantizer", "quantize")
+        return issubclass(self.module, QuantModule) and bool(overrides(self.module, names))
 
     def build(self) -> QuantModule:
         """Return the module as it is before training; it depends on nothing but the configuration.
 
         torch's global generator is seeded by it.
         """
-        torch.manual_seed(derive(self.config.seed, "network"))
-        return self.module(
-            self.model.make(self.config.model_options),
-            self.scheme,
-            input_shape=self.model.input_shape,
-            classes=self.dataset.classes,
-            learning_rate=self.config.learning_rate,
-            learning_rate_end=self.config.learning_rate_end,
-            seed=self.config.seed,
-        )
+        config = self.config
+        torch.manual_seed(derive(config.seed, "network"))
+        common: dict[str, Any] = {
+            "input_shape": self.model.input_shape,
+            "classes": self.dataset.classes,
+            "seed": config.seed,
+        }
+        if not issubclass(self.module, QuantModule):
+            theirs = make_theirs(self.module, config, self.model)
+            return WrappedModule(theirs, self.scheme, network=config.network, **common)
+        rates: dict[str, Any] = {
+            "learning_rate": config.learning_rate,
+            "learning_rate_end": config.learning_rate_end,
+        }
+        taken = sorted({"model", "scheme", *common, *rates} & config.module_options.keys())
+        if taken:
+            raise ConfigError("a trial gives this argument itself", f"module_options.{taken[0]}")
+        network = self.model.make(config.model_options)
+        try:
+            inspect.signature(self.module).bind(network, self.scheme, **common, **rates, **config.module_options)
+        except TypeError as error:
+            raise ConfigError(f"{self.module.__name__}: {error}", "module_options") from error
+        return self.module(network, self.scheme, **common, **rates, **config.module_options)
 
 
 def resolve(config: TrialConfig) -> ResolvedTrial:
@@ -123,12 +146,15 @@ def resolve(config: TrialConfig) -> ResolvedTrial:
         ConfigError: an unknown name (the nearest one is named) or option, parts that do not fit together, or a device
             that is not there.
     """
+    module, dataset = _module(config.module), get_dataset(config.data)
+    _check_module_settings(module, config)
     trial = ResolvedTrial(
         config,
         get_scheme(config.scheme, **config.scheme_options),
-        get_model(config.model),
-        get_dataset(config.data),
-        _module(config.module),
+        own_model(module, config, dataset) if config.model == OWN_NETWORK else get_model(config.model),
+        dataset,
+        module,
+        Selection.of(config.select, config.select_mode),
     )
     model, dataset = trial.model, trial.dataset
     if model.input_shape != dataset.input_shape or model.classes != dataset.classes:
@@ -142,13 +168,29 @@ def resolve(config: TrialConfig) -> ResolvedTrial:
     return trial
 
 
-def _module(path: str | None) -> type[QuantModule]:
+def _module(path: str | None) -> type[pl.LightningModule]:
     if path is None:
         return QuantModule
     try:
         found: Any = import_dotted(path)
     except (ImportError, AttributeError) as error:
         raise ConfigError(str(error), "module") from error
-    if not (isinstance(found, type) and issubclass(found, QuantModule)):
-        raise ConfigError(f"{path!r} is no subclass of QuantModule", "module")
+    if not (isinstance(found, type) and issubclass(found, pl.LightningModule)):
+        raise ConfigError(f"{path!r} is no subclass of QuantModule, nor any other LightningModule", "module")
     return found
+
+
+def _check_module_settings(module: type[pl.LightningModule], config: TrialConfig) -> None:
+    """Refuse settings that would change nothing, for they belong to a module of the other kind."""
+    if issubclass(module, QuantModule):
+        if config.model == OWN_NETWORK:
+            raise ConfigError(f"{module.__name__} builds no network; name a model", "model")
+        if config.network != TrialConfig.model_fields["network"].default:
+            raise ConfigError(f"{module.__name__} is a QuantModule, whose network is its model", "network")
+        return
+    for key in ("learning_rate", "learning_rate_end"):
+        if getattr(config, key) is not None:
+            raise ConfigError(
+                f"{module.__name__} trains by its own recipe, whose rates are arguments of its own: see module_options",
+                key,
+            )

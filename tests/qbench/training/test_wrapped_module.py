@@ -1,4 +1,4 @@
-"""Someone else's LightningModule, trained under its own recipe with quantized layers: three shapes that people write."""
+"""Someone else's LightningModule, trained under its own recipe with quantized layers."""
 
 from __future__ import annotations
 

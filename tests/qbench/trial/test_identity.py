@@ -40,6 +40,7 @@ MAKES_NONE = (
     "qbench/bench",
     "qbench/claims",
     "qbench/cli",
+    "qbench/conformance",
     "qbench/deploy/onnx",
     "qbench/deploy/packed",
     "qbench/report",
