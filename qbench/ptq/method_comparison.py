@@ -72,12 +72,13 @@ class _Measured:
     thresholds: dict[str, float]
 
 
-def method_scheme(method: str, bits: int = 8, weight_bits: int = 8) -> Scheme:
+def method_scheme(method: str, bits: int = 8, weight_bits: int = 8, allow_float: tuple[str, ...] = ()) -> Scheme:
     """Return the post-training scheme whose activations get their ranges by the calibration method `method`.
 
     Args:
         method: its name.
         bits, weight_bits: of activations and weights.
+        allow_float: see `Quantization`.
 
     Raises:
         ConfigError: no such method, or bits outside 2..8.
@@ -90,6 +91,7 @@ def method_scheme(method: str, bits: int = 8, weight_bits: int = 8) -> Scheme:
         name=f"int{bits}-{method}",
         weights={"name": "int8", "options": {"bits": weight_bits, "method": "minmax", "channel_axis": 0}},
         activations={"name": "int8", "options": {"bits": bits, "method": method}},
+        allow_float=list(allow_float),
     )
     for spec in (found.quantization.weights, found.quantization.activations):
         assert isinstance(spec, QuantizerSpec)
@@ -111,10 +113,10 @@ def calibrated(
 
     Arguments and errors: as `compare_methods`; `seed` is that of the only calibration set.
     """
-    chosen = method_scheme(method, bits, weight_bits)
+    chosen = method_scheme(method, bits, weight_bits, module.scheme.quantization.allow_float)
     copied = copy.deepcopy(module).eval()
     copied.quantize()
-    network = apply_scheme(copied.model, chosen)
+    network = apply_scheme(copied.model, chosen, input_shape=copied.input_shape)
     calibration.calibrate(network, calibration_images(splits, images, seed).images)
     return network
 
@@ -147,16 +149,21 @@ def compare_methods(
         ConfigError: more images than there are, an unknown method, bits outside 2..8.
     """
     names = list(CALIBRATION_METHODS if methods is None else methods)
-    schemes = {method: method_scheme(method, bits, weight_bits) for method in names}
+    allowed = module.scheme.quantization.allow_float
+    schemes = {method: method_scheme(method, bits, weight_bits, allowed) for method in names}
     template = copy.deepcopy(module).eval()
     template.quantize()
+    quantized = {
+        method: apply_scheme(copy.deepcopy(template.model), scheme, input_shape=template.input_shape)
+        for method, scheme in schemes.items()
+    }
     found: dict[str, list[_Measured]] = {method: [] for method in names}
     for number in range(sets):
         chosen = calibration_images(splits, images, seed + number).images
         calibration.observe(template.model, chosen)
         statistics = calibration.statistics(template.model)
         for method in names:
-            network = apply_scheme(copy.deepcopy(template.model), schemes[method])
+            network = copy.deepcopy(quantized[method])
             calibration.load_statistics(network, statistics)
             with warnings.catch_warnings():
                 # The threshold, which is shown, is min-max's then; a line for each set and layer says no more.

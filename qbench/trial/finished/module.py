@@ -40,13 +40,15 @@ def open_float_module(record: TrialRecord) -> QuantModule:
         UserError: as `open_module`.
     """
     config = record.config
-    trained_as = _on_cpu(config).scheme.training_scheme()
+    scheme = _on_cpu(config).scheme
+    trained_as = scheme.training_scheme()
     if trained_as.specs:
         raise ConfigError(
             f"{config.scheme} quantizes in training: its network has no float32 form to calibrate", "scheme"
         )
     # The rest of what shaped the float network.
     same = {name: getattr(trained_as.recipe, name) for name in ("activation_function", "norm", "norm_momentum")}
+    same["allow_float"] = list(scheme.quantization.allow_float)
     trial = _on_cpu(config.model_copy(update={"scheme": "int8-minmax", "scheme_options": same}))
     return _trained_module(trial, _store(record)).eval()
 
