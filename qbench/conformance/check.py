@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-import qbench
 from qbench.conformance.cell import Cell
 from qbench.conformance.difference import Difference, MismatchError
 from qbench.conformance.metering import multiply_accumulates
@@ -19,6 +19,7 @@ from qbench.conformance.subject import Subject
 from qbench.cost.estimate import estimate_network
 from qbench.errors import UserError, one_line
 from qbench.nn.quant_layer import quant_layers
+from qbench.ptq.calibration import calibrate
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.scheme import Scheme
 from qbench.training.module import QuantModule
@@ -51,7 +52,7 @@ def check_cell(subject: Subject, scheme: str, allow_float: Sequence[str] = ()) -
     try:
         return Cell(**found, verdict="right", **_compare(subject, network, plain, wanted))
     except UserError as error:
-        if any(name in str(error) for name in names):
+        if any(re.search(rf"(?<![\w.]){re.escape(name)}(?![\w])", str(error)) for name in names):
             return Cell(**found, verdict="refused", message=str(error))
         return Cell(**found, verdict="wrong", message=f"is refused by an error that names no layer: {error}")
     except MismatchError as error:
@@ -69,7 +70,7 @@ def _compare(subject: Subject, network: nn.Module, plain: nn.Module, scheme: Sch
     _take_weights(plain, module.model)
     if scheme.post_training is not None:
         module.quantize()
-        qbench.calibrate(module.model, subject.examples(4 * EXAMPLES, 2))
+        calibrate(module.model, subject.examples(4 * EXAMPLES, 2))
         module.eval()
     x = subject.examples(EXAMPLES, 3)
     calls, result = record(module.model, x)
@@ -146,7 +147,7 @@ def _share(
     Raises:
         MismatchError: the counts differ.
     """
-    metrics = estimate_network(network, example).metrics(1)
+    metrics: dict[str, Any] = estimate_network(network, example).metrics(1)
     quantized, total = multiply_accumulates(network, plain, calls, x)
     share = float(metrics["cost/quantized_share"])
     if int(metrics["cost/macs"]) != total:

@@ -21,6 +21,15 @@ _LOWER_CLAMPS = {torch.clamp_min, torch.clamp_min_, Tensor.clamp_min, Tensor.cla
 _KEEPS_SUMS = {"max_pool1d", "max_pool2d", "_max_pool1d", "_max_pool2d", "fn", "dropout", "contiguous", "clone"}
 """Functions, by name, that give their argument's values or the largest of them; `fn` is F.max_pool2d's own name."""
 
+_ENDS = frozenset(
+    ("linear", "bilinear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+     "matmul", "__matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "scaled_dot_product_attention", "lstm", "gru",
+     "rnn_tanh", "rnn_relu", "multi_head_attention_forward",
+     "gelu", "silu", "mish", "elu", "celu", "selu", "leaky_relu", "prelu", "tanh", "sigmoid", "hardsigmoid",
+     "hardswish", "hardtanh", "softplus", "softmax", "log_softmax")
+)  # fmt: skip
+"""Functions, by name, whose result is no longer a ReLU's: products, and other nonlinearities."""
+
 
 class Flow(TorchFunctionMode):
     """Follows the values of a network of torch's own modules through one forward pass.
@@ -32,8 +41,8 @@ class Flow(TorchFunctionMode):
         dropped: numbers of ReLUs that give their input back.
 
     Attributes:
-        reached: of each ReLU, by number, the names of the layers that take a result of it which no layer has taken in
-            between.
+        reached: of each ReLU, by number, the names of the layers that take a result of it, past whatever is no product
+            and no other nonlinearity.
         norm_of: of a layer, by name, the BatchNorms that take its sums as they are, or the largest of them.
         calls: names of the layers, as they run.
     """
@@ -77,7 +86,9 @@ class Flow(TorchFunctionMode):
             self.reached[number] = set()
             if number in self._dropped:
                 return taken[0]
-            carried |= {number}
+            carried = frozenset({number})
+        elif func.__name__.rstrip("_") in _ENDS:
+            carried = frozenset()
         result = func(*args, **kwargs)
         for each in tree_leaves(result):
             if isinstance(each, Tensor):

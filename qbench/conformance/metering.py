@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from qbench.conformance.recording import Call
+from qbench.nn.graph.products import counted_macs, mac_counter
 from qbench.nn.quant_layer import QuantLayer
 from quantizers import FLOAT32
 
@@ -34,11 +34,10 @@ def multiply_accumulates(network: nn.Module, plain: nn.Module, calls: Sequence[C
         layer: Any = layers[call.name]
         if isinstance(layer, QuantLayer) and not isinstance(layer, nn.Embedding) and _is_quantized(layer):
             quantized += call.result[:1].numel() * (layer.weight.numel() // layer.weight.shape[0])
-    with torch.enable_grad(), torch.backends.mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH):
-        counter = FlopCounterMode(display=False)
-        with counter:
-            plain(x)
-    return quantized, counter.get_total_flops() // 2
+    plainly = torch.backends.mkldnn.flags(enabled=False)
+    with plainly, torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), mac_counter() as counter:
+        plain(x)
+    return quantized, counted_macs(counter)
 
 
 def _is_quantized(layer: QuantLayer) -> bool:

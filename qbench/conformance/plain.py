@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from torch import nn
 
@@ -26,14 +27,21 @@ def plain_copy(network: nn.Module) -> nn.Module:
     return plain.double().eval()
 
 
+_SETTINGS: dict[type[nn.Module], tuple[str, ...]] = {
+    nn.Linear: ("in_features", "out_features"),
+    **dict.fromkeys(
+        (nn.Conv1d, nn.Conv2d),
+        ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode"),
+    ),
+    nn.Embedding: ("num_embeddings", "embedding_dim", "padding_idx", "max_norm", "norm_type", "scale_grad_by_freq"),
+}
+
+
 def _plain_layer(layer: nn.Module) -> nn.Module:
+    """Return torch's layer with the settings and the parameters of a quantizable one."""
     kind = next(kind for kind in LAYERS if isinstance(layer, kind))
-    plain = kind.__new__(kind)
-    nn.Module.__init__(plain)
-    known = vars(kind(*([1] * (3 if kind in (nn.Conv1d, nn.Conv2d) else 2))))
-    plain.__dict__.update({key: value for key, value in vars(layer).items() if key in known and key[0] != "_"})
-    for key in ("weight", "bias"):
-        plain.register_parameter(key, getattr(layer, key, None))
-    if hasattr(layer, "_reversed_padding_repeated_twice"):
-        plain._reversed_padding_repeated_twice = layer._reversed_padding_repeated_twice
+    plain: Any = kind(**{name: getattr(layer, name) for name in _SETTINGS[kind]})
+    plain.weight = layer.weight
+    if kind is not nn.Embedding:
+        plain.bias = layer.bias
     return plain

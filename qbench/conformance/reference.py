@@ -41,7 +41,9 @@ class Reference:
         self._plain = plain
         self._quantized = quantized
         self._scheme = scheme
-        self._layers = {name: module for name, module in plain.named_modules() if isinstance(module, LAYERS)}
+        self._layers: dict[str, Any] = {
+            name: module for name, module in plain.named_modules() if isinstance(module, LAYERS)
+        }
         self.difference = Difference()
         self.results: list[Tensor] = []
 
@@ -100,7 +102,7 @@ class Reference:
         return found
 
     def _computed(
-        self, name: str, layer: nn.Module, rounding: Rounding, norm: _BatchNorm | None, waiting: Any
+        self, name: str, layer: Any, rounding: Rounding, norm: _BatchNorm | None, waiting: Any
     ) -> Callable[[Tensor], Tensor]:
         """Return what takes the place of a layer's forward; see the class."""
         factor, shift = (None, None) if norm is None else _factor_and_shift(norm)

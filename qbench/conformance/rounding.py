@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -43,8 +44,8 @@ class Rounding:
     def __init__(self, quantized: nn.Module, scheme: Scheme, order: Sequence[str]) -> None:
         self._scheme = scheme
         self._layers: dict[str, Any] = dict(quantized.named_modules())
-        allowed = scheme.quantization.allows_float
-        self._order = [name for name in order if not allowed(name)]
+        patterns = scheme.quantization.allow_float
+        self._order = [name for name in order if not any(fnmatchcase(name, pattern) for pattern in patterns)]
         for name in self._order if scheme.quantization.quantizes else ():
             if not isinstance(self._layers[name], QuantLayer):
                 raise MismatchError(f"{name} is left in float32, which nothing allows")

@@ -36,27 +36,37 @@ class Subject:
         return torch.randn(count, *self.input_shape, generator=generator)
 
     def network(self, seed: int) -> nn.Module:
-        """Return the network with nothing left at a value that hides a fault.
+        """Return the network as after some training, with nothing left at a value that hides a fault.
 
-        Running means, scales, shifts and biases are drawn by `seed`, and every second scale of a BatchNorm is negative.
+        Running statistics are those of a batch, moved a little. BatchNorms' scales (every second one is negative),
+        their shifts and all biases are drawn by `seed`.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = self.build()
-            _disturb(network)
+            _disturb(network, self.examples(32, seed))
         return network
 
 
 @torch.no_grad()
-def _disturb(network: nn.Module) -> None:
+def _disturb(network: nn.Module, x: Tensor) -> None:
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
             if "bias" in name:
                 parameter.uniform_(-0.5, 0.5)
-        if isinstance(module, _BatchNorm):
-            if module.running_mean is not None and module.running_var is not None:
-                module.running_mean.uniform_(-0.5, 0.5)
-                module.running_var.uniform_(0.5, 2.0)
-            if module.weight is not None:
-                module.weight.uniform_(0.5, 1.5)
-                module.weight[1::2] *= -1
+    for norm in norms:
+        if norm.weight is not None:
+            norm.weight.uniform_(0.5, 1.5)
+            norm.weight[1::2] *= -1
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    network.train()
+    network(x)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        if norm.running_mean is not None and norm.running_var is not None:
+            deviation = norm.running_var.sqrt()
+            norm.running_mean += deviation * torch.empty_like(deviation).uniform_(-0.3, 0.3)
+            norm.running_var *= torch.empty_like(deviation).uniform_(0.7, 1.4)

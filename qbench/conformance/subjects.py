@@ -35,7 +35,7 @@ SUBJECTS = (
     Subject("papers' ConvNet", partial(convnet, 3, 16, (4, 8, 16), (24, 24), 10), (3, 16, 16)),
     Subject("residual ConvNet", partial(resnet, 1, 8, 2, 1, 10), (1, 8, 8)),
     Subject("resnet18", partial(ResNet18, 8), (3, 16, 16)),
-    Subject("mobilenet_v2", partial(MobileNetV2, 0.25, 2), (3, 16, 16)),
+    Subject("mobilenet_v2", partial(MobileNetV2, 0.25, 1), (3, 8, 8)),
     Subject("densenet", partial(DenseNet, 4, (2, 2), 8), (3, 8, 8)),
     Subject("vit", partial(VisionTransformer, 8, 4, 24, 1, 3), (3, 8, 8), allow_float=("blocks.*.attn",)),
     Subject(
