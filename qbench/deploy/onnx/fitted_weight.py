@@ -29,9 +29,8 @@ def fitted_weight(weight: Quantized, bias: Tensor | None, input_scale: Tensor) -
     if bias is None:
         return weight
     dims = [-1] + [1] * (weight.codes.dim() - 1)
-    codes, zero_point = weight.codes.double(), 0.0
-    if weight.zero_point is not None:
-        zero_point = weight.zero_point.double()
+    codes, shared = weight.codes.double(), weight.zero_point
+    zero_point = codes.new_zeros(()) if shared is None else shared.double()
     centred = codes - zero_point
     scale = weight.scale.detach().double().reshape(-1).expand(len(codes))
     units = bias.detach().abs().double() / input_scale.double()
@@ -42,7 +41,6 @@ def fitted_weight(weight: Quantized, bias: Tensor | None, input_scale: Tensor) -
     ratio = torch.where(zeros, 1.0, scale / wanted)
     lowest, highest = weight.format.minimum, weight.format.maximum
     fitted = (torch.round(centred * ratio.view(dims)) + zero_point).clamp(lowest, highest).to(weight.codes.dtype)
-    shared = weight.zero_point
     return replace(
         weight,
         codes=fitted,

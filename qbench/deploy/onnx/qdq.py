@@ -12,19 +12,20 @@ from qbench.deploy.int8.encoding import input_encoding, integer_blocks
 from qbench.deploy.onnx.fitted_weight import fitted_weight
 from qbench.deploy.onnx.graph import Graph
 from qbench.errors import UserError
+from qbench.nn.graph.capture import example_batch
 from qbench.nn.quant_conv2d import QuantConv2d
 
 
 @torch.no_grad()
-def export_onnx(network: nn.Module, input_shape: tuple[int, ...], path: str | Path) -> None:
+def export_onnx(network: nn.Module, input_shape: tuple[int, ...] | Tensor, path: str | Path) -> None:
     """Write a calibrated or trained integer network to `path`; its predictions are those of fake-quantized evaluation.
 
-    Input `images`, float32 [batch, *input_shape]; output `scores`, float32 [batch, classes]. Every layer's input
-    passes QuantizeLinear and DequantizeLinear with the layer's scale and zero point; weights are int8 (uint8)
-    initializers with a scale per tensor or per channel, biases int32 initializers at the scale S_x·S_w, both behind
-    DequantizeLinear, which is the form that runtimes fuse into integer kernels. Formats narrower than the stored 8 bits
-    get a Clip in front of QuantizeLinear, which saturates at the 8 bits' ends. BatchNorm that was not folded is a Mul
-    and an Add.
+    Input `images`, float32 [batch, *input_shape], or as a batch of examples that stands for it; output `scores`,
+    float32 [batch, classes]. Every layer's input passes QuantizeLinear and DequantizeLinear with the layer's scale and
+    zero point; weights are int8 (uint8) initializers with a scale per tensor or per channel, biases int32 initializers
+    at the scale S_x·S_w, both behind DequantizeLinear, which is the form that runtimes fuse into integer kernels.
+    Formats narrower than the stored 8 bits get a Clip in front of QuantizeLinear, which saturates at the 8 bits' ends.
+    BatchNorm that was not folded is a Mul and an Add.
 
     A channel whose weights are zeros or have all but vanished gets a scale that keeps its bias (see `fitted_weight`).
 
@@ -44,7 +45,7 @@ def export_onnx(network: nn.Module, input_shape: tuple[int, ...], path: str | Pa
         value = _block(graph, block, value)
         never_negative = block.activation == "relu"
     graph.node("Identity", [value], name="scores")
-    content = graph.to_bytes(input_shape, chain[-1].channels)
+    content = graph.to_bytes(tuple(example_batch(input_shape, network).shape[1:]), chain[-1].channels)
     try:
         Path(path).write_bytes(content)
     except OSError as error:

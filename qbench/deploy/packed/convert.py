@@ -16,6 +16,7 @@ from qbench.deploy.packed.packable import NotPackableError, check_packable, is_s
 from qbench.deploy.packed.spec import Function, InputSpec, LayerSpec, NetworkSpec, PackedModel, PoolSpec, Step
 from qbench.deploy.packed.threshold import IsPositive, fold_float, fold_integer
 from qbench.nn.activation import Activation
+from qbench.nn.graph.capture import example_batch
 from qbench.nn.norm import ShiftNorm
 from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_layer import QuantLayer
@@ -26,7 +27,7 @@ from quantizers import Pixels, Quantized
 @torch.no_grad()
 def pack(
     module: nn.Module,
-    input_shape: tuple[int, ...],
+    input_shape: tuple[int, ...] | Tensor,
     pixels: Pixels | None = None,
     made_from: Mapping[str, str | int | float | None] | None = None,
 ) -> PackedModel:
@@ -43,7 +44,7 @@ def pack(
 
     Args:
         module: a QuantModule or its network, on the CPU.
-        input_shape: of one image, channels first.
+        input_shape: of one image, channels first; or a batch of images.
         pixels: what the images are made of; the first layer is then integer arithmetic. None keeps it real, unless the
             network's input passes through a quantizer to pixels, which decides.
         made_from: where it comes from, kept in the file.
@@ -51,13 +52,14 @@ def pack(
     Raises:
         NotPackableError: a network of another structure or with other formats.
     """
-    chain = blocks(_network(module), input_shape, NotPackableError)
+    network = _network(module)
+    chain = blocks(network, input_shape, NotPackableError)
     for block in chain:
         check_packable(block, first=block is chain[0])
     # A block writes bits where the next one reads them.
     readers = [*(following if following.layer.input_quantizer else None for following in chain[1:]), None]
     spec = NetworkSpec(
-        input=_input(chain[0].layer, input_shape, pixels),
+        input=_input(chain[0].layer, tuple(example_batch(input_shape, network).shape[1:]), pixels),
         layers=tuple(_layer_spec(block, reader) for block, reader in zip(chain, readers, strict=True)),
         made_from=dict(made_from or {}),
     )
