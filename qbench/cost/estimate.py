@@ -168,7 +168,7 @@ def estimate(
     if chosen.folds_batch_norm:
         float_network = copy.deepcopy(network)
         fold_batch_norms(network, named.input_shape)
-    apply_scheme(network, chosen)
+    apply_scheme(network, chosen, input_shape=named.input_shape)
     for _, layer in quant_layers(network):
         layer.calibrate_weight()  # the scales are stored, whatever their values
     return estimate_network(

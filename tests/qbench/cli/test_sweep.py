@@ -35,6 +35,7 @@ def test_a_sweep_ends_with_the_table_the_path_and_every_file(faked, tmp_path):
     table = result.stdout
     assert "\x1b" not in result.output
     assert [line.split()[0] for line in table.splitlines()[:3]] == ["scheme", "fp32", "binarynet"]
+    assert "quantized MACs" in table.splitlines()[0]
     assert "best test/accuracy: 97.50 % by fp32 seed=0" in table
     assert table.rstrip().splitlines()[-1].startswith("Results: runs/tiny/ ")
 
@@ -45,6 +46,7 @@ def test_a_sweep_ends_with_the_table_the_path_and_every_file(faked, tmp_path):
     assert [(row["scheme"], str(row["seed"])) for row in rows] == [(row["scheme"], row["seed"]) for row in cells]
     assert [row["test/accuracy"] for row in rows] == pytest.approx([0.975, 0.95, 0.9, 0.875])
     assert {"cost/weight_bytes", "cost/energy_uj", "time/train_s", "kernel/agreement"} <= set(rows[0])
+    assert {row["scheme"]: row["cost/quantized_share"] for row in rows} == {"fp32": 0.0, "binarynet": 1.0}
     summary = json.loads((folder / "summary.json").read_text())
     assert [group["name"] for group in summary["groups"]] == ["fp32", "binarynet"]
     assert summary["groups"][0]["accuracy"]["method"] == "images"  # of two seeds
@@ -53,6 +55,7 @@ def test_a_sweep_ends_with_the_table_the_path_and_every_file(faked, tmp_path):
     page = (folder / "report.html").read_text()
     assert "binarynet" in page
     assert "97.50 %" in page
+    assert "quantized MACs" in page
 
 
 def test_a_finished_sweep_trains_nothing_and_says_so(faked, tmp_path):

@@ -69,6 +69,7 @@ def run_trial(trial, folder, *, logger=None, on_epoch=None):
         "test/accuracy": 1 - wrong / IMAGES,
         "cost/weight_bytes": {"fp32": 3200, "int8-kl": 800, "binarynet": 100}[config.scheme],
         "cost/weight_compression": {"fp32": 1.0, "int8-kl": 4.0, "binarynet": 32.0}[config.scheme],
+        "cost/quantized_share": {"fp32": 0.0, "int8-kl": 1.0, "binarynet": 1.0}[config.scheme],
         "cost/energy_uj": {"fp32": 10.0, "int8-kl": 2.0, "binarynet": 0.5}[config.scheme],
         "cost/energy_compression": {"fp32": 1.0, "int8-kl": 5.0, "binarynet": 20.0}[config.scheme],
         "filters/unique_fraction": 0.5 if config.scheme == "binarynet" else None,
