@@ -139,12 +139,20 @@ def _place_quantizers(
         assert isinstance(layer, QuantLayer)
         layer.name, layer.position, layer.layer_count = name, places.positions[name], places.count
         layer.weight_quantizer = weights_of(layer)
+        if _loses_padding(layer) and scheme.quantization.allows_float(name):
+            layer.weight_quantizer = None
         layer.input_quantizer = input_of(layer) if layer.quantizes_inputs else None
         layer.latent_evaluation = scheme.quantization.evaluation_weights == "latent"
         for role, quantizer in (("weight", layer.weight_quantizer), ("input", layer.input_quantizer)):
             if quantizer is not None:
                 quantizer.layer_name = f"{name}.{role}"
                 quantizer.reseed(derive(seed, role, layer.position))
+
+
+def _loses_padding(layer: QuantLayer) -> bool:
+    """Whether a table's quantizer has no zero for its padding entry; such a table refuses to run."""
+    padded = getattr(layer, "padding_idx", None) is not None
+    return padded and layer.weight_quantizer is not None and layer.weight_quantizer.is_binary
 
 
 def _quantizable(model: nn.Module, names: Iterable[str]) -> list[str]:

@@ -38,7 +38,8 @@ def find_places(network: nn.Module, graph: Graph | None) -> Places:
     if graph is None:
         called = [name for name, module in candidates.items() if type(module) is not NonDynamicallyQuantizableLinear]
     else:
-        called = list(dict.fromkeys(name for node in graph.nodes if (name := multiplier(node, candidates)) is not None))
+        found = (_multiplier(graph, node, candidates) for node in graph.nodes)
+        called = list(dict.fromkeys(name for name in found if name is not None))
     return Places(
         layers={name: candidates[name] for name in called if name in candidates},
         positions={name: position for position, name in enumerate(called)},
@@ -47,7 +48,7 @@ def find_places(network: nn.Module, graph: Graph | None) -> Places:
     )
 
 
-def multiplier(node: Node, candidates: dict[str, nn.Module]) -> str | None:
+def _multiplier(graph: Graph, node: Node, candidates: dict[str, nn.Module]) -> str | None:
     """Return the name of the layer, or of the other module, whose weights an operation multiplies by; None for none."""
     if node.kind == "layer":
         return node.path
@@ -59,7 +60,8 @@ def multiplier(node: Node, candidates: dict[str, nn.Module]) -> str | None:
     inside = next((name for name in parents if name in candidates), None)
     if inside is not None:
         return inside
-    return node.path if node.parameters else None
+    weighted = node.parameters or any(not graph.depends_on_input(each) for each in graph.producers(node))
+    return node.path if weighted else None
 
 
 def _is_candidate(module: nn.Module) -> bool:

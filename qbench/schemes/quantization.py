@@ -117,4 +117,6 @@ class Quantization(BaseModel):
         known = list(names)
         for pattern in self.allow_float:
             if not any(fnmatchcase(name, pattern) for name in known):
-                raise ConfigError(f"{pattern!r} matches no module{nearest(pattern, known)}", "scheme_options.allow_float")
+                raise ConfigError(
+                    f"{pattern!r} matches no module{nearest(pattern, known)}", "scheme_options.allow_float"
+                )

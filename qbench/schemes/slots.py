@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.node import Node
 from qbench.nn.quant_layer import QuantLayer
 from qbench.schemes.scheme import Scheme
+
+_log = logging.getLogger(__name__)
 
 RELUS = ("relu", "relu6")
 """The functions that a scheme's activation function takes the place of."""
@@ -39,26 +42,43 @@ def fill_slots(network: nn.Module, scheme: Scheme, graph: Graph | None) -> None:
     if function == "relu" or graph is None:
         _fill_modules(network, function, kept=set())
         return
-    reached = {node.name for node in relus(graph) if reaches(graph, node, lambda each: takes(network, each, scheme))}
     by_path: dict[str, list[Node]] = defaultdict(list)
     for node in relus(graph):
         by_path[node.path].append(node)
+    reached = {node.name for node in relus(graph) if reaches(graph, node, lambda each: takes(network, each, scheme))}
+    kept = {path for path, nodes in by_path.items() if not any(node.name in reached for node in nodes)}
     modules = {path: network.get_submodule(path) for path in by_path}
-    kept = {
-        modules[path] for path, nodes in by_path.items() if not any(node.name in reached for node in nodes)
-    }
-    _fill_modules(network, function, kept)
-    for path, nodes in by_path.items():
-        if modules[path] not in kept and not is_slot(modules[path]):
-            _install(network, path, function, [node.name not in reached for node in nodes], graph)
+    functional = {path for path in by_path if path not in kept and not is_slot(modules[path])}
+    for path in by_path.keys() - kept:
+        taken = [node for node in by_path[path] if path not in functional or node.name in reached]
+        _warn_of_float(network, graph, taken, scheme)
+    _fill_modules(network, function, {modules[path] for path in kept})
+    for path in functional:
+        _install(network, path, function, [node.name not in reached for node in by_path[path]], graph)
+
+
+def _warn_of_float(network: nn.Module, graph: Graph, slots: list[Node], scheme: Scheme) -> None:
+    """Warn of a slot that is used in front of quantized layers and of float ones, which lose their ReLU, too."""
+    found: dict[str, None] = {}
+    for slot in slots:
+        for node in graph.of_kind("layer", "product"):
+            if not takes(network, node, scheme) and reaches(graph, slot, node.__eq__):
+                found[node.label] = None
+    if found:
+        _log.warning(
+            "%s: %s puts %s in the place of its ReLU, also in front of %s, which stays float: give each place a ReLU of "
+            "its own",
+            slots[0].label,
+            scheme.name,
+            scheme.recipe.activation_function,
+            ", ".join(found),
+        )
 
 
 def relus(graph: Graph) -> list[Node]:
     """Return the ReLUs among the operations, and the slots: whatever a scheme could give another function."""
     return [
-        node
-        for node in graph.nodes
-        if node.target == "slot" or (node.kind == "activation" and node.function in RELUS)
+        node for node in graph.nodes if node.target == "slot" or (node.kind == "activation" and node.function in RELUS)
     ]
 
 
@@ -149,8 +169,6 @@ def _install(network: nn.Module, path: str, function: str, keeps: list[bool], gr
     within = [
         module
         for name, module in owner.named_modules(prefix=path)
-        if module is not owner
-        and not isinstance(module, FunctionalActivation)
-        and (name in inner or is_slot(module))
+        if module is not owner and not isinstance(module, FunctionalActivation) and (name in inner or is_slot(module))
     ]
     install(owner, function, kept, within)

@@ -59,7 +59,10 @@ def test_bad_training_options_are_named(options: dict[str, object]) -> None:
             lambda: get_scheme("fp32", first_layer="half"),
             "scheme_options.first_layer: input should be 'same' or 'float'",
         ),
-        (lambda: apply_scheme(nn.Sequential(nn.ReLU()), get_scheme("fp32")), "has no nn.Linear, nn.Conv1d, nn.Conv2d or nn.Embedding to quantize"),
+        (
+            lambda: apply_scheme(nn.Sequential(nn.ReLU()), get_scheme("fp32")),
+            "has no nn.Linear, nn.Conv1d, nn.Conv2d or nn.Embedding to quantize",
+        ),
         (
             lambda: apply_scheme(nn.Sequential(nn.Linear(1, 1)), get_scheme("fp32", weights="sgin")),
             "unknown quantizer 'sgin'; did you mean 'sign'?",
