@@ -164,7 +164,16 @@ class QuantModule(LoopModule):
             return
         trained = self.scheme.training_scheme()
         apply_scheme(self.model, trained, input_shape=self.input_shape)
-        self._expect_batch(trained)
+        # What cannot be quantized is refused now, not after the training: but for quantizers that only a method names.
+        asked = trained if self._chooses_quantizers() else self.scheme
+        if self.input_shape is not None:
+            check_structure(self.model, asked, self.input_shape)
+        self._expect_batch(asked)
+
+    def _chooses_quantizers(self) -> bool:
+        """Whether a subclass decides the layers' quantizers, and not the scheme alone."""
+        names = ("weight_quantizer", "activation_quantizer")
+        return any(getattr(type(self), name) is not getattr(QuantModule, name) for name in names)
 
     def _initialize(self) -> None:
         """Draw the initial weights, where the scheme says so."""

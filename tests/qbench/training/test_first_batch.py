@@ -97,6 +97,25 @@ def test_a_module_checks_the_structure_once_it_knows_the_shape(monkeypatch: pyte
     assert len(checked) == 1  # apply_scheme has done it
 
 
+def test_a_post_training_scheme_refuses_before_the_training() -> None:
+    """What it could not quantize afterwards: at once, or at the first batch."""
+
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(self.second(self.first(x)).relu(), self.first.weight)
+
+    with pytest.raises(ConfigError, match="first"):
+        QuantModule(Tied(), "int8-minmax", input_shape=(6,))
+    module = QuantModule(Tied(), "int8-minmax")
+    with pytest.raises(ConfigError, match="first"):
+        module(torch.zeros(3, 6))
+    assert QuantModule(Tied(), "fp32", input_shape=(6,))(torch.zeros(3, 6)).shape == (3, 6)
+
+
 def test_folding_needs_the_shape() -> None:
     module = QuantModule(mlp(), "int8-kl")
     with pytest.raises(ConfigError, match="input_shape: int8-kl folds BatchNorms"):
