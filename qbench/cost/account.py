@@ -121,13 +121,18 @@ def account(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> Accoun
     modules. Where no graph can be read, a warning says why, and the meter's are the account.
 
     Raises:
+        UncapturedError: the network does not run on the example.
         UnaccountedError: the network runs other products than its graph shows.
     """
     try:
         graph = capture(network, input_shape)
     except UncapturedError as error:
-        _log.warning("costs are counted from one run on zeros, and nothing of what folds: %s", error)
-        return _metered_account(network, input_shape)
+        try:
+            found = _metered_account(network, input_shape)
+        except Exception as failed:  # it does not run on the example at all: the first error says where
+            raise error from failed
+        _log.warning("costs are counted from one run on zeros, and nothing folds: %s", error)
+        return found
     by_module: dict[str, int] = {}
     for node in graph.nodes:
         macs = layer_shape(graph, node).macs if node.kind == "layer" else node.macs

@@ -12,10 +12,13 @@ from torch import Tensor, nn
 
 from qbench.cost.estimate import Estimate, estimate_network
 from qbench.cost.layer_cost import LayerCost
+from qbench.nn.graph.capture import UncapturedError
 from qbench.nn.operations import Operations
 from qbench.nn.quant_layer import quant_layers
+from qbench.nn.quant_linear import QuantLinear
 from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
+from quantizers import Sign
 
 
 def estimated(network: nn.Module, scheme: str, shape: tuple[int, ...] | Tensor, **options: Any) -> Estimate:
@@ -195,9 +198,6 @@ def test_a_tied_table_is_stored_once_in_float32() -> None:
 
 def test_a_table_that_a_quantized_layer_reads_counts_both_forms() -> None:
     tied = Tied()
-    from qbench.nn.quant_linear import QuantLinear
-    from quantizers import Sign
-
     layer = QuantLinear(8, 16, bias=False)
     layer.weight = tied.table.weight
     layer.weight_quantizer, layer.input_quantizer = Sign(), Sign()
@@ -269,3 +269,19 @@ def test_without_a_graph_the_meter_is_the_account(caplog: pytest.LogCaptureFixtu
     assert (product.name, product.macs, product.float_macs) == ("mm", 16, 16)
     assert found.metrics(1)["cost/quantized_share"] == pytest.approx(32 / 48)
     assert found.cost.uncounted_bytes == 4 * 16  # the matrix, which no layer has
+
+
+def test_a_network_that_takes_other_inputs_is_refused_with_the_place() -> None:
+    with pytest.raises(UncapturedError, match=r"Dependent cannot be read .*layer"):
+        estimate_network(Dependent(), (7,))
+
+
+def test_a_quantized_table_stores_its_codes_and_multiplies_nothing() -> None:
+    net = nn.Sequential(nn.Embedding(16, 12), nn.Flatten(), nn.Linear(60, 3, bias=False))
+    tokens = torch.zeros(1, 5, dtype=torch.long)
+    apply_scheme(net, get_scheme("binarynet"), input_shape=tokens)
+    table, out = estimate_network(net, tokens).cost.layers
+    assert (table.op, table.macs, table.weights, table.operations) == ("lookup", 0, 192, Operations())
+    assert table.weight_bytes == 16 * 2  # 12 bits a row, whole bytes
+    assert (table.output_bytes, out.input_bytes) == (8, 8)  # 60 signs
+    assert out.operations == Operations(xnor_popcount_word=2 * 3)
