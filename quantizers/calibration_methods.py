@@ -65,8 +65,9 @@ def percentile(observer: Observer, format: NumberFormat, percentile: float = 99.
     """Return the range that leaves `100 - percentile` percent outside (of an asymmetric one: at each end).
 
     Symmetric: t is the percentile of |x|. Asymmetric: high is the percentile of x and -low that of -x, so that for
-    non-negative data both formats clip the same share. Within a bin values count as evenly spread; ends never lie
-    outside the observed extremes.
+    non-negative data both formats clip the same share. Within a bin values count as evenly spread, and a bin is a
+    thousandth as wide as its values are large (2048 bins): outliers do not coarsen it. Ends never lie outside the
+    observed extremes.
 
     Args:
         percentile: above 50, at most 100; 100 is min-max.
@@ -81,27 +82,25 @@ def percentile(observer: Observer, format: NumberFormat, percentile: float = 99.
     for channel in range(histogram.channels):
         minimum, maximum = float(histogram.minimum[channel]), float(histogram.maximum[channel])
         if is_symmetric(format):
-            counts, width = histogram.magnitudes(channel)
-            edges = torch.arange(counts.numel() + 1).double() * width
-            high[channel] = min(_quantile(edges, counts, percentile), max(-minimum, maximum))
+            high[channel] = min(_quantile(*histogram.filled_magnitudes(channel), percentile), max(-minimum, maximum))
             low[channel] = -high[channel]
         else:
-            edges, counts = histogram.signed(channel)
-            high[channel] = _quantile(edges, counts, percentile)
-            low[channel] = -_quantile(-edges.flip(0), counts.flip(0), percentile)
+            lower, upper, counts = histogram.filled(channel)
+            high[channel] = _quantile(lower, upper, counts, percentile)
+            low[channel] = -_quantile(-upper.flip(0), -lower.flip(0), counts.flip(0), percentile)
     if not is_symmetric(format):
         low, high = (end.clamp(histogram.minimum, histogram.maximum) for end in (low, high))
     return Range.covering(low, high, format)
 
 
-def _quantile(edges: Tensor, counts: Tensor, percent: float) -> float:
+def _quantile(lower: Tensor, upper: Tensor, counts: Tensor, percent: float) -> float:
     """Return the point below which `percent` % of the counts lie, values spread evenly inside their bin."""
     below = counts.cumsum(0)
     rank = round(percent * int(below[-1]) / 100, 6)  # 99.9 % of 100,000 is 99,900, not 99,900.00000000001
     k = min(int((below < rank).sum()), counts.numel() - 1)
     before = int(below[k]) - int(counts[k])
     share = (rank - before) / max(int(counts[k]), 1)
-    return float(edges[k] + (edges[k + 1] - edges[k]) * min(max(share, 0.0), 1.0))
+    return float(lower[k] + (upper[k] - lower[k]) * min(max(share, 0.0), 1.0))
 
 
 @CALIBRATION_METHODS.register("kl")
@@ -111,7 +110,9 @@ def kl(observer: Observer, format: NumberFormat, zero_bin: ZeroBin = "copy") -> 
     Levels: `2^(bits-1)` for signed formats (the positive half: 128 for 8 bits), `2^bits` for unsigned formats of
     data without negative values. Data of both signs in an unsigned format has about half of the codes on a side:
     the threshold t of |x| with `2^(bits-1)` levels, then [max(min, -t), min(max, t)].
-    The histogram ends at the largest value observed, and the threshold is not above it.
+    The histogram ends at the largest value observed, and the threshold is not above it. Where outliers would so leave
+    the bulk of the values in less than a sixteenth of the bins, or below the first candidate, it ends at twice the
+    bulk (`HistogramObserver.zoom`), and what is beyond saturates under every candidate.
 
     Raises:
         ValueError: nothing observed, an observer without a histogram, or no more bins in use than levels.
@@ -155,8 +156,9 @@ def kl_choice(
         return None
     one_sided = not is_symmetric(format) and minimum >= 0
     levels = 2**format.bits if one_sided else 2 ** (format.bits - 1)
-    counts, width = histogram.magnitudes(channel)
-    return choose_threshold(counts, width, levels, zero_bin, observed_max=largest)
+    counts, width = histogram.magnitudes(channel, histogram.zoom(channel, levels))
+    outside = int(histogram.filled(channel)[2].sum()) - int(counts.sum())
+    return choose_threshold(counts, width, levels, zero_bin, largest, outside)
 
 
 @CALIBRATION_METHODS.register("mse")
@@ -165,9 +167,10 @@ def mse(observer: Observer, format: NumberFormat, candidates: int = 128) -> Rang
 
     The error of a candidate is `Σ_bins count · mean over the bin of (x - x̂)²`, rounding and saturation together, with
     values evenly spread inside their bin (see `expected_error`). The candidates move an end towards 0 in `candidates`
-    equal steps; an asymmetric range moves its ends in turn. Min-max is the first candidate, and another range has to
-    win by `5 / sqrt(count)` of min-max's error. That is about four standard errors of the estimate that the histogram
-    gives: a handful of values does not choose by luck.
+    equal steps; where outliers leave the bulk of the values between two of these, also in as many steps from twice the
+    bulk on (`HistogramObserver.zoom`). An asymmetric range moves its ends in turn. Min-max is the first candidate, and
+    another range has to win by `5 / sqrt(count)` of min-max's error. That is about four standard errors of the estimate
+    that the histogram gives: a handful of values does not choose by luck.
 
     Args:
         candidates: positions of an end; 1 is min-max.
@@ -179,26 +182,33 @@ def mse(observer: Observer, format: NumberFormat, candidates: int = 128) -> Rang
         raise ValueError(f"candidates must be positive, got {candidates}")
     histogram = _histogram(observer, "mse")
     low, high = torch.zeros(2, histogram.channels, dtype=torch.float64)
-    shrink = torch.arange(candidates, 0, -1).double() / candidates
     for channel in range(histogram.channels):
-        edges, counts = histogram.signed(channel)
-        filled = counts > 0
-        lower, upper, counts = edges[:-1][filled], edges[1:][filled], counts[filled]
+        exponent = histogram.zoom(channel)
+        lower, upper, counts = histogram.filled(channel, exponent)
         whole = Range.covering(histogram.minimum[channel, None], histogram.maximum[channel, None], format)
         best = whole
+        ends = [_steps(end, candidates, math.ldexp(histogram.bins, exponent)) for end in (whole.low, whole.high)]
         if is_symmetric(format):
-            best = _least_error(Range(whole.low * shrink, whole.high * shrink), lower, upper, counts, format)
+            best = _least_error(Range(*ends), lower, upper, counts, format)
         else:
             for _ in range(2):
-                moved = Range(best.low.expand(candidates), whole.high * shrink)
+                moved = Range(best.low.expand_as(ends[1]), ends[1])
                 best = _least_error(moved, lower, upper, counts, format)
-                moved = Range(whole.low * shrink, best.high.expand(candidates))
+                moved = Range(ends[0], best.high.expand_as(ends[0]))
                 best = _least_error(moved, lower, upper, counts, format)
         error = expected_error(Range.concatenate(whole, best), lower, upper, counts, format)
         total = int(counts.sum())
         chosen = best if float(error[1]) < float(error[0]) * (1 - 5 / math.sqrt(total)) else whole
         low[channel], high[channel] = chosen.low[0], chosen.high[0]
     return Range.covering(low, high, format)
+
+
+def _steps(end: Tensor, candidates: int, bulk: float) -> Tensor:
+    """Return `end` [1] moved towards 0 in equal steps, and ±`bulk` where that is nearer; float64 [K]."""
+    shrink = torch.arange(candidates, 0, -1).double() / candidates
+    if float(end.abs()) <= bulk:
+        return end * shrink
+    return torch.cat([end * shrink, end.sign() * bulk * shrink])
 
 
 def _least_error(ranges: Range, lower: Tensor, upper: Tensor, counts: Tensor, format: NumberFormat) -> Range:

@@ -27,6 +27,7 @@ class KLThreshold:
 
     Attributes:
         threshold: `(bins + ½) · bin_width`, not above the observed maximum where that was given.
+        bin_width: of each bin.
         bins: the chosen candidate i: the bins 0..i-1 are kept, the mass beyond saturates.
         divergence: float64 [len(counts) - levels + 1]; entry c is KL(P‖Q) in nats of candidate i = levels + c,
             infinite where Q is 0 and P is not.
@@ -36,6 +37,7 @@ class KLThreshold:
     """
 
     threshold: float
+    bin_width: float
     bins: int
     divergence: Tensor
     levels: int
@@ -138,9 +140,19 @@ def kl_threshold(
 
 
 def choose_threshold(
-    counts: Tensor, bin_width: float, levels: int, zero_bin: ZeroBin, observed_max: float | None
+    counts: Tensor,
+    bin_width: float,
+    levels: int,
+    zero_bin: ZeroBin,
+    observed_max: float | None,
+    outside: int = 0,
 ) -> KLThreshold:
-    """Choose as `kl_threshold` does, without its warning: for a caller that warns once for many channels."""
+    """Choose as `kl_threshold` does, without its warning: for a caller that warns once for many channels.
+
+    Args:
+        counts, bin_width, levels, zero_bin, observed_max: see there.
+        outside: the values beyond all of the bins, which saturate under every candidate; the last bin holds a count.
+    """
     counts = _as_counts(counts)
     if levels < 1:
         raise ValueError(f"levels must be positive, got {levels}")
@@ -156,23 +168,23 @@ def choose_threshold(
     treated = counts.clone()
     if zero_bin == "copy":
         treated[0] = treated[1]
-    divergence = _divergences(treated, levels)
+    divergence = _divergences(treated, levels, outside)
     tied = levels + (divergence <= divergence.min() + TIE_TOLERANCE).nonzero().flatten()
     kept = _prefix(counts)[tied]
     bins = int(tied[kept == kept[-1]][0])  # the largest of the tied keeps the most
     threshold = (bins + 0.5) * bin_width
     if observed_max is not None:
         threshold = min(threshold, observed_max)
-    clips_nothing = int(counts[bins:].sum()) == 0
+    clips_nothing = int(counts[bins:].sum()) + outside == 0
     degenerate = clips_nothing and int((counts > 0).sum()) > 1
-    return KLThreshold(threshold, bins, divergence, levels, clips_nothing, degenerate)
+    return KLThreshold(threshold, bin_width, bins, divergence, levels, clips_nothing, degenerate)
 
 
-def _divergences(counts: Tensor, levels: int) -> Tensor:
+def _divergences(counts: Tensor, levels: int, outside: int) -> Tensor:
     """Return KL(P‖Q) of every candidate i = levels..n at once; float64 [n - levels + 1].
 
-    With c the counts, N their sum, O = mass beyond i, M = N - O, and S and n the sum and the number of non-empty
-    bins of a level, the definition expands to
+    With c the counts, N their sum and what is outside of them, O = mass beyond i, M = N - O, and S and n the sum and
+    the number of non-empty bins of a level, the definition expands to
 
         KL = 1/N · [ Σ_j c log c - Σ_levels S log(S/n) + (c'+O) log(c'+O) - c' log c' - O log(S'/n') ] + log(M/N)
 
@@ -180,7 +192,7 @@ def _divergences(counts: Tensor, levels: int) -> Tensor:
     prefix sums, which makes all candidates together 0.25 million logarithms instead of 4 million.
     """
     n = counts.numel()
-    total = int(counts.sum())
+    total = int(counts.sum()) + outside
     candidates = torch.arange(levels, n + 1)
     if total == 0:
         return torch.zeros(candidates.numel(), dtype=torch.float64)

@@ -105,5 +105,5 @@ def divergence_curve(
     spread = torch.linspace(0, len(finite) - 1, min(points - 1, len(finite))).round().long()
     kept = torch.cat([finite[spread], torch.tensor([chosen])]).unique()
     largest = float(torch.maximum(-observer.minimum, observer.maximum))
-    thresholds = ((kept + choice.levels).double() + 0.5) * float(observer.bin_width)
+    thresholds = ((kept + choice.levels).double() + 0.5) * choice.bin_width
     return {"threshold": thresholds.clamp_max(largest).tolist(), "kl": choice.divergence[kept].tolist()}

@@ -23,7 +23,8 @@ from quantizers import (
     signed_integer,
     unsigned_integer,
 )
-from quantizers.calibration_methods import expected_error
+from quantizers.calibration_methods import expected_error, kl_choice
+from quantizers.kl import kl_divergence
 
 
 def observe(*batches, axis=None, bins=2048):
@@ -284,6 +285,59 @@ def test_range_refuses_what_is_no_interval():
     for low, high in ((1.0, 0.0), (math.nan, 1.0), (0.0, math.inf)):
         with pytest.raises(ValueError, match="finite ends"):
             Range.covering(torch.tensor([low]), torch.tensor([high]), UINT8)
+
+
+class TestOneOutlier:
+    """Normal values and a single one far off: what is right is known from the values themselves."""
+
+    X = torch.from_numpy(np.random.default_rng(0).normal(size=100_000).astype(np.float32))
+
+    def with_outlier(self, value, axis=None):
+        batches = (
+            [self.X, torch.tensor([value])] if axis is None else [torch.cat([self.X, torch.tensor([value])])[None]]
+        )
+        return observe(*batches[::-1], axis=axis), torch.cat([self.X, torch.tensor([value])]).numpy()
+
+    @pytest.mark.parametrize("outlier", [20.0, -1e5, 1e5, 1e30])
+    @pytest.mark.parametrize("axis", [None, 0])
+    def test_percentiles_are_those_of_the_values(self, outlier, axis):
+        observer, x = self.with_outlier(outlier, axis)
+        for percent in (90.0, 99.9, 99.99):
+            high = ends("percentile", observer, INT8, percentile=percent)[0][1]
+            assert high == pytest.approx(order_statistic(np.abs(x), percent), rel=2e-3)
+            low, high = ends("percentile", observer, UINT8, percentile=percent)[0]
+            assert high == pytest.approx(order_statistic(x, percent), rel=2e-3)
+            assert low == pytest.approx(-order_statistic(-x, percent), rel=2e-3)
+
+    @pytest.mark.parametrize("outlier", [1e3, -1e5, 1e30])
+    @pytest.mark.parametrize("format", [INT8, signed_integer(4)])
+    def test_kl_chooses_as_without_it(self, outlier, format):
+        found = ends("kl", self.with_outlier(outlier)[0], format)[0][1]
+        assert found == pytest.approx(ends("kl", observe(self.X), format)[0][1], rel=0.01)
+        assert found < 5
+
+    def test_kl_of_a_histogram_with_values_outside_is_the_published_one(self):
+        observer, x = self.with_outlier(1e5)
+        choice = kl_choice(observer, INT8)
+        width = choice.bin_width
+        inside = np.abs(x)[np.abs(x) < 8]
+        counts = np.bincount((inside / width).astype(int))
+        counts[0] = counts[1]  # the bin of zero is copied
+        # A bin of its own far off holds what is outside, so that every candidate saturates it.
+        full = torch.from_numpy(np.concatenate([counts, [0] * 3, [1]]))
+        for bins in (128, 600, choice.bins, len(counts)):
+            expected = kl_divergence(full, bins, 128)
+            assert float(choice.divergence[bins - 128]) == pytest.approx(expected, rel=1e-9)
+        assert choice.divergence.numel() == len(counts) - 127
+        assert not choice.clips_nothing
+
+    @pytest.mark.parametrize(("bits", "outlier"), [(8, 12.0), (8, 1e5), (4, 100.0), (3, 300.0), (4, 1e5)])
+    def test_mse_is_as_good_as_the_best_of_many_thresholds(self, bits, outlier):
+        observer, x = self.with_outlier(outlier)
+        format = signed_integer(bits)
+        best = min(brute_force_error(x, -t, t, format) for t in np.geomspace(1, outlier, 200))
+        found = ends("mse", observer, format)[0][1]
+        assert brute_force_error(x, -found, found, format) <= best * 1.01
 
 
 def test_a_new_method_is_usable_by_name():

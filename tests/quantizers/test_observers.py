@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantizers import HistogramObserver, MinMaxObserver, MovingAverageObserver
-from quantizers.histogram_observer import merge_pairs
 
 VALUE = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False, width=32),
     st.floats(-4, 4, width=32),
-    st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0**-149, -(2.0**-140), 2.0**127]),
+    st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0**100, 2.0**-149, -(2.0**-140), 2.0**127]),
 )
 BATCHES = st.lists(st.lists(VALUE, max_size=12), max_size=6)
 
@@ -139,12 +138,72 @@ class TestHistogram:
         assert observer.counts[0, 1, 7] == 1
         assert observer.counts.sum() == 3
 
-    @given(values=st.lists(st.integers(0, 50), min_size=16, max_size=16), times=st.integers(0, 80))
-    def test_merge_pairs(self, values, times):
-        expected = [0] * 16
-        for k, count in enumerate(values):
-            expected[k >> times] += count
-        assert merge_pairs(torch.tensor(values), times).tolist() == expected
+    def test_an_outlier_leaves_the_others_as_fine_as_they_were(self):
+        x = torch.randn(10_000, generator=torch.Generator().manual_seed(0))
+        alone, with_outlier = HistogramObserver(), HistogramObserver()
+        alone.observe(x)
+        with_outlier.observe(torch.tensor([-1e30]))
+        with_outlier.observe(x)
+        for found, whole in zip(with_outlier.filled(), alone.filled(), strict=True):
+            assert torch.equal(found[2:-1], whole[1:-1])
+        assert with_outlier.filled()[0][0] == with_outlier.minimum[0] == -torch.tensor(1e30)
+        assert with_outlier.zoom() == alone.zoom() == alone.exponent()
+        counts, width = with_outlier.magnitudes(exponent=with_outlier.zoom())
+        assert torch.equal(counts, alone.magnitudes()[0])
+        assert width == alone.bin_width.item()
+
+    def test_zoom_goes_where_the_bulk_is(self):
+        bulk = torch.linspace(0.5, 1.9, 2000)  # 99.9 % lie below 1.9, and 3.8 < 4 = 2048 · 2^-9
+        for outlier, exponent in ((1.9, -10), (8.0, -7), (15.9, -7), (16.0, -9), (1e9, -9)):
+            observer = HistogramObserver()
+            observer.observe(bulk)
+            observer.observe(torch.tensor([outlier]))
+            assert observer.zoom() == exponent, outlier
+        # The bulk is 486 of the bins of width 2^-8 that end at 8.
+        observer = seen([bulk.tolist(), [7.0]], HistogramObserver())
+        assert (observer.zoom(levels=256), observer.zoom(levels=512)) == (-8, -9)
+
+    def test_zeros_are_no_bulk(self):
+        observer = seen([[0.0] * 9000 + [1.0] * 999, [1e6]], HistogramObserver())
+        assert observer.zoom() == -9  # of 1.0, doubled
+        assert seen([[0.0, -0.0]], HistogramObserver()).zoom() == seen([[0.0]], HistogramObserver()).exponent()
+
+    @given(batches=BATCHES)
+    def test_filled_bins_hold_the_values(self, batches):
+        values = [v for batch in batches for v in batch]
+        observer = seen(batches, HistogramObserver(16))
+        for exponent in (None, -3, 120) if values else ():
+            lower, upper, counts = observer.filled(exponent=exponent)
+            assert int(counts.sum()) == len(values)
+            assert bool((upper[:-1] <= lower[1:]).all())
+            for low, high, count in zip(lower.tolist(), upper.tolist(), counts.tolist(), strict=True):
+                # Bins of values below zero have their lower edge outside, the others their upper edge.
+                inside = sum(low < v <= high or v == low == min(values) for v in values if v < 0)
+                inside += sum(low <= v < high or v == high == max(values) for v in values if v >= 0)
+                assert inside >= count
+            if exponent is not None:
+                narrow = (upper - lower)[1:-1]
+                assert bool((narrow >= 2.0**exponent).all())
+
+    def test_filled_magnitudes_are_those_of_both_sides(self):
+        lower, upper, counts = seen([[-1.5, 1.5, 0.0, 3.0, -1e9]], HistogramObserver(4)).filled_magnitudes()
+        assert lower.tolist() == [0.0, 1.5, 3.0, 1.5 * 2**29]
+        assert upper.tolist() == [2.0**-126, 2.0, 4.0, 2.0**30]
+        assert counts.tolist() == [1, 2, 1, 1]
+
+    def test_memory_is_bounded_by_the_values_and_by_the_octaves(self):
+        weight = torch.randn(64, 100, generator=torch.Generator().manual_seed(0))
+        observer = self.observed(weight, HistogramObserver(channel_axis=0))
+        assert observer.to_tensors()["counts"].numel() <= weight.numel()
+        coarse = HistogramObserver(4)
+        coarse.observe(2.0 ** torch.empty(200_000).uniform_(-126, 127))
+        assert coarse.to_tensors()["keys"].numel() <= 254 * 4
+
+    def test_statistics_in_bins_of_one_width_are_refused(self):
+        stored = seen([[1.0]], HistogramObserver(8)).to_tensors()
+        earlier = {key: tensor for key, tensor in stored.items() if key not in ("keys", "sizes")}
+        with pytest.raises(ValueError, match="of an earlier version, in bins of one width; calibrate again"):
+            HistogramObserver.from_tensors(earlier | {"exponents": torch.zeros(1, dtype=torch.int64)})
 
     @pytest.mark.parametrize("bins", [0, 1, 3, 1000, 2048.0])
     def test_bins_must_be_a_power_of_two(self, bins):
