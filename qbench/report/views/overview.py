@@ -67,7 +67,7 @@ _COLUMNS = (
     _Shown(Column("cost/weight_compression", "×", ".1f", "computed"), _metric("cost/weight_compression")),
     _Shown(Column("cost/energy_uj", "energy µJ", ".3g", "estimated"), _metric("cost/energy_uj")),
     _Shown(Column("cost/energy_compression", "×", ".1f", "computed"), _metric("cost/energy_compression")),
-    _Shown(Column("cost/quantized_share", "quantized MACs", ".1%", "counted"), _metric("cost/quantized_share")),
+    _Shown(Column("cost/quantized_share", "quantized MACs", ".2%", "counted"), _metric("cost/quantized_share")),
     _Shown(Column("filters/unique_fraction", "unique filters", ".1%", "measured"), _metric("filters/unique_fraction")),
     _Shown(Column("kernel/agreement", "kernel agrees", ".2%", "measured"), _metric("kernel/agreement")),
     _Shown(Column("time/inference_ms", "latency ms", ".3g", "measured"), _metric("time/inference_ms")),
