@@ -131,12 +131,9 @@ def _make_quantizable(model: nn.Module, places: Places, quantization: Quantizati
 def _place_quantizers(
     model: nn.Module, places: Places, scheme: Scheme, seed: int, weights_of: QuantizerOf, input_of: QuantizerOf
 ) -> None:
-    for name in _quantizable(model, places.uncalled):
-        layer = model.get_submodule(name)
+    for _, layer in _quantizable(model, places.uncalled):
         layer.weight_quantizer = layer.input_quantizer = None
-    for name in _quantizable(model, places.layers):
-        layer = model.get_submodule(name)
-        assert isinstance(layer, QuantLayer)
+    for name, layer in _quantizable(model, places.layers):
         layer.name, layer.position, layer.layer_count = name, places.positions[name], places.count
         layer.weight_quantizer = weights_of(layer)
         if _loses_padding(layer) and scheme.quantization.allows_float(name):
@@ -155,5 +152,6 @@ def _loses_padding(layer: QuantLayer) -> bool:
     return padded and layer.weight_quantizer is not None and layer.weight_quantizer.is_binary
 
 
-def _quantizable(model: nn.Module, names: Iterable[str]) -> list[str]:
-    return [name for name in names if isinstance(model.get_submodule(name), QuantLayer)]
+def _quantizable(model: nn.Module, names: Iterable[str]) -> list[tuple[str, QuantLayer]]:
+    modules = ((name, model.get_submodule(name)) for name in names)
+    return [(name, module) for name, module in modules if isinstance(module, QuantLayer)]

@@ -38,8 +38,8 @@ class Quantization(BaseModel):
             that match a layer, the last one with a quantizer for the weights decides about the weights, and the last
             one with a quantizer for the activations about the activations.
         allow_float: modules, by name or pattern, whose arithmetic may stay float32 although the scheme quantizes, for
-            it has no quantized form: attention, an LSTM, a layer with a forward of its own. The modules within them may,
-            too; the network's own forward is called "". Layers that can be quantized still are: see `layers`.
+            it has no quantized form: attention, an LSTM, a layer with a forward of its own. The modules within them
+            may, too; the network's own forward is called "". Layers that can be quantized still are: see `layers`.
         evaluation_weights: "quantized", or "latent": evaluation uses the real-valued weights.
     """
 

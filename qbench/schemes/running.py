@@ -104,9 +104,9 @@ def _check_signs(network: nn.Module, signs: dict[str, set[bool]]) -> None:
         if len(seen) == 1:
             sign, which = ("negative", "-1") if seen == {True} else ("never negative", "+1")
             raise ConfigError(
-                f"{name} ({type(network.get_submodule(name)).__name__}): its binary input is {sign}, so every sign would "
-                f"be {which}: put a BatchNorm, or an nn.ReLU, which the scheme replaces, in front of it, or leave its "
-                f"input real by layers: {{{name}: {{activations: null}}}}",
+                f"{name} ({type(network.get_submodule(name)).__name__}): its binary input is {sign}, so every sign "
+                f"would be {which}: put a BatchNorm, or an nn.ReLU, which the scheme replaces, in front of it, or "
+                f"leave its input real by layers: {{{name}: {{activations: null}}}}",
                 "model",
             )
 

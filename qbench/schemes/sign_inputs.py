@@ -60,7 +60,8 @@ def _check(node: Node, parts: Parts) -> None:
         if part.sign == "nonnegative":
             share = "its binary input" if len(parts) == 1 else "a part of its binary input"
             raise ConfigError(
-                f"{node.label}: {share} comes from {part.cause} and is never negative, so every sign would be +1; {remedy}",
+                f"{node.label}: {share} comes from {part.cause} and is never negative, so every sign would be +1; "
+                f"{remedy}",
                 "model",
             )
         for zeros in part.zeros:

@@ -66,8 +66,8 @@ def _warn_of_float(network: nn.Module, graph: Graph, slots: list[Node], scheme: 
                 found[node.label] = None
     if found:
         _log.warning(
-            "%s: %s puts %s in the place of its ReLU, also in front of %s, which stays float: give each place a ReLU of "
-            "its own",
+            "%s: %s puts %s in the place of its ReLU, also in front of %s, which stays float: give each place a "
+            "ReLU of its own",
             slots[0].label,
             scheme.name,
             scheme.recipe.activation_function,

@@ -279,8 +279,8 @@ def _check_slots(network: nn.Module, graph: Graph, scheme: Scheme) -> None:
     for path, in_front_of_float in empty.items():
         if in_front_of_float:
             raise ConfigError(
-                f"{path} ({type(network.get_submodule(path)).__name__}) is in front of what stays float, and the scheme "
-                "has taken its ReLU away, for the network's operations were not known: apply the scheme with the "
-                "network's input_shape",
+                f"{path} ({type(network.get_submodule(path)).__name__}) is in front of what stays float, and the "
+                "scheme has taken its ReLU away, for the network's operations were not known: apply the scheme with "
+                "the network's input_shape",
                 "input_shape",
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
+from qbench.errors import ConfigError
 from qbench.nn.activation import Activation
 from qbench.nn.models.catalogue import get_model
 from qbench.nn.quant_conv2d import QuantConv2d
@@ -129,3 +131,42 @@ def test_a_norm_in_two_places_stays_one() -> None:
     apply_scheme(net, get_scheme("bnn-shift"))
     assert net[1] is net[3]
     assert isinstance(net[1], ShiftBatchNorm1d)
+
+
+def test_with_a_shape_execution_says_which_norm_is_the_last() -> None:
+    class Backwards(nn.Module):
+        """Declares its last norm first."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.bn_out, self.out = nn.BatchNorm1d(2), nn.Linear(8, 2)
+            self.bn, self.fc = nn.BatchNorm1d(8), nn.Linear(8, 8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.bn_out(self.out(self.bn(self.fc(x))))
+
+    net = apply_scheme(Backwards(), get_scheme("bnn-shift"), input_shape=(8,))
+    assert type(net.bn_out) is nn.BatchNorm1d
+    assert type(net.bn) is ShiftBatchNorm1d
+
+
+def test_conv1d_and_tables_are_layers_and_indices_have_no_quantizer() -> None:
+    net = nn.Sequential(nn.Embedding(9, 6), nn.Conv1d(7, 5, 3), nn.Linear(4, 2))
+    tokens = torch.randint(9, (3, 7))
+    apply_scheme(net, get_scheme("binarynet"), input_shape=tokens)
+    assert [layer.position for _, layer in quant_layers(net)] == [0, 1, 2]
+    assert [layer.weight_format.name for _, layer in quant_layers(net)] == ["binary"] * 3
+    assert [layer.input_format.name for _, layer in quant_layers(net)] == ["float32", "binary", "binary"]
+    assert net.eval()(tokens).shape == (3, 5, 2)
+
+
+def test_a_padding_entry_without_a_zero_is_refused_or_left_float() -> None:
+    def make() -> nn.Module:
+        return nn.Sequential(nn.Embedding(9, 6, padding_idx=0), nn.Linear(6, 2))
+
+    tokens = torch.randint(9, (3, 7))
+    with pytest.raises(ConfigError, match=r"0 \(QuantEmbedding\): entry 0 is padding, and its zeros would become"):
+        apply_scheme(make(), get_scheme("binarynet"), input_shape=tokens)
+    net = apply_scheme(make(), get_scheme("binarynet", allow_float=["0"]), input_shape=tokens)
+    assert net[0].weight_quantizer is None
+    assert net[1].weight_quantizer is not None
