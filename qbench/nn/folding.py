@@ -147,6 +147,8 @@ def _has_channels(layer: Node, norm: Norm) -> bool:
     module: Any = layer.module
     if type(module) not in (QuantLinear, QuantConv1d, QuantConv2d) and not is_plain_layer(module):
         return False
+    if "weight" not in module._parameters:
+        return False  # a hook computes it anew at each call: weight_norm's
     if isinstance(module, nn.Embedding) or (isinstance(module, nn.Linear) and len(layer.shape) != 2):
         return False  # of a linear layer on rows, BatchNorm normalizes the rows
     return int(module.weight.shape[0]) == norm.num_features

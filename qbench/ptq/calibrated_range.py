@@ -62,11 +62,12 @@ def coarse_histogram(observer: HistogramObserver, bins: int = BINS) -> tuple[flo
     observer.require_values()
     widths = observer.bin_width
     width = float(widths.max()) or 1.0
+    counts = observer.counts
     sides = torch.zeros(2, observer.bins, dtype=torch.int64)  # x >= 0, x < 0
     for channel, own in enumerate(widths.tolist()):
         # Both are powers of two. A channel of zeros has width 0 and fills bin 0.
         ratio = int(width / own) if own else 1
-        sides.index_add_(1, torch.arange(observer.bins) // ratio, observer.counts[channel])
+        sides.index_add_(1, torch.arange(observer.bins) // ratio, counts[channel])
     positive, negative = (_used(side) for side in sides)
     merged = 1
     while -(-positive // merged) - (-negative // merged) > bins:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from qbench.nn.folding import DirectedMaxPool2d, fold_batch_norms
 from qbench.nn.models.catalogue import get_model
+from qbench.nn.quant_linear import QuantLinear
 from qbench.nn.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
@@ -174,6 +175,20 @@ def test_a_negative_gamma_stays_behind_a_pool_that_cannot_be_exchanged() -> None
         assert torch.equal(network(x), expected)
     shared[2].weight.abs_()
     assert fold_batch_norms(shared, (1, 12, 12)) == ["0"]
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+@pytest.mark.parametrize("weight_norm", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+@pytest.mark.parametrize("layer", [nn.Linear, QuantLinear])
+@torch.no_grad()
+def test_a_weight_that_is_made_anew_at_each_call_takes_nothing_in(
+    weight_norm: Callable[[nn.Module], nn.Module], layer: type[nn.Linear]
+) -> None:
+    network = trained_like(nn.Sequential(weight_norm(layer(4, 4)), nn.BatchNorm1d(4)))
+    x = torch.randn(7, 4, generator=torch.Generator().manual_seed(3))
+    expected = network(x)
+    assert fold_batch_norms(network, (4,)) == []
+    assert torch.equal(network(x), expected)
 
 
 def test_a_network_that_cannot_be_captured_is_left_alone_and_says_so(caplog: pytest.LogCaptureFixture) -> None:

@@ -68,7 +68,7 @@ def reference_codes(network: nn.Module, images: Tensor) -> tuple[list[Tensor], T
             bias = None if layer.bias is None else layer.bias.double()
             values = centred * taken.scale.double()
             if isinstance(layer, QuantConv2d):
-                x = F.conv2d(values, weight, bias, layer.stride, layer.padding, layer.dilation)
+                x = F.conv2d(values, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
             else:
                 x = F.linear(values, weight, bias)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -247,6 +247,28 @@ def test_hardtanh_clamps_codes() -> None:
     assert isinstance(network[2].input_quantizer, Uniform)
     hidden = IntegerNetwork(network, (4,)).outputs(images)[0]
     assert (int(hidden.min()), int(hidden.max())) == (-127, 127)
+
+
+@pytest.mark.parametrize("scheme", ["int8-minmax", "uint8-minmax"])
+def test_grouped_and_depthwise_convolutions(scheme: str) -> None:
+    torch.manual_seed(3)
+    network = trained_like(
+        nn.Sequential(
+            nn.Conv2d(1, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+            nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+            nn.Conv2d(8, 12, 1, groups=4), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(108, 10),
+        )
+    )  # fmt: skip
+    assert fold_batch_norms(network, SHAPE) == ["0", "3"]
+    calibration.calibrate(apply_scheme(network, get_scheme(scheme)), IMAGES)
+    codes, scores = reference_codes(network.eval(), IMAGES)
+    integer = IntegerNetwork(network, SHAPE)
+    *outputs, _ = integer.outputs(IMAGES)
+    for found, expected in zip(outputs, codes[1:], strict=True):
+        distance = (found.flatten(1).long() - expected.flatten(1)).abs()
+        assert int(distance.max()) <= 1
+        assert float((distance == 0).double().mean()) > 0.999
+    torch.testing.assert_close(integer(IMAGES).double(), scores, rtol=0, atol=0.02 * float(scores.abs().max()))
 
 
 def test_a_network_of_one_layer() -> None:

@@ -100,6 +100,17 @@ def test_batch_norm_may_stand_apart(tmp_path: Path) -> None:
     assert_same(network, tmp_path / "net.onnx")
 
 
+def test_grouped_convolutions(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network = nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.ReLU(),
+        nn.Conv2d(8, 12, 1, groups=4), nn.ReLU(), nn.Flatten(), nn.Linear(432, 10),
+    )  # fmt: skip
+    calibration.calibrate(apply_scheme(network, get_scheme("int8-minmax")), IMAGES)
+    export_onnx(network.eval(), (1, 8, 8), tmp_path / "net.onnx")
+    assert_same(network, tmp_path / "net.onnx")
+
+
 def test_learned_steps(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = apply_scheme(get_model("digits-mlp").make({"hidden": 16}), get_scheme("int8-lsq"))
