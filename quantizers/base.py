@@ -30,6 +30,7 @@ class Quantizer(nn.Module, ABC):
     - Calibration: `is_ready`, `needs_calibration`, `observer`, `start_observing`, `observe` and `freeze`.
     - Training: `learned_steps`, `set_relaxed`, `reseed`, and `clip_latent_`, which bounds latent weights after each
       optimizer step, never in `forward`.
+    - The tensors to come: `expect_shape`, told by whoever places the quantizer.
     - The sign of the input: `expect_nonnegative`, told by whoever knows the network, and `negative_inputs`, the number
       of those that a quantizer without negative codes has met all the same.
 
@@ -116,6 +117,13 @@ class Quantizer(nn.Module, ABC):
     @torch.no_grad()
     def clip_latent_(self, weight: Tensor) -> None:
         """Bound the latent `weight` in place, after an optimizer step. Does nothing unless overridden."""
+
+    def expect_shape(self, shape: tuple[int, ...]) -> None:
+        """Hear the shape of the tensors to come, a weight's, when the quantizer is placed.
+
+        For a quantizer whose buffers have one entry for each channel: with their final shape from the start they can be
+        averaged and broadcast. Does nothing unless overridden.
+        """
 
     def expect_nonnegative(self, nonnegative: bool) -> None:
         """Hear whether the inputs can only be >= 0 (behind a ReLU, say); given before the first batch.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from quantizers.observer import Observer, axis_of, axis_tensor
+from quantizers.ranks import largest_over_ranks, world_size
 
 
 class MovingAverageObserver(Observer):
@@ -33,6 +34,35 @@ class MovingAverageObserver(Observer):
         if not 0 < momentum <= 1:
             raise ValueError(f"momentum must be above 0 and at most 1, got {momentum}")
         self.momentum = momentum
+
+    @torch.no_grad()
+    def observe_on_all_ranks(self, x: Tensor) -> None:
+        """Take in the batch that all ranks' `x` are together; every rank has to call it, with an empty one if need be.
+
+        The averages are then equal on all ranks, and those of one process that saw the whole batch.
+
+        Raises:
+            ValueError: on every rank, NaN or infinity on one of them; else as `observe`.
+        """
+        if world_size() == 1:
+            self.observe(x)
+            return
+        rows = self._rows(x.detach())
+        channels = rows.shape[0]
+        # -low and high, so that one maximum serves both; an empty batch is below every number, NaN above.
+        ends = rows.new_full((2, channels), -torch.inf, dtype=torch.float64)
+        if rows.numel():
+            low, high = torch.aminmax(rows, dim=1)
+            ends = torch.stack([-low, high]).double()
+            ends = torch.where(ends.isfinite().all(0), ends, torch.inf)
+        low, high = largest_over_ranks(ends).cpu()
+        if bool((high == -torch.inf).all()):
+            return
+        if not bool((low.isfinite() & high.isfinite()).all()):
+            raise ValueError(self.named("NaN or infinity among the observed values"))
+        if self.channels not in (0, channels):
+            raise ValueError(self.named(f"{channels} channels after batches of {self.channels}"))
+        self._record(rows, 0.0 - low, high + 0.0)
 
     def _record(self, rows: Tensor, low: Tensor, high: Tensor) -> None:
         if self.is_empty:

@@ -30,10 +30,16 @@ class MovingAverageUniform(Uniform):
         ValueError: a momentum out of range, besides those of `Uniform`.
         TypeError: a method or an observer.
 
-    The averages are part of the state_dict: a resumed training continues with the same ranges.
+    The averages are part of the state_dict: a resumed training continues with the same ranges. Where only scale and
+    zero point are known (of an average of networks), training goes on from their range.
+
+    Where several processes train together (`torch.distributed`), a training batch is that of all ranks: ranges are
+    equal on all of them, as one process would have them. `observe` and `freeze` are of one process.
 
     Source: Jacob et al. (CVPR 2018) section 3 and 3.1.
     """
+
+    observer: MovingAverageObserver
 
     def __init__(
         self,
@@ -45,6 +51,8 @@ class MovingAverageUniform(Uniform):
     ) -> None:
         observer = MovingAverageObserver(momentum, channel_axis)
         super().__init__(bits=bits, channel_axis=channel_axis, method="minmax", observer=observer, **options)
+        # Until training or a caller sets it, it follows from the scale: averages of networks (EMA) copy nothing else.
+        self._state = None
 
     @property
     def needs_calibration(self) -> bool:
@@ -57,10 +65,31 @@ class MovingAverageUniform(Uniform):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` rounded to the format, over a range that `x` has moved in training; see the class."""
-        if self.training and x.numel() and self.state is not QuantizerState.OBSERVING:
-            self.observe(x)
-            self.freeze()
+        if self.training and self.state is not QuantizerState.OBSERVING:
+            self._follow(x)
         return super().forward(x)
+
+    def _follow(self, x: Tensor) -> None:
+        """Move the range by a training batch, of all ranks."""
+        averages = self._averages_or_those_of_the_scale()
+        averages.owner = self.layer_name
+        averages.observe_on_all_ranks(x)
+        if not averages.is_empty:
+            self.freeze()
+
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        """Restore what `get_extra_state` gave; errors as there."""
+        super().set_extra_state(state)
+        if not self._has_scale and self._state is QuantizerState.PASS_THROUGH:
+            self._state = None
+
+    def _averages_or_those_of_the_scale(self) -> MovingAverageObserver:
+        """Return the averages; where there are none, set to the range of the scale if there is one."""
+        averages = self.observer
+        if averages.is_empty and self.is_ready:
+            of_scale = Encoding(self.format, self.scale, self.zero_point.round())
+            averages.minimum, averages.maximum = of_scale.low.cpu(), of_scale.high.cpu()
+        return averages
 
     @property
     def _stores_statistics(self) -> bool:

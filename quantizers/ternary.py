@@ -7,7 +7,7 @@ from torch import Tensor
 
 from quantizers.base import Quantizer
 from quantizers.formats import TERNARY
-from quantizers.quantized import Quantized
+from quantizers.quantized import Quantized, unit_scale
 from quantizers.registered import register
 from quantizers.straight_through import straight_through
 
@@ -64,6 +64,8 @@ class Ternary(Quantizer):
     Args:
         channel_axis: a step for each entry of this dimension; None for one step.
 
+    A tensor without elements stays as it is, and has scale 1.
+
     Source: Hwang & Sung (SiPS 2014).
     """
 
@@ -75,6 +77,8 @@ class Ternary(Quantizer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the ternary values of `x`; see the class."""
+        if x.numel() == 0:
+            return x
         step = ternary_step(x.detach(), self.channel_axis)
         return straight_through(x, lambda x: ternary_codes(x, step) * step + 0.0)  # -0.0 becomes 0.0
 
@@ -89,7 +93,7 @@ class Ternary(Quantizer):
     @torch.no_grad()
     def quantize(self, x: Tensor) -> Quantized:
         """Return codes -1, 0, +1 (int8) and scale Δ in x's dtype."""
-        step = ternary_step(x, self.channel_axis)
+        step = ternary_step(x, self.channel_axis) if x.numel() else unit_scale(x)
         return Quantized(ternary_codes(x, step).to(torch.int8), step, None, TERNARY)
 
     def extra_repr(self) -> str:

@@ -105,8 +105,9 @@ class Uniform(Quantizer):
             under a method that needs no histogram, MinMaxObserver (4096 channels are 134 MB of histograms).
 
     Attributes:
-        scale: float32 [] or [C], empty before `freeze`; float32 whatever the module is cast to.
-        zero_point: int32, the shape of scale.
+        scale: float32 buffer [] or [C], 0 before `freeze`; float32 whatever the module is cast to. [0] where there are
+            channels whose number is not known: `expect_shape` says it, or the first range.
+        zero_point: float32 buffer, the shape of scale; whole numbers but in an average of networks, and read rounded.
         layer_name: the place in the network; error messages begin with it.
 
     Raises:
@@ -147,25 +148,38 @@ class Uniform(Quantizer):
         self.observer = observer if observer is not None else _default_observer(method, channel_axis)
         if self.observer.channel_axis != channel_axis:
             raise ValueError(f"the observer's channel_axis {self.observer.channel_axis} is not {channel_axis}")
-        self._state = QuantizerState.PASS_THROUGH
-        self.register_buffer("scale", torch.empty(0))
-        self.register_buffer("zero_point", torch.empty(0, dtype=torch.int32))
+        self._state: QuantizerState | None = QuantizerState.PASS_THROUGH
+        shape = () if channel_axis is None else (0,)
+        self.register_buffer("scale", torch.zeros(shape))
+        self.register_buffer("zero_point", torch.zeros(shape))
 
     @property
     def state(self) -> QuantizerState:
         """The treatment of the input. May be set; QUANTIZING only once there is a scale (a RuntimeError otherwise)."""
-        return self._state
+        if self._state is not None:
+            return self._state
+        return QuantizerState.QUANTIZING if self._has_scale else QuantizerState.PASS_THROUGH
 
     @state.setter
     def state(self, state: QuantizerState) -> None:
-        if state is QuantizerState.QUANTIZING and self.scale.numel() == 0:
+        if state is QuantizerState.QUANTIZING and not self._has_scale:
             raise RuntimeError(self.named("not calibrated: observe at least one batch, then freeze()"))
         self._state = QuantizerState(state)
 
     @property
+    def _has_scale(self) -> bool:
+        return self.scale.numel() > 0 and bool((self.scale > 0).all())
+
+    @property
     def is_ready(self) -> bool:
         """Whether it quantizes, in place of passing its input through."""
-        return self._state is QuantizerState.QUANTIZING
+        return self.state is QuantizerState.QUANTIZING
+
+    def expect_shape(self, shape: tuple[int, ...]) -> None:
+        """Give scale and zero point their final shape, one entry for each channel."""
+        if self.channel_axis is not None and self.scale.numel() == 0:
+            channels = shape[self.channel_axis]
+            self.scale, self.zero_point = self.scale.new_zeros(channels), self.zero_point.new_zeros(channels)
 
     @property
     def needs_calibration(self) -> bool:
@@ -176,7 +190,8 @@ class Uniform(Quantizer):
         """Return scale, and zero point where asymmetric; None while not quantizing."""
         if not self.is_ready:
             return None
-        return Encoding(self.format, self.scale, None if is_symmetric(self.format) else self.zero_point)
+        zero_point = None if is_symmetric(self.format) else self.zero_point.round().int()
+        return Encoding(self.format, self.scale.clone(), zero_point)
 
     @property
     def fractional_length(self) -> Tensor:
@@ -225,16 +240,19 @@ class Uniform(Quantizer):
             if scale.numel() != 1:
                 raise ValueError(f"a per-tensor quantizer needs one range, got {scale.numel()}")
             scale, zero_point = scale.reshape(()), zero_point.reshape(())
-        self.scale = scale.to(self.scale.device)
-        self.zero_point = zero_point.to(self.zero_point.device)
-        self.state = QuantizerState.QUANTIZING
+        if self.scale.shape != scale.shape:
+            self.scale, self.zero_point = (old.new_zeros(scale.shape) for old in (self.scale, self.zero_point))
+        self.scale.copy_(scale)
+        self.zero_point.copy_(zero_point)
+        self._state = QuantizerState.QUANTIZING
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` rounded to the format; `x` itself while not quantizing, recorded while observing."""
-        if self._state is QuantizerState.QUANTIZING:
+        state = self.state
+        if state is QuantizerState.QUANTIZING:
             scale, zero_point = self._broadcast(x)
             return fake_quantize(x, scale, zero_point, self.format.minimum, self.format.maximum)
-        if self._state is QuantizerState.OBSERVING:
+        if state is QuantizerState.OBSERVING:
             self.observe(x)
         return x
 
@@ -247,35 +265,35 @@ class Uniform(Quantizer):
             ValueError: NaN in `x`, for which there is no code.
         """
         if not self.is_ready:
-            raise RuntimeError(self.named(f"cannot quantize in state {self._state.name}: freeze() comes first"))
+            raise RuntimeError(self.named(f"cannot quantize in state {self.state.name}: freeze() comes first"))
         scale, zero_point = self._broadcast(x)
-        codes = uniform_codes(x, scale, zero_point.to(scale.dtype), self.format.minimum, self.format.maximum)
+        codes = uniform_codes(x, scale, zero_point, self.format.minimum, self.format.maximum)
         if bool(torch.isnan(codes).any()):
             raise ValueError(self.named("NaN has no code"))
         symmetric = is_symmetric(self.format)
         stored = codes.to(torch.int8 if symmetric else torch.uint8)
-        return Quantized(stored, scale, None if symmetric else zero_point, self.format)
+        return Quantized(stored, scale.clone(), None if symmetric else zero_point.int(), self.format)
 
     def _broadcast(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scale and zero point in the shape that broadcasts against `x`."""
+        """Return scale and rounded zero point, float32, in the shape that broadcasts against `x`."""
         if self.channel_axis is None:
-            return self.scale, self.zero_point
+            return self.scale, self.zero_point.round()
         if x.shape[self.channel_axis] != self.scale.numel():
             got, expected = x.shape[self.channel_axis], self.scale.numel()
             raise ValueError(self.named(f"{got} channels in dimension {self.channel_axis}, calibrated for {expected}"))
         shape = [1] * x.dim()
         shape[self.channel_axis] = -1
-        return self.scale.view(shape), self.zero_point.view(shape)
+        return self.scale.view(shape), self.zero_point.round().view(shape)
 
     @property
     def _stores_statistics(self) -> bool:
         """Whether the observer's statistics are part of the state_dict."""
-        return self._state is QuantizerState.OBSERVING
+        return self.state is QuantizerState.OBSERVING
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """Return state and format, and the statistics while they are still needed."""
         format = torch.tensor([self.format.bits, int(self.format.minimum), int(self.format.maximum)])
-        extra = {"state": torch.tensor(self._state.value), "format": format}
+        extra = {"state": torch.tensor(self.state.value), "format": format}
         if self._stores_statistics:
             extra |= {f"observer.{name}": tensor for name, tensor in self.observer.to_tensors().items()}
         return extra
@@ -293,26 +311,29 @@ class Uniform(Quantizer):
         self.state = QuantizerState(int(state["state"]))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # Scale and zero point have no size before calibration: take the stored one.
         for name in ("scale", "zero_point"):
-            stored = state_dict.get(prefix + name)
-            if stored is not None:
-                setattr(self, name, torch.empty_like(stored, device=getattr(self, name).device))
+            stored, own = state_dict.get(prefix + name), getattr(self, name)
+            if stored is not None and stored.shape != own.shape:
+                if stored.numel() == 0:  # not calibrated: earlier versions then stored nothing
+                    state_dict[prefix + name] = torch.zeros_like(own)
+                else:  # the number of channels
+                    setattr(self, name, own.new_zeros(stored.shape))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Uniform:
         # A module cast to half precision would round (or underflow) the scale, and codes would change.
-        scale = self.scale
+        before = {"scale": self.scale, "zero_point": self.zero_point}
         super()._apply(fn, recurse)
-        if self.scale.dtype != torch.float32:
-            self.scale = scale.to(self.scale.device)
+        for name, buffer in before.items():
+            if getattr(self, name).dtype != torch.float32:
+                setattr(self, name, buffer.to(getattr(self, name).device))
         return self
 
     def extra_repr(self) -> str:
         """Return the settings and the state for `repr`."""
         axis = f", channel_axis={self.channel_axis}" if self.channel_axis is not None else ""
         power = ", power_of_two=True" if self.power_of_two else ""
-        return f"{self.format}, method={self.method!r}{axis}{power}, state={self._state.name}"
+        return f"{self.format}, method={self.method!r}{axis}{power}, state={self.state.name}"
 
 
 def _default_observer(method: str, channel_axis: int | None) -> Observer:

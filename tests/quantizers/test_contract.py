@@ -305,3 +305,17 @@ class TestStraightThrough:
         with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
             quantizer(x)
         assert [each.data_ptr() for each in saved] == [x.data_ptr()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("make_ready", [make, ready])
+def test_a_batch_without_examples_is_nothing(name, make_ready):
+    quantizer, x = make_ready(name), torch.empty(0, 40, requires_grad=True)
+    for training in (True, False):
+        y = quantizer.train(training)(x)
+        assert y.shape == x.shape
+        y.sum().backward()
+    quantizer.observe(x.detach())
+    if quantizer.is_ready:
+        assert quantizer.quantize(x.detach()).codes.shape == x.shape
+    assert quantizer.negative_inputs is None
