@@ -140,6 +140,8 @@ def _place_quantizers(
             layer.weight_quantizer = None
         layer.input_quantizer = input_of(layer) if layer.quantizes_inputs else None
         layer.latent_evaluation = scheme.quantization.evaluation_weights == "latent"
+        if layer.weight_quantizer is not None:
+            layer.weight_quantizer.expect_shape(tuple(layer.weight.shape))
         for role, quantizer in (("weight", layer.weight_quantizer), ("input", layer.input_quantizer)):
             if quantizer is not None:
                 quantizer.layer_name = f"{name}.{role}"
