@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from qbench.schemes.catalogue import get_scheme
     from qbench.schemes.scheme import Scheme
     from qbench.training.module import QuantModule
+    from qbench.training.wrapped_module import WrappedModule
     from qbench.trial.config import TrialConfig
     from qbench.trial.record import TrialRecord
     from qbench.trial.resolved import ResolvedTrial, resolve
@@ -62,6 +63,7 @@ _PLACES = {
     "TrialRecord": "qbench.trial.record",
     "TrialResult": "qbench.trial.result",
     "UserError": "qbench.errors",
+    "WrappedModule": "qbench.training.wrapped_module",
     "apply_scheme": "qbench.schemes.apply",
     "calibrate": "qbench.ptq.calibration",
     "estimate": "qbench.cost.estimate",
@@ -100,6 +102,7 @@ __all__ = [
     "TrialRecord",
     "TrialResult",
     "UserError",
+    "WrappedModule",
     "apply_scheme",
     "calibrate",
     "estimate",

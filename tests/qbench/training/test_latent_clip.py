@@ -138,7 +138,9 @@ def test_any_module_can_be_clipped() -> None:
     assert clipped == [[2.0, 2.0, 2.0]]
 
 
-@pytest.mark.parametrize("scheme", ["binarynet", "int8-qat", "int8-lsq", "xnor-net", "bitwise", "bnn-shift"])
+@pytest.mark.parametrize(
+    "scheme", ["binarynet", "binarynet-stochastic", "int8-qat", "int8-lsq", "bitwise", "ternary-binary"]
+)
 def test_an_average_of_the_weights(scheme: str, tmp_path: Path) -> None:
     """Lightning's moving average ends with `d·average + (1 - d)·weight` of the weights after each step, clipped."""
     seen: list[dict[str, torch.Tensor]] = []

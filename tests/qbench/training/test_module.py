@@ -218,30 +218,61 @@ def test_seed_decides_the_latent_weights() -> None:
     assert not torch.equal(first.model.fc1.weight, small(seed=2).model.fc1.weight)
 
 
+SPREAD = """
+import copy, sys
+import pytorch_lightning as pl, torch
+from torch.utils.data import DataLoader, TensorDataset
+from qbench import QuantModule, TrainingError, get_dataset, get_model
+
+class Manual(QuantModule):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.automatic_optimization = False
+
+    def training_step(self, batch, batch_idx):
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(self.loss(*batch))
+        optimizer.step()
+
+if __name__ == "__main__":
+    data = get_dataset("digits").load(0).train
+    for kind, scheme in ((QuantModule, "binarynet"), (Manual, "binarynet"), (QuantModule, "int8-lsq"),
+                         (QuantModule, "int8-qat"), (QuantModule, "bitwise")):
+        torch.manual_seed(0)
+        module = kind(get_model("digits-mlp").make({"hidden": 16}), scheme, input_shape=(1, 8, 8), learning_rate=0.05)
+        before = copy.deepcopy(module.model.fc1.weight.detach())
+        trainer = pl.Trainer(accelerator="cpu", devices=2, strategy="ddp", max_epochs=1, logger=False,
+                             limit_train_batches=4, enable_checkpointing=False, enable_progress_bar=False)
+        trainer.fit(module, DataLoader(TensorDataset(data.images, data.labels), batch_size=64))
+        assert not torch.equal(before, module.model.fc1.weight)
+        for name, value in module.named_parameters():
+            both = trainer.strategy.all_gather(value.detach())
+            assert torch.equal(both[0], both[1]), (scheme, name)
+        if "int8" not in scheme:
+            assert module.model.fc1.weight.abs().max() <= 1
+    try:
+        module.check_finite([torch.tensor(float("inf") if trainer.global_rank else 1.0)], 0)
+    except TrainingError:
+        pass
+    else:
+        raise AssertionError("one rank's infinite loss did not stop this one")
+    open(f"rank{trainer.global_rank}", "w").close()
+    torch.distributed.destroy_process_group()  # its threads must not outlive the interpreter
+"""
+
+
+@pytest.mark.slow
 def test_two_processes_train_the_same_weights(tmp_path: Path) -> None:
-    """DDP: gradients are averaged, so that both ranks end with equal latent weights, clipped."""
+    """DDP: gradients are averaged, so that both ranks end with equal parameters, learned steps and all, clipped."""
     import subprocess
     import sys
 
     script = tmp_path / "ddp.py"
-    script.write_text(
-        "import pytorch_lightning as pl, torch\n"
-        "from torch.utils.data import DataLoader, TensorDataset\n"
-        "from qbench import QuantModule, get_dataset, get_model\n"
-        "if __name__ == '__main__':\n"
-        "    torch.manual_seed(0)\n"
-        "    data = get_dataset('digits').load(0).train\n"
-        "    module = QuantModule(get_model('digits-mlp').make({'hidden': 16}), 'binarynet')\n"
-        "    trainer = pl.Trainer(accelerator='cpu', devices=2, strategy='ddp', max_epochs=1, logger=False,\n"
-        "        enable_checkpointing=False, enable_progress_bar=False)\n"
-        "    trainer.fit(module, DataLoader(TensorDataset(data.images, data.labels), batch_size=64))\n"
-        "    weight = module.model.fc1.weight.detach()\n"
-        "    both = trainer.strategy.all_gather(weight)\n"
-        "    assert torch.equal(both[0], both[1]) and both[0].abs().max() <= 1\n"
-        "    open(f'rank{trainer.global_rank}', 'w').close()\n"
-        "    torch.distributed.destroy_process_group()\n"  # its threads must not outlive the interpreter
+    script.write_text(SPREAD)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "rank0").exists()
     assert (tmp_path / "rank1").exists()

@@ -9,6 +9,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging
 from torch import Tensor, nn
 
 from qbench.errors import ConfigError, TrainingError
@@ -205,6 +206,29 @@ def test_a_metric_that_it_does_not_log_is_named_after_the_first_epoch(tmp_path: 
         ConfigError, match=r"select: .* 'val/accuracy', which the epoch did not log; it logged .*val_acc"
     ):
         run_trial(resolve(config("ValAcc", select="val/accuracy")), tmp_path)
+
+
+class Averaged(ValAcc):
+    def configure_callbacks(self) -> Any:
+        return [EMAWeightAveraging(decay=0.9)]
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "binarynet"])
+def test_the_average_is_kept_that_was_validated(scheme: str, tmp_path: Path) -> None:
+    row = run_trial(resolve(config("Averaged", scheme, select="val_acc", epochs=3)), tmp_path).row
+    told = history(row, tmp_path)[row["training/best_epoch"] - 1]["val_acc"]
+    assert row["val/accuracy"] == pytest.approx(told, abs=1e-6)
+
+
+class Stopping(ValAcc):
+    def configure_callbacks(self) -> Any:
+        return [EarlyStopping("val_loss", mode="max", patience=1)]
+
+
+def test_epochs_are_those_that_ran(tmp_path: Path) -> None:
+    row = run_trial(resolve(config("Stopping", "fp32", select="val_acc", epochs=6)), tmp_path).row
+    assert row["training/epochs"] == len(history(row, tmp_path)) == 2
+    assert row["epochs"] == 6
 
 
 class KilledError(Exception):
