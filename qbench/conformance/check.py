@@ -101,9 +101,9 @@ def _train(module: QuantModule, x: Tensor) -> None:
     module.model(x).square().mean().backward()
     layers = dict(module.model.named_modules())
     for name in dict.fromkeys(call.name for call in calls):
-        gradient = layers[name].weight.grad
-        if gradient is None or not bool(gradient.isfinite().all()):
-            raise MismatchError(f"{name}: training gives its weight no finite gradient")
+        for parameter in layers[name].parameters(recurse=False):
+            if parameter.grad is None or not bool(parameter.grad.isfinite().all()):
+                raise MismatchError(f"{name}: training gives its weight no finite gradient")
     optimizer.step()
     module.clip_latents()
     with torch.no_grad():

@@ -19,8 +19,8 @@ class Call:
 
     Attributes:
         name: of the layer.
-        given: what it took, before its input quantizer.
-        result: what it gave.
+        given: what its forward took, before its input quantizer.
+        result: what its forward gave, before hooks.
     """
 
     name: str
@@ -42,6 +42,6 @@ def record(network: nn.Module, x: Tensor) -> tuple[list[Call], Tensor]:
     with ExitStack() as stack:
         for name, module in network.named_modules():
             if isinstance(module, LAYERS):
-                stack.callback(module.register_forward_hook(keep(name)).remove)
+                stack.callback(module.register_forward_hook(keep(name), prepend=True).remove)
         result = network(x)
     return calls, result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -102,25 +102,40 @@ class Reference:
         return found
 
     def _computed(
-        self, name: str, layer: Any, rounding: Rounding, norm: _BatchNorm | None, waiting: Any
+        self, name: str, layer: Any, rounding: Rounding, norm: _BatchNorm | None, waiting: Iterator[Call]
     ) -> Callable[[Tensor], Tensor]:
         """Return what takes the place of a layer's forward; see the class."""
         factor, shift = (None, None) if norm is None else _factor_and_shift(norm)
+        if norm is None and not rounding.replaces(name):
+            return self._compared(name, type(layer).forward.__get__(layer), waiting)
         shadow = copy.deepcopy(layer)
         weight, bias = rounding.parameters(name, layer, factor, shift, self.difference)
         shadow.weight = nn.Parameter(weight, requires_grad=False)
         shadow.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
+        compared = self._compared(name, shadow.forward, waiting, rounding)
+        if factor is None or shift is None:
+            return compared
+        columns = [-1] + [1] * (layer.weight.dim() - 2)
+        return lambda x: (compared(x) - shift.reshape(columns)) / factor.reshape(columns)
+
+    def _compared(
+        self,
+        name: str,
+        product: Callable[[Tensor], Tensor],
+        waiting: Iterator[Call],
+        rounding: Rounding | None = None,
+    ) -> Callable[[Tensor], Tensor]:
+        """Return `product` of what the quantized network's layer took, both it and the result compared."""
+
         def forward(x: Tensor) -> Tensor:
             call = next(waiting)
             self.difference.meet(x, call.given, f"the input of {name}")
-            y: Tensor = shadow(rounding.input(name, call.given, x))
+            given = call.given if rounding is None else rounding.input(name, call.given, x)
+            y = product(given.to(x.dtype))
             self.difference.meet(y, call.result, name)
             self.results.append(y)
-            if factor is None or shift is None:
-                return y
-            columns = [-1] + [1] * (layer.weight.dim() - 2)
-            return (y - shift.reshape(columns)) / factor.reshape(columns)
+            return y
 
         return forward
 

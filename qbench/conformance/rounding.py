@@ -50,6 +50,10 @@ class Rounding:
             if not isinstance(self._layers[name], QuantLayer):
                 raise MismatchError(f"{name} is left in float32, which nothing allows")
 
+    def replaces(self, name: str) -> bool:
+        """Whether a quantizable layer stands in the place of the float network's; if not, it runs as it is."""
+        return isinstance(self._layers[name], QuantLayer)
+
     def spec(self, role: Role, name: str) -> QuantizerSpec | None:
         """Return the quantizer that the scheme has for a layer; None for float32."""
         if name not in self._order:
