@@ -213,7 +213,7 @@ def test_a_plain_batch_norms_state_is_refused():
 def test_it_is_found_as_a_batch_norm_and_has_no_variance():
     network = nn.Sequential(nn.Flatten(), QuantLinear(12, 6), ShiftBatchNorm1d(6))
     (layer,) = trace(network, (3, 2, 2))
-    assert layer.norms == (TracedNorm(6, shifts=True),)
+    assert layer.norms == (TracedNorm(6, shifts=True, name="2"),)
     assert isinstance(network[2], nn.BatchNorm1d)
     assert network[2].running_var is None
 
