@@ -21,7 +21,7 @@ from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.quantizer_spec import QuantizerSpec
 from qbench.schemes.scheme import Scheme
 from qbench.training.accuracy import accuracy
-from qbench.training.module import QuantModule
+from qbench.training.scheme_module import SchemeModule
 from quantizers import CALIBRATION_METHODS, DegenerateKLWarning
 
 
@@ -100,7 +100,7 @@ def method_scheme(method: str, bits: int = 8, weight_bits: int = 8, allow_float:
 
 
 def calibrated(
-    module: QuantModule,
+    module: SchemeModule,
     splits: Splits,
     method: str,
     *,
@@ -122,7 +122,7 @@ def calibrated(
 
 
 def compare_methods(
-    module: QuantModule,
+    module: SchemeModule,
     splits: Splits,
     methods: Sequence[str] | None = None,
     *,

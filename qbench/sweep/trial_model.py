@@ -14,8 +14,8 @@ from qbench.deploy.onnx.qdq import export_onnx
 from qbench.deploy.packed.convert import pack
 from qbench.deploy.packed.file import save
 from qbench.deploy.packed.packable import NotPackableError
-from qbench.training.module import QuantModule
 from qbench.training.result import WEIGHTS
+from qbench.training.scheme_module import SchemeModule
 from qbench.trial.finished.module import open_module
 from qbench.trial.record import TrialRecord
 from quantizers import find_pixels
@@ -60,7 +60,7 @@ def model_facts(record: TrialRecord, model: TrialModel) -> dict[str, Any]:
     return {"form": model.form, **{key: record.row.get(key) for key in keys}}
 
 
-def _packed(record: TrialRecord, module: QuantModule, folder: Path) -> TrialModel | None:
+def _packed(record: TrialRecord, module: SchemeModule, folder: Path) -> TrialModel | None:
     dataset = get_dataset(record.config.data)
     validation = dataset.load(record.config.split_seed).validation
     try:
@@ -77,7 +77,7 @@ def _packed(record: TrialRecord, module: QuantModule, folder: Path) -> TrialMode
     return TrialModel(path, "packed")
 
 
-def _onnx(record: TrialRecord, module: QuantModule, folder: Path) -> TrialModel | None:
+def _onnx(record: TrialRecord, module: SchemeModule, folder: Path) -> TrialModel | None:
     if importlib.util.find_spec("onnx") is None:
         return None
     path = folder / f"{record.trial_id}.onnx"

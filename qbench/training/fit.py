@@ -10,14 +10,14 @@ from qbench.data.splits import Splits
 from qbench.training.module import QuantModule
 from qbench.training.overrides import own_hooks
 from qbench.training.result import TrainingResult
+from qbench.training.scheme_module import SchemeModule
 from qbench.training.settings import OnEpoch, TrainingSettings
 from qbench.training.short_loop import CHECKPOINT, train_in_short_loop
 from qbench.training.trainer_loop import TRAINER_CHECKPOINT, train_in_trainer
-from qbench.training.wrapped_module import WrappedModule
 
 
 def fit(
-    module: QuantModule,
+    module: SchemeModule,
     splits: Splits,
     folder: Path,
     settings: TrainingSettings,
@@ -46,7 +46,7 @@ def fit(
         TrainingError: the loss, a parameter or, in each epoch, that metric became infinite or NaN.
         UserError: a checkpoint that is damaged or of another network.
     """
-    if isinstance(module, WrappedModule) or own_hooks(type(module)) or not module.automatic_optimization:
+    if not isinstance(module, QuantModule) or own_hooks(type(module)) or not module.automatic_optimization:
         return train_in_trainer(module, splits, settings, folder / TRAINER_CHECKPOINT, logger, on_epoch)
     return train_in_short_loop(module, splits, settings, folder / CHECKPOINT, logger, on_epoch)
 

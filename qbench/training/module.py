@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -13,24 +12,20 @@ from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
 from qbench.errors import ConfigError, TrainingError
-from qbench.nn.folding import fold_batch_norms
-from qbench.nn.quant_layer import QuantLayer, quant_layers
-from qbench.schemes.apply import apply_scheme, default_activation_quantizer, default_weight_quantizer
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.initialize import initialize
 from qbench.schemes.scheme import Scheme
-from qbench.schemes.structure import check_structure
-from qbench.training.first_batch import FirstBatch, InputShape, example_shape
+from qbench.training.first_batch import InputShape
 from qbench.training.latent_clip import clip_after_steps
 from qbench.training.learning_rate import decay_per_epoch, first_and_last
-from qbench.training.loop_module import LoopModule
 from qbench.training.loss import squared_hinge
 from qbench.training.parameter_groups import parameter_groups
+from qbench.training.scheme_module import SchemeModule
 from qbench.training.shift_adamax import ShiftAdaMax, halving
-from quantizers import Quantizer
+from qbench.training.wrapped_module import WrappedModule
 
 
-class QuantModule(LoopModule):
+class QuantModule(SchemeModule):
     """A classifier whose network is quantized by a scheme and trained as that scheme's recipe says.
 
     It runs in a plain `pl.Trainer`. To try a new quantizer, override one method:
@@ -80,16 +75,11 @@ class QuantModule(LoopModule):
         learning_rate_end: float | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.scheme = get_scheme(scheme) if isinstance(scheme, str) else scheme
-        self.seed = seed
-        self.learning_rate, self.learning_rate_end = first_and_last(self.scheme, learning_rate, learning_rate_end)
-        self.model = model
-        self.input_shape = example_shape(model) if input_shape is None else input_shape
-        self._first_batch: FirstBatch | None = None
-        self._layers: list[QuantLayer] | None = None  # found at the first step: walking the model takes time
-        self._quantize_for_training()
-        self._initialize()
+        chosen = get_scheme(scheme) if isinstance(scheme, str) else scheme
+        rates = first_and_last(chosen, learning_rate, learning_rate_end)  # refused before the model is changed
+        super().__init__(model, chosen, input_shape=input_shape, seed=seed)
+        self.learning_rate, self.learning_rate_end = rates
+        initialize(model, self.scheme, seed)
         self.val_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self._losses: list[Tensor] = []
@@ -114,105 +104,15 @@ class QuantModule(LoopModule):
         >>> module = QuantModule.wrap(LitNet(), "binarynet", input_shape=(3, 32, 32), network="net")
         >>> pl.Trainer(max_epochs=5).fit(module, data)
         """
-        from qbench.training.wrapped_module import WrappedModule  # a QuantModule itself
-
         return WrappedModule(
             module, scheme, input_shape=input_shape, network=network, classes=classes, seed=seed
         ).theirs
 
-    # The two methods that a new quantizer overrides.
-
-    def weight_quantizer(self, layer: QuantLayer) -> Quantizer | None:
-        """Return the quantizer of `layer`'s weights, None for float32; by default the scheme's."""
-        return default_weight_quantizer(self.scheme)(layer)
-
-    def activation_quantizer(self, layer: QuantLayer) -> Quantizer | None:
-        """Return the quantizer of `layer`'s input, None for float32; by default the scheme's."""
-        return default_activation_quantizer(self.scheme)(layer)
-
-    def quantize(self) -> None:
-        """Give every layer its quantizers; a post-training scheme's are then to be calibrated.
-
-        BatchNorm is folded first, where the scheme says so.
-
-        Raises:
-            ConfigError: the network cannot be quantized so, or the scheme folds and the input's shape is not known.
-        """
-        if self.scheme.folds_batch_norm:
-            if self.input_shape is None:
-                raise ConfigError(
-                    f"{self.scheme.name} folds BatchNorms, whose place only an execution shows: give QuantModule the "
-                    "input_shape of one example, without the batch, or let the network see a batch first",
-                    "input_shape",
-                )
-            fold_batch_norms(self.model, self.input_shape)
-        self._layers = None
-        apply_scheme(
-            self.model,
-            self.scheme,
-            input_shape=self.input_shape,
-            seed=self.seed,
-            weight_quantizer=self.weight_quantizer,
-            activation_quantizer=self.activation_quantizer,
-        )
-        self._expect_batch(self.scheme)
-
-    def _quantize_for_training(self) -> None:
-        """Give the network the form in which it trains: quantized, or that in which it will be quantized afterwards."""
-        if self.scheme.post_training is None:
-            self.quantize()
-            return
-        trained = self.scheme.training_scheme()
-        apply_scheme(self.model, trained, input_shape=self.input_shape)
-        # What cannot be quantized is refused now, not after the training: but for quantizers that only a method names.
-        asked = trained if self._chooses_quantizers() else self.scheme
-        if self.input_shape is not None:
-            check_structure(self.model, asked, self.input_shape)
-        self._expect_batch(asked)
-
-    def _chooses_quantizers(self) -> bool:
-        """Whether a subclass decides the layers' quantizers, and not the scheme alone."""
-        names = ("weight_quantizer", "activation_quantizer")
-        return any(getattr(type(self), name) is not getattr(QuantModule, name) for name in names)
-
-    def _initialize(self) -> None:
-        """Draw the initial weights, where the scheme says so."""
-        initialize(self.model, self.scheme, self.seed)
-
-    def _expect_batch(self, applied: Scheme) -> None:
-        """Check the structure at the first batch, where the input's shape is not known before it."""
-        if self._first_batch is not None:
-            self._first_batch.cancel()
-        if self.input_shape is None:
-            self._first_batch = FirstBatch(self.model, partial(self._see_batch, applied))
-
-    def _see_batch(self, applied: Scheme, input_shape: InputShape) -> None:
-        self.input_shape = input_shape
-        check_structure(self.model, applied, input_shape)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the scores, [B, classes]."""
-        return self.model(x)
-
     # What one step and one epoch are made of. The short loop calls these; so do Lightning's hooks below.
-
-    def start_epoch(self, epoch: int, epochs: int) -> None:
-        """Prepare for the training steps of epoch `epoch` (from 0) of `epochs`: relax the quantizers, or no longer."""
-        if self.scheme.recipe.relaxed_share:
-            for module in self.modules():
-                if isinstance(module, Quantizer):
-                    module.set_relaxed(epoch < self.scheme.recipe.relaxed_share * epochs)
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the training loss of a batch: squared hinge."""
         return squared_hinge(self.model(images), labels)
-
-    def clip_latents(self) -> None:
-        """Bound the latent weights as their quantizers say; called after each optimizer step."""
-        if self._layers is None:
-            self._layers = [layer for _, layer in quant_layers(self.model)]
-        for layer in self._layers:
-            layer.clip_latent_()
 
     def check_finite(self, losses: list[Tensor], epoch: int) -> float | None:
         """Return the mean of an epoch's losses, None where there are none; called after the epoch's last step.

@@ -8,9 +8,10 @@ from inspect import getattr_static
 import pytorch_lightning as pl
 
 from qbench.training.module import QuantModule
+from qbench.training.scheme_module import SchemeModule
 
 
-def own_hooks(kind: type[QuantModule]) -> list[str]:
+def own_hooks(kind: type[SchemeModule]) -> list[str]:
     """Return the public members of LightningModule that `kind` overrides, by name; only a Trainer calls them all.
 
     The steps of training that QuantModule documents (`start_epoch`, `loss`, `clip_latents`, `check_finite`) are none
@@ -19,7 +20,7 @@ def own_hooks(kind: type[QuantModule]) -> list[str]:
     return overrides(kind, (name for name in dir(pl.LightningModule) if not name.startswith("_")))
 
 
-def overrides(kind: type[QuantModule], names: Iterable[str]) -> list[str]:
+def overrides(kind: type[SchemeModule], names: Iterable[str]) -> list[str]:
     """Return those of `names` that in `kind` are another member than in QuantModule.
 
     It may come from `kind`, from a class between the two, or from another base of `kind`.

@@ -23,6 +23,7 @@ from qbench.training.epochs import Epochs
 from qbench.training.module import QuantModule
 from qbench.training.optimizer_facts import used
 from qbench.training.result import TrainingResult
+from qbench.training.scheme_module import SchemeModule
 from qbench.training.settings import OnEpoch, TrainingSettings
 from qbench.training.wrapped_epochs import WrappedEpochs
 from qbench.training.wrapped_module import WrappedModule
@@ -32,7 +33,7 @@ TRAINER_CHECKPOINT = "lightning.ckpt"
 
 
 def train_in_trainer(
-    module: QuantModule,
+    module: SchemeModule,
     splits: Splits,
     settings: TrainingSettings,
     checkpoint: Path,

@@ -1,4 +1,4 @@
-"""A network that someone else's LightningModule trains: what QuantModule says of it, and how it becomes quantized."""
+"""A network that someone else's LightningModule trains, quantized by a scheme."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from qbench.errors import ConfigError, nearest
 from qbench.schemes.scheme import Scheme
 from qbench.training.first_batch import InputShape, example_shape
 from qbench.training.latent_clip import clip_after_steps
-from qbench.training.module import QuantModule
+from qbench.training.scheme_module import SchemeModule
 
 
-class WrappedModule(QuantModule):
-    """A QuantModule whose network another LightningModule, `theirs`, trains under its own recipe.
+class WrappedModule(SchemeModule):
+    """A network that another LightningModule, `theirs`, trains under its own recipe.
 
     `theirs` stays the object it was, with its class, steps, metrics, optimizers and names of parameters; its network
     is quantized in place. Of the scheme's recipe what is part of the network counts: the activation function, the kind
@@ -26,7 +26,7 @@ class WrappedModule(QuantModule):
     Args:
         theirs: is changed in place; its attribute `qbench` becomes this module.
         scheme: a `Scheme` or a registered scheme's name.
-        input_shape: of the network, as QuantModule's; None takes that of an `example_input_array`, or learns it.
+        input_shape: of the network, as SchemeModule's; None takes that of an `example_input_array`, or learns it.
         network: the name of the network in `theirs`, dotted for one further inside; empty where `theirs` is the network
             itself, by its `forward`.
         classes: of the data.
@@ -58,13 +58,13 @@ class WrappedModule(QuantModule):
         # Not as a submodule, of which the two would be each other's.
         object.__setattr__(self, "theirs", theirs)
         self.network, self.classes = network, classes
-        if isinstance(theirs, QuantModule) or hasattr(theirs, "qbench"):
+        if isinstance(theirs, SchemeModule) or hasattr(theirs, "qbench"):
             raise ConfigError(f"{type(theirs).__name__} is quantized already", "module")
         if not is_overridden("configure_optimizers", theirs):
             raise ConfigError(f"{type(theirs).__name__} has no configure_optimizers: nothing would train it", "module")
         if input_shape is None:
             input_shape = example_shape(theirs)
-        super().__init__(_find(theirs, network), scheme, input_shape=input_shape, classes=classes, seed=seed)
+        super().__init__(_find(theirs, network), scheme, input_shape=input_shape, seed=seed)
         clip_after_steps(theirs, self.clip_latents)
         if self.scheme.recipe.relaxed_share:
             self._start_epoch = theirs.on_train_epoch_start
@@ -72,7 +72,7 @@ class WrappedModule(QuantModule):
         object.__setattr__(theirs, "qbench", self)
 
     def quantize(self) -> None:
-        """Give every layer its quantizers: as QuantModule's."""
+        """Give every layer its quantizers, as a QuantModule does."""
         super().quantize()
         self._refuse_old_layers()
 
@@ -84,9 +84,6 @@ class WrappedModule(QuantModule):
         self._before = set(self.model.modules())
         super()._quantize_for_training()
         self._refuse_old_layers()
-
-    def _initialize(self) -> None:
-        """Leave the weights as they are."""
 
     def _refuse_old_layers(self) -> None:
         """Refuse what was replaced in the network and stands elsewhere in `theirs`."""

@@ -9,8 +9,8 @@ from qbench.nn.quant_layer import quant_layers
 from qbench.ptq.calibration import calibration_images
 from qbench.schemes.quantization import Role
 from qbench.schemes.structure import check_structure
-from qbench.training.module import QuantModule
 from qbench.training.overrides import overrides
+from qbench.training.scheme_module import SchemeModule
 from qbench.trial.resolved import ResolvedTrial
 from quantizers import Quantizer
 
@@ -36,7 +36,7 @@ def check(trial: ResolvedTrial) -> None:
             check_structure(module.model, trial.scheme, trial.model.input_shape)
 
 
-def _check_trains(module: QuantModule) -> None:
+def _check_trains(module: SchemeModule) -> None:
     """Refuse quantizers that only calibration makes ready: they would pass float values through a whole training."""
     choose = module.scheme.quantization.choose
     for name, layer in quant_layers(module.model):

@@ -15,8 +15,8 @@ from qbench.deploy.int8.agreement import agreement
 from qbench.errors import TrainingError
 from qbench.nn.packing import packed
 from qbench.training.accuracy import predict, share
-from qbench.training.module import QuantModule
 from qbench.training.result import TrainingResult
+from qbench.training.scheme_module import SchemeModule
 from qbench.trial.latency import measure_latency
 from qbench.trial.resolved import ResolvedTrial
 from qbench.trial.result import TrialResult
@@ -25,7 +25,7 @@ from quantizers import Quantizer
 
 
 def evaluate(
-    trial: ResolvedTrial, module: QuantModule, splits: Splits, trained: TrainingResult, costs: Estimate
+    trial: ResolvedTrial, module: SchemeModule, splits: Splits, trained: TrainingResult, costs: Estimate
 ) -> TrialResult:
     """Return the row and the predictions of a trial whose network is trained and, if it has to be, calibrated.
 

@@ -20,6 +20,7 @@ from qbench.schemes.scheme import Scheme
 from qbench.seeds import derive
 from qbench.training.module import QuantModule
 from qbench.training.overrides import overrides
+from qbench.training.scheme_module import SchemeModule
 from qbench.training.selection import Selection
 from qbench.training.settings import TrainingSettings
 from qbench.training.wrapped_module import WrappedModule
@@ -109,7 +110,7 @@ class ResolvedTrial:
         names = ("weight_quantizer", "activation_quantizer", "quantize")
         return issubclass(self.module, QuantModule) and bool(overrides(self.module, names))
 
-    def build(self) -> QuantModule:
+    def build(self) -> SchemeModule:
         """Return the module as it is before training; it depends on nothing but the configuration.
 
         torch's global generator is seeded by it.

@@ -20,7 +20,7 @@ from qbench.nn.graph.capture import example_batch
 from qbench.nn.norm import ShiftNorm
 from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_layer import QuantLayer
-from qbench.training.module import QuantModule
+from qbench.training.scheme_module import SchemeModule
 from quantizers import Pixels, Quantized
 
 
@@ -78,9 +78,9 @@ def pack(
 
 def _network(module: nn.Module) -> nn.Module:
     """Return the network of a QuantModule, whose forward must be that network's; another module is the network."""
-    if not isinstance(module, QuantModule):
+    if not isinstance(module, SchemeModule):
         return module
-    if type(module).forward is not QuantModule.forward:
+    if type(module).forward is not SchemeModule.forward:
         raise NotPackableError(f"{type(module).__name__}: overrides forward, which a packed network does not run")
     return module.model
 

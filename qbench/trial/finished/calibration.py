@@ -9,7 +9,7 @@ from qbench.data.datasets import get_dataset
 from qbench.data.splits import Splits
 from qbench.ptq.method_comparison import MethodResult, calibrated, compare_methods
 from qbench.ptq.quantization_report import QuantizationReport, report_quantization
-from qbench.training.module import QuantModule
+from qbench.training.scheme_module import SchemeModule
 from qbench.trial.finished.module import open_float_module
 from qbench.trial.record import TrialRecord
 
@@ -35,6 +35,6 @@ def report_calibrated_trial(record: TrialRecord, method: str, **options: Any) ->
     return report_quantization(network, splits.validation.images, splits.validation.labels)
 
 
-def _opened(record: TrialRecord) -> tuple[QuantModule, Splits]:
+def _opened(record: TrialRecord) -> tuple[SchemeModule, Splits]:
     config = record.config
     return open_float_module(record), get_dataset(config.data).load(config.split_seed)

@@ -8,15 +8,15 @@ import torch
 
 from qbench.errors import ConfigError, UserError
 from qbench.io import load_state
-from qbench.training.module import QuantModule
 from qbench.training.result import TrainingResult
+from qbench.training.scheme_module import SchemeModule
 from qbench.trial.calibrate import calibrate_trial
 from qbench.trial.config import TrialConfig
 from qbench.trial.record import TrialRecord
 from qbench.trial.resolved import ResolvedTrial, resolve
 
 
-def open_module(record: TrialRecord) -> QuantModule:
+def open_module(record: TrialRecord) -> SchemeModule:
     """Return the module that a trial evaluated: trained, quantized, calibrated, in evaluation mode, on the CPU.
 
     Raises:
@@ -32,7 +32,7 @@ def open_module(record: TrialRecord) -> QuantModule:
     return module.eval()
 
 
-def open_float_module(record: TrialRecord) -> QuantModule:
+def open_float_module(record: TrialRecord) -> SchemeModule:
     """Return the float32 network of a trial, trained and not quantized, as a module of the scheme int8-minmax.
 
     Raises:
@@ -63,7 +63,7 @@ def _store(record: TrialRecord) -> Path:
     return record.folder / "trainings" / str(record.row["training_key"])
 
 
-def _trained_module(trial: ResolvedTrial, store: Path) -> QuantModule:
+def _trained_module(trial: ResolvedTrial, store: Path) -> SchemeModule:
     """Build the module with its trained weights, not quantized after training."""
     trained = TrainingResult.stored(store)
     if trained is None:

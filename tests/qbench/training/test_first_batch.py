@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from qbench.errors import ConfigError
 from qbench.io import flat_state
 from qbench.nn.models.catalogue import get_model
-from qbench.training import module as quant_module
+from qbench.training import scheme_module
 from qbench.training.first_batch import FirstBatch, example_shape, shape_of
 from qbench.training.module import QuantModule
 
@@ -84,7 +84,7 @@ def mlp() -> nn.Module:
 def test_a_module_checks_the_structure_once_it_knows_the_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[tuple[nn.Module, str, Any]] = []
     monkeypatch.setattr(
-        quant_module, "check_structure", lambda network, scheme, shape: checked.append((network, scheme.name, shape))
+        scheme_module, "check_structure", lambda network, scheme, shape: checked.append((network, scheme.name, shape))
     )
     module = QuantModule(mlp(), "binarynet")
     assert module.input_shape is None
