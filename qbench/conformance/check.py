@@ -79,7 +79,7 @@ def _compare(subject: Subject, network: nn.Module, plain: nn.Module, scheme: Sch
     difference = reference.difference
     packed = _compare_packed(module.model, calls, reference.results, difference)
     predicted = packed_predictions(module.model, x)
-    share = _share(module.model, plain, calls, example, x[:1], scheme)
+    share = _share(module.model, plain, example, x[:1], scheme)
     return {
         "error": difference.value,
         "error_at": difference.place,
@@ -139,16 +139,14 @@ def _compare_packed(network: nn.Module, calls: Sequence[Call], right: Sequence[T
     return len(packed)
 
 
-def _share(
-    network: nn.Module, plain: nn.Module, calls: Sequence[Call], example: Any, x: Tensor, scheme: Scheme
-) -> float:
+def _share(network: nn.Module, plain: nn.Module, example: Any, x: Tensor, scheme: Scheme) -> float:
     """Return the share of multiply-accumulates that the costs call quantized, which the reference counts by itself.
 
     Raises:
         MismatchError: the counts differ.
     """
     metrics: dict[str, Any] = estimate_network(network, example).metrics(1)
-    quantized, total = multiply_accumulates(network, plain, calls, x)
+    quantized, total = multiply_accumulates(network, plain, x)
     share = float(metrics["cost/quantized_share"])
     if int(metrics["cost/macs"]) != total:
         raise MismatchError(f"the costs count {metrics['cost/macs']:,} multiply-accumulates, torch's meter {total:,}")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from qbench.conformance.recording import Call
+from qbench.conformance.recording import record
 from qbench.nn.graph.products import counted_macs, mac_counter
 from qbench.nn.quant_layer import QuantLayer
 from quantizers import FLOAT32
 
 
-def multiply_accumulates(network: nn.Module, plain: nn.Module, calls: Sequence[Call], x: Tensor) -> tuple[int, int]:
+def multiply_accumulates(network: nn.Module, plain: nn.Module, x: Tensor) -> tuple[int, int]:
     """Return those with a quantized operand, and all, of one example.
 
     All are half of what torch's counter of floating-point operations meets in the float64 network, where attention
@@ -24,19 +23,17 @@ def multiply_accumulates(network: nn.Module, plain: nn.Module, calls: Sequence[C
     Args:
         network: quantized.
         plain: the same in float64.
-        calls: of the quantized network's layers.
         x: one example, [1, ...].
     """
-    x = x.double() if x.is_floating_point() else x
     layers = dict(network.named_modules())
     quantized = 0
-    for call in calls:
+    for call in record(network, x)[0]:
         layer: Any = layers[call.name]
         if isinstance(layer, QuantLayer) and not isinstance(layer, nn.Embedding) and _is_quantized(layer):
-            quantized += call.result[:1].numel() * (layer.weight.numel() // layer.weight.shape[0])
+            quantized += call.result.numel() * (layer.weight.numel() // layer.weight.shape[0])
     plainly = torch.backends.mkldnn.flags(enabled=False)
     with plainly, torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), mac_counter() as counter:
-        plain(x)
+        plain(x.double() if x.is_floating_point() else x)
     return quantized, counted_macs(counter)
 
 

@@ -41,15 +41,24 @@ class MeteredProducts:
 def meter(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> list[MeteredProducts]:
     """Return all products that the network computes in evaluation, in the order in which each kind came first.
 
-    A batch of zeros is run, without quantizers, with gradients on and torch's fused forms off, under torch's counter of
-    floating-point operations. The network is left as it was.
+    Two batches of zeros are run, one twice as long as the other, without quantizers, with gradients on and torch's
+    fused forms off, under torch's counter of floating-point operations: what does not grow with the batch (a product of
+    two weights) is computed once, and counts as a whole for one example. The network is left as it was.
 
     Args:
         input_shape: of one example, or a batch of examples.
     """
-    example = example_batch(input_shape, network)
     with evaluating(network), quantizing_only(network), plain_execution():
-        return _Meter(network).run(example)
+        short, long = (
+            _Meter(network).run(example_batch(input_shape, network, batch=batch)) for batch in (BATCH, 2 * BATCH)
+        )
+    names = {module: name for name, module in network.named_modules()}
+    found = []
+    for (module, operation), flops in short.items():
+        each = Fraction(long.get((module, operation), flops) - flops, BATCH)
+        macs = (each + max(flops - BATCH * each, Fraction())) / 2
+        found.append(MeteredProducts(names[module], module, operation, macs))
+    return found
 
 
 def check_account(account: Mapping[str, int], metered: list[MeteredProducts], layers: Mapping[str, nn.Module]) -> None:
@@ -96,20 +105,17 @@ class _Meter:
 
     def __init__(self, network: nn.Module) -> None:
         self._network = network
-        self._names = {module: name for name, module in network.named_modules()}
+        self._modules = list(network.modules())
         self._counter = mac_counter()
         self._running: list[nn.Module] = []
         self._known: dict[str, int] = {}
         self._found: dict[tuple[nn.Module, str], int] = {}
 
-    def run(self, example: Tensor) -> list[MeteredProducts]:
-        """Return the products of `network(example)`."""
-        with self._counter, hooked(self._names, before=self._enter, after=self._leave):
+    def run(self, example: Tensor) -> dict[tuple[nn.Module, str], int]:
+        """Return the floating-point operations of `network(example)`, by module and ATen's name."""
+        with self._counter, hooked(self._modules, before=self._enter, after=self._leave):
             self._network(example)
-        return [
-            MeteredProducts(self._names[module], module, operation, Fraction(flops, 2 * len(example)))
-            for (module, operation), flops in self._found.items()
-        ]
+        return self._found
 
     def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         self._share_out()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from torch import Tensor, nn
@@ -86,12 +87,19 @@ def traced_norm(graph: Graph, node: Node) -> TracedNorm:
 
 def layer_shape(graph: Graph, node: Node) -> LayerShape:
     """Return the shape of a layer's call for one example."""
-    (taken,) = node.input_shapes
+    taken = node.input_shapes[0] if node.input_shapes else _parameter(graph, node.parameters[0]).shape
     layer = node.module
     shapes = of_one_example(graph, node, taken), of_one_example(graph, node, node.shape)
     if isinstance(layer, QuantLayer):
         return layer.layer_shape(*shapes)
     return plain_layer_shape(layer, *shapes)
+
+
+def _parameter(graph: Graph, name: str) -> Tensor:
+    """Return the network's parameter or buffer of this name."""
+    (given, *_) = graph.of_kind("input")
+    found: Tensor = attrgetter(name)(given.module)
+    return found
 
 
 def plain_layer_shape(layer: nn.Module, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> LayerShape:

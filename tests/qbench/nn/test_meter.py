@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from qbench.nn.graph.capture import capture
 from qbench.nn.meter import MeteredProducts, UnaccountedError, check_account, meter
 from qbench.nn.quant_layer import quant_layers
+from qbench.nn.trace import layer_shape
 from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
 
@@ -117,3 +118,23 @@ def test_rounding_of_single_operations_is_no_difference() -> None:
 def test_kinds_come_in_the_order_in_which_they_run() -> None:
     network = nn.Sequential(*(nn.Linear(a, b) for a, b in pairwise((8, 4, 3, 2))))
     assert [each.path for each in meter(network, (8,))] == ["0", "1", "2"]
+
+
+class Adapted(nn.Module):
+    """A weight that is the product of two (8×2 by 2×4), and a layer that takes a parameter of 5 rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Parameter(torch.ones(8, 2)), nn.Parameter(torch.ones(2, 4))
+        self.rows, self.layer = nn.Parameter(torch.ones(5, 8)), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ (self.down @ self.up) + self.layer(self.rows).sum(0)
+
+
+def test_what_does_not_grow_with_the_batch_counts_once() -> None:
+    network = Adapted()
+    assert total(network, (8,)) == 32 + 8 * 2 * 4 + 5 * 8 * 4
+    graph = capture(network, (8,))
+    assert sum(node.macs for node in graph.of_kind("product")) == 32 + 64
+    assert layer_shape(graph, graph.layers[0]).macs == 160
