@@ -163,8 +163,15 @@ def _install(network: nn.Module, path: str, function: str, keeps: list[bool], gr
     """Put a slot into the module called `path` for the ReLUs that its forward calls as functions."""
     owner = network.get_submodule(path)
     calls = [node.path for node in graph.layers if node.path.startswith(f"{path}." if path else "")]
-    # A forward that runs twice calls each of its ReLUs twice: which of them stay cannot be told by their order then.
-    kept = [] if len(calls) > len(set(calls)) else [place for place, keep in enumerate(keeps) if keep]
+    kept = [place for place, keep in enumerate(keeps) if keep]
+    if path and 0 < len(kept) < len(keeps) and len(calls) > len(set(calls)):
+        # A forward that runs twice calls each of its ReLUs twice: which of them stay cannot be told by their order.
+        raise ConfigError(
+            f"{path} ({type(owner).__name__}) calls ReLUs in front of layers whose inputs the scheme quantizes, and "
+            "others in front of what stays float, and it or layers within it are called several times: give each place "
+            "a module of its own",
+            "model",
+        )
     inner = {node.path for node in graph.of_kind("activation")} - {path}
     within = [
         module

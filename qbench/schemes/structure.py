@@ -11,7 +11,8 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from qbench.errors import ConfigError
-from qbench.nn.graph.capture import UncapturedError, capture, is_plain_layer
+from qbench.nn.from_float import from_float
+from qbench.nn.graph.capture import UncapturedError, capture
 from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.kinds import base_name
 from qbench.nn.quant_layer import QuantLayer
@@ -72,6 +73,7 @@ def check_structure(network: nn.Module, scheme: Scheme, input_shape: tuple[int, 
         _log.warning("%s; what %s asks of its structure is checked by its modules alone", error, scheme.name)
         _check_layers(checked)
         _check_modules(checked)
+        check_running(network, input_shape)
         return
     checked = _Network(network, scheme.quantization, find_places(network, graph))
     _check_layers(checked)
@@ -138,12 +140,11 @@ def _check_layers(checked: _Network) -> None:
         if checked.is_float(name):
             continue
         if not isinstance(layer, QuantLayer):
-            why = "has hooks" if is_plain_layer(layer) else "has a forward, parameters or a parametrization of its own"
-            raise ConfigError(
-                f"{checked.label(name)} {why}, which a quantized layer would lose: put torch's own layer there, or "
-                f"leave it float by allow_float: [{name}]",
-                "model",
-            )
+            try:
+                from_float(layer, name)
+            except ConfigError as error:
+                raise ConfigError(f"{error.message}: [{name}]", "model") from None
+            raise ConfigError(f"{checked.label(name)} was not quantized: apply the scheme", "model")
         if hasattr(layer, "parametrizations") or set(layer._parameters) - {"weight", "bias"}:
             raise ConfigError(
                 f"{checked.label(name)} computes its weight from other parameters, which the scheme's bounds and "

@@ -165,6 +165,43 @@ def test_a_slot_that_also_feeds_a_float_part_is_warned_of(caplog: pytest.LogCapt
     assert "also in front of aten.lstm.input in LSTM.forward (lstm)" in record.getMessage()
 
 
+class Step(nn.Module):
+    """A layer and a functional ReLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.fc(x))
+
+
+class Repeated(nn.Module):
+    """A block that runs twice: its ReLU feeds itself, and a last layer; `first` runs before it, if there is one."""
+
+    def __init__(self, first: nn.Module) -> None:
+        super().__init__()
+        self.first, self.block, self.out = first, Step(), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.out(self.block(self.block(self.first(x))))
+        return result
+
+
+def test_a_block_that_runs_twice_is_refused_where_its_relu_cannot_be_both() -> None:
+    # Its layer is the first, whose input stays real, so that the ReLU between its two calls would have to stay.
+    with pytest.raises(ConfigError, match=r"block \(Step\) calls ReLUs in front of .* a module of its own"):
+        apply_scheme(Repeated(nn.Identity()), get_scheme("binarynet"), input_shape=(8,))
+    network = Repeated(nn.Linear(8, 8))
+    apply_scheme(network, get_scheme("binarynet"), input_shape=(8,))
+    x = torch.randn(4, 8)
+    seen: list[Tensor] = []
+    network.block.fc.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    network.eval()(x)
+    assert all(bool((each < 0).any()) for each in seen)
+    assert len(seen) == 2
+
+
 def test_a_bounded_relu_is_replaced_and_comes_back() -> None:
     net: Any = nn.Sequential(nn.Linear(8, 8), nn.ReLU6(inplace=True), nn.Linear(8, 2)).eval()
     with torch.no_grad():

@@ -320,6 +320,30 @@ def test_what_cannot_be_read_is_warned_of_and_judged_by_its_modules(caplog: pyte
     apply_scheme(Depends(nn.LSTM(8, 8)), get_scheme("fp32"), input_shape=(8,))
 
 
+class Unread(nn.Module):
+    """Operations that depend on the data, and a functional ReLU that no scheme can see without them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.out = nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.fc(x))
+        return self.out(y) if y.sum() > 1e9 else 2 * self.out(y)
+
+
+def test_what_cannot_be_read_is_run_nevertheless() -> None:
+    with pytest.raises(ConfigError, match=r"out \(QuantLinear\): its binary input is never negative"):
+        apply_scheme(Unread(), get_scheme("binarynet"), input_shape=(8,))
+
+
+def test_a_layer_without_a_quantized_form_is_refused_for_its_own_reason() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), nn.Flatten(), nn.Linear(32, 2))
+    apply_scheme(network, get_scheme("fp32"), input_shape=(1, 4, 4))
+    with pytest.raises(ConfigError, match=r"0 \(Conv2d\): padding_mode must be 'zeros'.*allow_float\): \[0\]"):
+        check_structure(network, get_scheme("int8-kl"), (1, 4, 4))
+
+
 def test_a_parametrization_of_a_quantized_layer_is_refused() -> None:
     net: Any = apply_scheme(Net(nn.Tanh()), get_scheme("binarynet"), input_shape=SHAPE)
     nn.utils.parametrizations.weight_norm(net.last)
