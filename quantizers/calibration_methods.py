@@ -18,7 +18,7 @@ from torch import Tensor
 from quantizers.affine import affine_parameters, is_symmetric
 from quantizers.formats import NumberFormat
 from quantizers.histogram_observer import HistogramObserver
-from quantizers.kl import DegenerateKLWarning, KLThreshold, ZeroBin, choose_threshold
+from quantizers.kl import MUCH, DegenerateKLWarning, KLThreshold, ZeroBin, choose_threshold
 from quantizers.minmax_observer import MinMaxObserver
 from quantizers.observer import Observer
 from quantizers.ranges import Range
@@ -118,23 +118,32 @@ def kl(observer: Observer, format: NumberFormat, zero_bin: ZeroBin = "copy") -> 
         ValueError: nothing observed, an observer without a histogram, or no more bins in use than levels.
 
     Warns:
-        DegenerateKLWarning: nothing is clipped (once for all channels, beginning with the observer's owner).
+        DegenerateKLWarning: nothing is clipped, or more than a tenth of the values that are not 0, which happens where
+            they are few or far from 0 (once for all channels, beginning with the observer's owner).
 
     Source: Migacz, 8-bit inference with TensorRT (GTC 2017, s7310).
     """
     histogram = _histogram(observer, "kl")
     low, high = torch.zeros(2, histogram.channels, dtype=torch.float64)
-    degenerate = 0
+    degenerate, clipped = 0, 0.0
     for channel in range(histogram.channels):
         minimum, maximum = float(histogram.minimum[channel]), float(histogram.maximum[channel])
         result = kl_choice(histogram, format, zero_bin, channel)
         if result is None:
             continue
         degenerate += result.degenerate
+        clipped = max(clipped, result.clipped)
         low[channel], high[channel] = max(minimum, -result.threshold), min(maximum, result.threshold)
     if degenerate:
         share = f" in {degenerate} of {histogram.channels} channels" if histogram.channels > 1 else ""
         message = histogram.named(f"the KL method clips nothing{share}: the result is min-max")
+        warnings.warn(message, DegenerateKLWarning, stacklevel=2)
+    if clipped > MUCH:
+        where = " of one channel" if histogram.channels > 1 else ""
+        message = histogram.named(
+            f"the KL method clips {clipped:.0%} of the values{where}, which are few or far from 0: "
+            "calibrate on more data, or by another method (percentile, mse, minmax)"
+        )
         warnings.warn(message, DegenerateKLWarning, stacklevel=2)
     return Range.covering(low, high, format)
 

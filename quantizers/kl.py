@@ -17,8 +17,12 @@ ZeroBin = Literal["copy", "keep"]
 TIE_TOLERANCE = 1e-12
 
 
+MUCH = 0.1
+"""The share of values that a threshold may clip without a warning: outliers are few."""
+
+
 class DegenerateKLWarning(RuntimeWarning):
-    """A KL threshold that clips nothing: the result is that of min-max."""
+    """A KL threshold that clips nothing: the result is that of min-max. Or one that clips much."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class KLThreshold:
         levels: of the quantized half axis.
         clips_nothing: True where no count lies beyond the chosen bins: the result is min-max.
         degenerate: clips_nothing although more than one bin is filled, so that there was something to choose.
+        clipped: the share of the values outside of bin 0 that lie beyond the chosen bins. Where it is large, the values
+            are few, or far from 0: mass that is clipped into one bin is a distribution that Q copies without loss.
     """
 
     threshold: float
@@ -43,6 +49,7 @@ class KLThreshold:
     levels: int
     clips_nothing: bool
     degenerate: bool
+    clipped: float
 
 
 def kl_divergence(counts: Tensor, bins: int, levels: int) -> float:
@@ -175,9 +182,10 @@ def choose_threshold(
     threshold = (bins + 0.5) * bin_width
     if observed_max is not None:
         threshold = min(threshold, observed_max)
-    clips_nothing = int(counts[bins:].sum()) + outside == 0
-    degenerate = clips_nothing and int((counts > 0).sum()) > 1
-    return KLThreshold(threshold, bin_width, bins, divergence, levels, clips_nothing, degenerate)
+    beyond = int(counts[bins:].sum()) + outside
+    degenerate = beyond == 0 and int((counts > 0).sum()) > 1
+    clipped = beyond / max(int(counts[1:].sum()) + outside, 1)
+    return KLThreshold(threshold, bin_width, bins, divergence, levels, beyond == 0, degenerate, clipped)
 
 
 def _divergences(counts: Tensor, levels: int, outside: int) -> Tensor:

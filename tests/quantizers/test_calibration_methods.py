@@ -352,3 +352,24 @@ def test_a_new_method_is_usable_by_name():
         assert quantizer.scale.item() == 1.0
     finally:
         del CALIBRATION_METHODS._items["half_of_min_max"]
+
+
+def test_kl_that_clips_much_says_so_and_names_the_layer():
+    """Between 0.4 and 0.6 all that is clipped to the smallest value is one filled bin, which loses nothing."""
+    observer = observe(torch.linspace(0.4, 0.6, 500))
+    observer.owner = "gate"
+    with pytest.warns(
+        DegenerateKLWarning, match=r"gate: the KL method clips \d+% of the values, which are few"
+    ) as caught:
+        ((_low, high),) = ends("kl", observer, INT8)
+    assert high < 0.42
+    assert int(str(caught[0].message).split("clips ")[1].split("%")[0]) > 90
+
+
+def test_kl_that_clips_outliers_says_nothing():
+    generator = torch.Generator().manual_seed(0)
+    observer = observe(torch.cat([torch.randn(20_000, generator=generator), torch.tensor([40.0, -35.0])]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DegenerateKLWarning)
+        ((_low, high),) = ends("kl", observer, INT8)
+    assert high < 10
