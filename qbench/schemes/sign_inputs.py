@@ -15,13 +15,11 @@ from quantizers import BINARY
 
 _log = logging.getLogger(__name__)
 
-_REMEDY = (
-    "put an nn.ReLU (which the scheme replaces) or a qbench Activation in its place, or a BatchNorm after it; "
-    "or leave the layer's input real by layers: {{{}: {{activations: null}}}}"
-)
+_REPLACED = "put an nn.ReLU (which the scheme replaces) or a qbench Activation in its place, or a BatchNorm after it"
+_CHOSEN = "take another activation_function than relu in the scheme (identity, hardtanh), or put a BatchNorm after it"
 
 
-def check_signs(network: nn.Module, evaluation: Graph, training: Graph | None) -> None:
+def check_signs(network: nn.Module, evaluation: Graph, training: Graph | None, function: str) -> None:
     """Refuse, or warn of, what makes the signs of a binary layer's inputs say little; zero has the sign +1.
 
     Replaced when the scheme is applied, and no matter here: ReLU and ReLU6.
@@ -33,6 +31,11 @@ def check_signs(network: nn.Module, evaluation: Graph, training: Graph | None) -
     Warned of: zeros from padding in front of the layer, which become +1 where the layer's own padding adds nothing; and
     zeros from dropout, which become +1 in training.
 
+    Args:
+        network: quantized.
+        evaluation, training: its operations; None where those of training cannot be read.
+        function: the scheme's activation function, for messages.
+
     Raises:
         ConfigError: what is refused, by name.
     """
@@ -43,7 +46,7 @@ def check_signs(network: nn.Module, evaluation: Graph, training: Graph | None) -
             layer = network.get_submodule(node.path)
             if isinstance(layer, QuantLayer) and layer.input_format == BINARY:
                 parts = _inputs(values, node)
-                _check(node, parts)
+                _check(node, parts, function)
                 for zeros in sorted({each for part in parts for each in part.zeros}, key=lambda each: each.node):
                     if (node.path, zeros) not in told:
                         told.add((node.path, zeros))
@@ -54,8 +57,9 @@ def _inputs(values: dict[str, Parts], node: Node) -> Parts:
     return frozenset().union(*(values[name] for name in node.inputs))
 
 
-def _check(node: Node, parts: Parts) -> None:
-    remedy = _REMEDY.format(node.path)
+def _check(node: Node, parts: Parts, function: str) -> None:
+    what = _CHOSEN if function == "relu" else _REPLACED
+    remedy = f"{what}; or leave the layer's input real by layers: {{{node.path}: {{activations: null}}}}"
     for part in parts:
         if part.sign == "nonnegative":
             share = "its binary input" if len(parts) == 1 else "a part of its binary input"

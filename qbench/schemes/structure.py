@@ -86,7 +86,7 @@ def check_structure(network: nn.Module, scheme: Scheme, input_shape: tuple[int, 
     training = _training_graph(network, input_shape, scheme)
     if training is not None:
         _check_calls(checked, graph, training)
-    check_signs(network, graph, training)
+    check_signs(network, graph, training, scheme.recipe.activation_function)
     tell_signs(network, graph)
     check_running(network, input_shape)
 

@@ -98,3 +98,10 @@ def test_what_has_two_signs_is_fine(function: object, caplog: pytest.LogCaptureF
     with caplog.at_level(logging.WARNING):
         apply_scheme(Functions(function), get_scheme("binarynet"), input_shape=SHAPE)
     assert not caplog.records
+
+
+def test_a_scheme_that_keeps_its_relus_is_told_to_choose_another_function() -> None:
+    signs = {"second": {"weights": "sign", "activations": "sign"}}
+    with pytest.raises(ConfigError, match=r"take another activation_function than relu in the scheme"):
+        apply_scheme(Functions(nn.ReLU()), get_scheme("fp32", layers=signs), input_shape=SHAPE)
+    apply_scheme(Functions(nn.ReLU()), get_scheme("fp32", layers=signs, activation_function="identity"))

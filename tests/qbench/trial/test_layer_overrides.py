@@ -97,7 +97,8 @@ def test_a_mixed_networks_costs_are_those_of_its_layers() -> None:
     assert ended["out"].weight_bytes == 4 * 24 * 10
     assert ended["fc1"] == plain["fc1"]
     assert ended["fc2"].output_bytes == 4 * 24  # what a float layer reads
-    one = layers("fp32", layers={"fc2": {"weights": "sign", "activations": "sign"}})
+    signs = {"fc2": {"weights": "sign", "activations": "sign"}}
+    one = layers("fp32", layers=signs, activation_function="identity")  # no ReLU in front of signs
     assert [layer.op for layer in one.values()] == ["float", "xnor", "float"]
     assert one["fc2"].weight_bytes == 24 * 3
 
