@@ -18,6 +18,7 @@ from qbench.training.accuracy import predict, share
 from qbench.training.result import TrainingResult
 from qbench.training.scheme_module import SchemeModule
 from qbench.trial.latency import measure_latency
+from qbench.trial.negative_inputs import counting_negative_inputs
 from qbench.trial.resolved import ResolvedTrial
 from qbench.trial.result import TrialResult
 from qbench.trial.training_metrics import training_metrics
@@ -37,12 +38,14 @@ def evaluate(
         costs: what `estimate_costs` returns.
     """
     network, test, validation = module.model, splits.test, splits.validation
-    predictions = predict(network, test.images)
+    with counting_negative_inputs(network) as negative:
+        predictions = predict(network, test.images)
     execution = _execution_metrics(network, test.images, predictions)
     metrics = {
         "test/accuracy": share(predictions == test.labels),
         "val/accuracy": share(predict(network, validation.images) == validation.labels),
         **execution,
+        "int8/negative_inputs": sum(negative.values()) if negative else None,
         **measure_latency(network, test.images[:1], execution["kernel/execution"]),
         **training_metrics(trained, trial.epochs),
         **costs.metrics(trial.config.batch_size),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -37,7 +38,7 @@ def agreement(model: ReportModel) -> View:
             Column("kernel/backend", "backend", source="measured"),
         ),
         rows,
-        (*_faults(packed), *_chainless(packed), *_unpacked(model), *notes) if rows else (),
+        (*_faults(packed), *_lost_signs(model.groups), *_chainless(packed), *_unpacked(model), *notes) if rows else (),
         None if rows else _missing(model),
     )
 
@@ -104,6 +105,16 @@ def _unequal(group: Group) -> str | None:
     near = _lowest(group, _WITHIN)
     rest = "" if near is None else "; all differ by one" if near >= 1 else "; some by more than one"
     return f"{group.name}: below 100 %: {100 * (1 - low):.2g} % of the integers between layers differ{rest}"
+
+
+def _lost_signs(groups: Sequence[Group]) -> tuple[str, ...]:
+    """Return a note for each group whose unsigned codes met values below zero on the test images."""
+    largest = {group.name: max(_values(group, "int8/negative_inputs"), default=0) for group in groups}
+    return tuple(
+        f"{name}: {count:,} inputs of layers with unsigned codes were below zero and became 0 (test images, one seed)"
+        for name, count in largest.items()
+        if count
+    )[:_MAX_NOTES]
 
 
 def _chainless(groups: list[Group]) -> tuple[str, ...]:

@@ -30,6 +30,14 @@ def test_the_lowest_of_the_seeds_is_shown_and_a_fault_is_said_in_words():
     )
 
 
+def test_lost_signs_are_said():
+    found = agreement(model({"kernel/agreement": 1.0, "int8/negative_inputs": 1234}, {"int8/negative_inputs": 0}))
+    assert (
+        "int8-kl: 1,234 inputs of layers with unsigned codes were below zero and became 0 (test images, one seed)"
+        in (found.notes)
+    )
+
+
 def test_full_agreement_needs_no_words():
     notes = agreement(model({"kernel/agreement": 1.0, "int8/equal_outputs": 1.0, "int8/within_one": 1.0})).notes
     assert notes == ("nothing is packed, so that nothing can disagree: fp32",)
