@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from qbench.conformance.recording import record
+from qbench.nn.evaluation_mode import plain_execution
 from qbench.nn.graph.products import counted_macs, mac_counter
 from qbench.nn.quant_layer import QuantLayer
 from quantizers import FLOAT32
@@ -31,8 +30,7 @@ def multiply_accumulates(network: nn.Module, plain: nn.Module, x: Tensor) -> tup
         layer: Any = layers[call.name]
         if isinstance(layer, QuantLayer) and not isinstance(layer, nn.Embedding) and _is_quantized(layer):
             quantized += call.result.numel() * (layer.weight.numel() // layer.weight.shape[0])
-    plainly = torch.backends.mkldnn.flags(enabled=False)
-    with plainly, torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), mac_counter() as counter:
+    with plain_execution(), mac_counter() as counter:
         plain(x.double() if x.is_floating_point() else x)
     return quantized, counted_macs(counter)
 

@@ -36,7 +36,7 @@ SUBJECTS = (
     Subject("residual ConvNet", partial(resnet, 1, 8, 2, 1, 10), (1, 8, 8)),
     Subject("resnet18", partial(ResNet18, 8), (3, 16, 16)),
     Subject("mobilenet_v2", partial(MobileNetV2, 0.25, 1), (3, 8, 8)),
-    Subject("densenet", partial(DenseNet, 4, (2, 2), 8), (3, 8, 8)),
+    Subject("densenet", partial(DenseNet, 4, (2, 1), 8), (3, 8, 8)),
     Subject("vit", partial(VisionTransformer, 8, 4, 24, 1, 3), (3, 8, 8), allow_float=("blocks.*.attn",)),
     Subject(
         "transformer_encoder",
