@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -44,10 +43,9 @@ class Rounding:
     def __init__(self, quantized: nn.Module, scheme: Scheme, order: Sequence[str]) -> None:
         self._scheme = scheme
         self._layers: dict[str, Any] = dict(quantized.named_modules())
-        patterns = scheme.quantization.allow_float
-        self._order = [name for name in order if not any(fnmatchcase(name, pattern) for pattern in patterns)]
+        self._order = list(order)
         for name in self._order if scheme.quantization.quantizes else ():
-            if not isinstance(self._layers[name], QuantLayer):
+            if not self.replaces(name) and not scheme.quantization.allows_float(name):
                 raise MismatchError(f"{name} is left in float32, which nothing allows")
 
     def replaces(self, name: str) -> bool:
@@ -56,7 +54,10 @@ class Rounding:
 
     def spec(self, role: Role, name: str) -> QuantizerSpec | None:
         """Return the quantizer that the scheme has for a layer; None for float32."""
-        if name not in self._order:
+        if name not in self._order or not self.replaces(name):
+            return None
+        quantizer = self._layers[name].weight_quantizer if role == "weights" else self._layers[name].input_quantizer
+        if quantizer is None and self._scheme.quantization.allows_float(name):
             return None
         position = self._order.index(name)
         return self._scheme.quantization.choose(role, name, position, len(self._order)).spec

@@ -52,6 +52,26 @@ def test_a_share_is_that_of_the_layers() -> None:
     assert allowed.quantized_share == pytest.approx(30 / (30 + 50))
 
 
+class Halved(nn.Linear):
+    """A layer with a forward of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) / 2
+
+
+@pytest.mark.parametrize("scheme", ["binarynet", "int8-kl"])
+def test_what_is_allowed_stays_float_only_where_it_has_no_quantized_form(scheme: str) -> None:
+    whole = check_cell(chain(), scheme, ("3",))
+    assert (whole.verdict, whole.quantized_share) == ("right", 1.0)
+    own = subject(nn.Linear(6, 8), nn.ReLU(), Halved(8, 8), nn.ReLU(), nn.Linear(8, 3))
+    refused = check_cell(own, scheme)
+    assert refused.verdict == "refused"
+    assert "2 (Halved)" in refused.message
+    allowed = check_cell(own, scheme, ("2",))
+    assert (allowed.verdict, allowed.message) == ("right", "")
+    assert allowed.quantized_share == pytest.approx((48 + 24) / (48 + 64 + 24))
+
+
 class Refusing(nn.Module):
     def __init__(self, error: Exception) -> None:
         super().__init__()
