@@ -18,7 +18,12 @@ from qbench.nn.quant_conv2d import QuantConv2d
 
 @torch.no_grad()
 def export_onnx(network: nn.Module, input_shape: tuple[int, ...] | Tensor, path: str | Path) -> None:
-    """Write a calibrated or trained integer network to `path`; its predictions are those of fake-quantized evaluation.
+    """Write a calibrated or trained integer network to `path`.
+
+    Of a network that a post-training scheme calibrated, predictions are those of fake-quantized evaluation, whose biases
+    are rounded as the file's are. One that was quantized in training evaluates with float32 biases: the file's, rounded
+    to whole S_x·S_w, move its scores by up to half of that a channel and layer. `qbench export-onnx` says how many
+    predictions are the same.
 
     Input `images`, float32 [batch, *input_shape], or as a batch of examples that stands for it; output `scores`,
     float32 [batch, classes]. Every layer's input passes QuantizeLinear and DequantizeLinear with the layer's scale and
