@@ -120,22 +120,22 @@ def plan_trial(config: TrialConfig, training: Training) -> PlannedTrial:
     Raises:
         ConfigError: what `Training.resolve` and `Training.check` refuse.
     """
-    return _named([(config, _checked(config, training))])[0]
-
-
-def _checked(config: TrialConfig, training: Training) -> Resolved:
-    """Resolve a trial, once, and try to build it."""
     trial = training.resolve(config)
     training.check(trial)
-    return trial
+    return _named([(config, trial)])[0]
 
 
 def _planned(config: SweepConfig, training: Training, points: Iterable[dict[str, Any]]) -> tuple[PlannedTrial, ...]:
     resolved = []
+    built: set[str] = set()  # trials but for their seeds: to build and capture a network once a seed takes minutes
     for point in points:
         try:
             trial = TrialConfig.from_mapping(point)
-            resolved.append((trial, _checked(trial, training)))
+            resolved.append((trial, training.resolve(trial)))
+            unseeded = trial.model_dump_json(exclude={"seed"})
+            if unseeded not in built:
+                training.check(resolved[-1][1])
+                built.add(unseeded)
         except ConfigError as error:
             if error.key is None:
                 raise

@@ -122,6 +122,19 @@ def test_what_training_refuses_is_said_with_file_and_key(fake, workplace):
     assert error.value.key == "parameters.scheme.values"
 
 
+def test_trials_that_differ_in_their_seed_alone_are_built_once(fake, workplace):
+    built = []
+    counting = SimpleNamespace(resolve=fake.resolve, check=lambda trial: built.append(trial.config))
+    found = plan(counting, workplace, GRID + "  epochs: {values: [1, 2]}\n")
+    assert len(found.trials) == 12
+    assert [(each.scheme, each.epochs, each.seed) for each in built] == [
+        ("fp32", 1, 0),
+        ("fp32", 2, 0),
+        ("binarynet", 1, 0),
+        ("binarynet", 2, 0),
+    ]
+
+
 def test_two_points_that_are_one_trial_are_refused(fake, workplace):
     # 30 is what a trial without `epochs` has: different in the file, the same trial.
     text = (
