@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+_WATCHED = ContextVar("watched", default=False)
+
+
+def is_watched() -> bool:
+    """Whether what runs now runs to be watched, on an example that is nobody's batch: see `plain_execution`."""
+    return _WATCHED.get() or torch.compiler.is_exporting()
 
 
 @contextmanager
@@ -32,6 +40,7 @@ def plain_execution() -> Iterator[None]:
     """
     mha, mkldnn, cudnn = torch.backends.mha, torch.backends.mkldnn, torch.backends.cudnn
     before = mha.get_fastpath_enabled(), mkldnn.enabled, cudnn.enabled
+    token = _WATCHED.set(True)
     try:
         mha.set_fastpath_enabled(False)
         # Not their `flags`, which set more than this, and warn of it.
@@ -41,3 +50,4 @@ def plain_execution() -> Iterator[None]:
     finally:
         mha.set_fastpath_enabled(before[0])
         mkldnn.enabled, cudnn.enabled = before[1:]
+        _WATCHED.reset(token)

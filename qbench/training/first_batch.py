@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from qbench.nn.evaluation_mode import is_watched
+
 InputShape = tuple[int, ...] | Tensor
 """The shape of one example, without the batch; or a batch of examples [B, ...], where their dtype matters (tokens)."""
 
@@ -17,7 +19,7 @@ class FirstBatch:
     """Waits for a network's first batch, and tells what its input is like.
 
     It is a forward pre-hook that goes when it has been called; a copy or a pickle of a network that has seen no batch
-    takes it along.
+    takes it along. A run that reads or counts the network's operations is no batch.
 
     Args:
         network: whose input is waited for.
@@ -36,7 +38,7 @@ class FirstBatch:
     @torch.compiler.disable
     def _seen(self, network: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
         found = next((each for each in tree_leaves((inputs, options)) if isinstance(each, Tensor)), None)
-        if found is None:
+        if found is None or is_watched():
             return
         self.cancel()
         on_cuda = [found.device.index] if found.device.type == "cuda" else []

@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from qbench.cost.estimate import estimate_network
 from qbench.errors import ConfigError
 from qbench.io import flat_state
+from qbench.nn.layer_calls import layer_calls
 from qbench.nn.models.catalogue import get_model
 from qbench.training import scheme_module
 from qbench.training.first_batch import FirstBatch, example_shape, shape_of
@@ -95,6 +97,20 @@ def test_a_module_checks_the_structure_once_it_knows_the_shape(monkeypatch: pyte
     given = QuantModule(mlp(), "binarynet", input_shape=(1, 8, 8))
     given(torch.zeros(4, 1, 8, 8))
     assert len(checked) == 1  # apply_scheme has done it
+
+
+def test_reading_and_counting_operations_is_no_batch() -> None:
+    """Neither the capture, nor the meter, nor a watched run hears of it, or is disturbed: 64·8 + 8·10 products."""
+    module = QuantModule(mlp(), "binarynet")
+    given = QuantModule(mlp(), "binarynet", input_shape=(1, 8, 8))
+    found, right = (estimate_network(each.model, (1, 8, 8)).cost for each in (module, given))
+    assert found.account == "graph"
+    assert found.total("macs") == 64 * 8 + 8 * 10
+    assert found.to_dict() == right.to_dict()
+    assert [call.name for call in layer_calls(module.model, torch.zeros(1, 1, 8, 8))] == ["fc1", "out"]
+    assert module.input_shape is None
+    module(torch.zeros(4, 1, 8, 8))
+    assert module.input_shape == (1, 8, 8)
 
 
 def test_a_post_training_scheme_refuses_before_the_training() -> None:
