@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from qbench.cost.function_cost import float_product, function_cost, norm_cost
 from qbench.cost.layer_cost import LayerCost, Stored, layer_cost
 from qbench.nn.flow import flow
-from qbench.nn.graph.capture import UncapturedError, capture, example_batch
+from qbench.nn.graph.capture import UncapturedError, capture
+from qbench.nn.graph.example import example_batch
 from qbench.nn.graph.graph import Graph
 from qbench.nn.layer_calls import module_calls
 from qbench.nn.meter import check_account, meter

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qbench.nn.graph.capture import example_batch
+from qbench.nn.graph.example import example_batch
 from qbench.nn.layer_calls import layer_calls
 from quantizers import BINARY
 

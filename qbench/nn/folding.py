@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qbench.nn.graph.capture import UncapturedError, capture, example_batch, is_plain_layer
+from qbench.nn.graph.capture import UncapturedError, capture
+from qbench.nn.graph.example import example_batch
 from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.kinds import keeps_values
 from qbench.nn.graph.node import Node
+from qbench.nn.graph.whole import is_plain_layer
 from qbench.nn.hooks import hooked
 from qbench.nn.norm import Norm, norm_factor
 from qbench.nn.quant_conv1d import QuantConv1d

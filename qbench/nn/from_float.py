@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from qbench.errors import ConfigError
-from qbench.nn.graph.capture import is_plain_layer
+from qbench.nn.graph.whole import is_plain_layer
 from qbench.nn.quant_conv1d import QuantConv1d
 from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_embedding import QuantEmbedding

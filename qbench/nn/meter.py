@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from qbench.errors import UserError
 from qbench.nn.evaluation_mode import evaluating, plain_execution
-from qbench.nn.graph.capture import BATCH, example_batch
+from qbench.nn.graph.example import BATCH, example_batch
 from qbench.nn.graph.products import mac_counter
 from qbench.nn.hooks import hooked
 from qbench.nn.quant_layer import quantizing_only

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from torch import nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
-from qbench.nn.graph.capture import FLOAT_LAYERS
 from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.node import Node
+from qbench.nn.graph.whole import FLOAT_LAYERS
 from qbench.nn.quant_layer import QuantLayer
 
 

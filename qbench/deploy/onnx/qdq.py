@@ -12,7 +12,7 @@ from qbench.deploy.int8.encoding import input_encoding, integer_blocks
 from qbench.deploy.onnx.fitted_weight import fitted_weight
 from qbench.deploy.onnx.graph import Graph
 from qbench.errors import UserError
-from qbench.nn.graph.capture import example_batch
+from qbench.nn.graph.example import example_batch
 from qbench.nn.quant_conv2d import QuantConv2d
 
 

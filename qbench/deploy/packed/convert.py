@@ -16,7 +16,7 @@ from qbench.deploy.packed.packable import NotPackableError, check_packable, is_s
 from qbench.deploy.packed.spec import Function, InputSpec, LayerSpec, NetworkSpec, PackedModel, PoolSpec, Step
 from qbench.deploy.packed.threshold import IsPositive, fold_float, fold_integer
 from qbench.nn.activation import Activation
-from qbench.nn.graph.capture import example_batch
+from qbench.nn.graph.example import example_batch
 from qbench.nn.norm import ShiftNorm
 from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_layer import QuantLayer

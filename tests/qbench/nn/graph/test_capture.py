@@ -1,6 +1,7 @@
 """Graphs of networks whose operations are known: by hand, from their forward."""
 
 import copy
+import threading
 
 import pytest
 import torch
@@ -306,3 +307,39 @@ def test_a_layer_with_a_forward_set_on_it_is_looked_into() -> None:
     network[0].forward = lambda x: x @ network[0].weight  # type: ignore[method-assign]
     graph = capture(network, (4,))
     assert [(node.kind, node.path, node.macs) for node in graph.of_kind("layer", "product")] == [("product", "0", 16)]
+
+
+def test_threads_capture_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+    """Layers of one name and of different sizes; and the standard streams are the process's own again."""
+    networks = {width: nn.Sequential(nn.Linear(3, width), nn.ReLU(), nn.Linear(width, 2)) for width in (4, 5, 6)}
+    found: dict[int, Graph] = {}
+    threads = [
+        threading.Thread(target=lambda width, network: found.__setitem__(width, capture(network, (3,))), args=each)
+        for each in networks.items()
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {width: [node.shape for node in graph.layers] for width, graph in found.items()} == {
+        width: [(2, width), (2, 2)] for width in (4, 5, 6)
+    }
+    print("heard")
+    assert capsys.readouterr().out == "heard\n"
+
+
+def test_a_capture_within_a_capture_is_refused() -> None:
+    class Nested(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(3, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            capture(nn.Sequential(nn.Linear(3, 3)), (3,))
+            return self.fc(x)
+
+    network = Nested()
+    with pytest.raises(UncapturedError, match="one capture within another"):
+        capture(network, (3,))
+    assert "forward" not in vars(network.fc)
+    assert len(capture(network.fc, (3,)).layers) == 1
