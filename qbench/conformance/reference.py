@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from qbench.conformance.difference import Difference, MismatchError
-from qbench.conformance.flow import Flow
+from qbench.conformance.following import Following
 from qbench.conformance.plain import LAYERS
 from qbench.conformance.recording import Call
 from qbench.conformance.rounding import BINARY_NAMES, Rounding
@@ -55,18 +55,18 @@ class Reference:
             MismatchError: the quantized network computes something else.
         """
         x = x.double() if x.is_floating_point() else x
-        flow = Flow(self._plain)
-        flow.run(x)
-        self._compare_order(flow.calls, [call.name for call in calls])
-        rounding = Rounding(self._quantized, self._scheme, list(dict.fromkeys(flow.calls)))
-        folded = self._folded(flow)
+        followed = Following(self._plain)
+        followed.run(x)
+        self._compare_order(followed.calls, [call.name for call in calls])
+        rounding = Rounding(self._quantized, self._scheme, list(dict.fromkeys(followed.calls)))
+        folded = self._folded(followed)
         waiting = iter(calls)
         self.results = []
         for name, layer in self._layers.items():
-            if name in flow.calls:
+            if name in followed.calls:
                 layer.forward = self._computed(name, layer, rounding, folded.get(name), waiting)
         try:
-            again = Flow(self._plain, self._dropped(flow, rounding))
+            again = Following(self._plain, self._dropped(followed, rounding))
             self.difference.meet(again.run(x), result, "the result")
         finally:
             for layer in self._layers.values():
@@ -79,25 +79,25 @@ class Reference:
         if len(right) != len(found):
             raise MismatchError(f"{len(found)} calls of layers, the network makes {len(right)}: {', '.join(right)}")
 
-    def _dropped(self, flow: Flow, rounding: Rounding) -> list[int]:
+    def _dropped(self, followed: Following, rounding: Rounding) -> list[int]:
         """Return the ReLUs whose place a sign takes: a layer that takes signs reads their result."""
         if self._scheme.recipe.activation_function == "relu":
             return []
         binary = {name for name in self._layers if rounding.choice("activations", name) in BINARY_NAMES}
-        return [number for number, names in flow.reached.items() if names & binary]
+        return [number for number, names in followed.reached.items() if names & binary]
 
-    def _folded(self, flow: Flow) -> dict[str, _BatchNorm]:
+    def _folded(self, followed: Following) -> dict[str, _BatchNorm]:
         """Return the BatchNorm that each layer of the quantized network has taken in."""
         norms = {name: each for name, each in self._plain.named_modules() if isinstance(each, _BatchNorm)}
         modules = dict(self._quantized.named_modules())
         missing = {name for name in norms if not isinstance(modules.get(name), _BatchNorm)}
         found: dict[str, _BatchNorm] = {}
-        for layer, taking in flow.norm_of.items():
+        for layer, taking in followed.norm_of.items():
             for name in missing.intersection(taking):
-                if flow.calls.count(layer) > 1 or sum(each.count(name) for each in flow.norm_of.values()) > 1:
+                if followed.calls.count(layer) > 1 or sum(each.count(name) for each in followed.norm_of.values()) > 1:
                     raise MismatchError(f"{name} is folded into {layer}, and one of them is used in several places")
                 found[layer] = norms[name]
-        for name in missing - {name for layer, taking in flow.norm_of.items() for name in taking}:
+        for name in missing - {name for layer, taking in followed.norm_of.items() for name in taking}:
             raise MismatchError(f"{name} is gone, and takes no layer's sums: it cannot be folded")
         return found
 

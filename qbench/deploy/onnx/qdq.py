@@ -20,7 +20,7 @@ from qbench.nn.quant_conv2d import QuantConv2d
 def export_onnx(network: nn.Module, input_shape: tuple[int, ...] | Tensor, path: str | Path) -> None:
     """Write a calibrated or trained integer network to `path`.
 
-    Of a network that a post-training scheme calibrated, predictions are those of fake-quantized evaluation, whose biases
+    Of a network that a post-training scheme calibrated, predictions are those of fake-quantized evaluation: its biases
     are rounded as the file's are. One that was quantized in training evaluates with float32 biases: the file's, rounded
     to whole S_x·S_w, move its scores by up to half of that a channel and layer. `qbench export-onnx` says how many
     predictions are the same.

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qbench.conformance.flow import Flow
+from qbench.conformance.following import Following
 
 
 class Forward(nn.Module):
@@ -22,11 +22,11 @@ class Forward(nn.Module):
         return self.b(self.between(self, self.a(x)))
 
 
-def follow(between, dropped=()) -> Flow:
+def follow(between, dropped=()) -> Following:
     torch.manual_seed(0)
-    flow = Flow(Forward(between).eval().double(), dropped)
-    flow.result = flow.run(torch.randn(4, 3, dtype=torch.float64))
-    return flow
+    following = Following(Forward(between).eval().double(), dropped)
+    following.result = following.run(torch.randn(4, 3, dtype=torch.float64))
+    return following
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ _ENDS = frozenset(
 """Functions, by name, whose result is no longer a ReLU's: products, and other nonlinearities."""
 
 
-class Flow(TorchFunctionMode):
+class Following(TorchFunctionMode):
     """Follows the values of a network of torch's own modules through one forward pass.
 
     ReLUs are numbered as they run, modules and functions alike; a `clamp` from 0 on is one, and so is ReLU6.
