@@ -18,6 +18,7 @@ from qbench.conformance.reference import Reference
 from qbench.conformance.subject import Subject
 from qbench.cost.estimate import estimate_network
 from qbench.errors import UserError, one_line
+from qbench.nn.meter import UnaccountedError
 from qbench.nn.quant_layer import quant_layers
 from qbench.ptq.calibration import calibrate
 from qbench.schemes.catalogue import get_scheme
@@ -51,6 +52,8 @@ def check_cell(subject: Subject, scheme: str, allow_float: Sequence[str] = ()) -
     names = [name for name, _ in network.named_modules() if name] + [type(network).__name__]
     try:
         return Cell(**found, verdict="right", **_compare(subject, network, plain, wanted))
+    except UnaccountedError as error:  # names layers, but is a fault of the counts
+        return Cell(**found, verdict="wrong", message=str(error))
     except UserError as error:
         if any(re.search(rf"(?<![\w.]){re.escape(name)}(?![\w])", str(error)) for name in names):
             return Cell(**found, verdict="refused", message=str(error))

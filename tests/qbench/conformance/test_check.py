@@ -10,6 +10,7 @@ import qbench.conformance.check as module
 from qbench.conformance.check import check_cell
 from qbench.conformance.subject import Subject
 from qbench.errors import ConfigError
+from qbench.nn.meter import UnaccountedError
 
 
 def subject(*layers: nn.Module, shape: tuple[int, ...] = (6,)) -> Subject:
@@ -94,6 +95,7 @@ class Refusing(nn.Module):
             "wrong",
             "is refused by an error that names no layer: this cannot be done",
         ),
+        (UnaccountedError("fc: 3 counted, 4 run"), "wrong", "fc: 3 counted, 4 run"),
         (ConfigError("fcs are unknown"), "wrong", "is refused by an error that names no layer: fcs are unknown"),
         (ZeroDivisionError("by zero"), "wrong", "ends in an error: ZeroDivisionError: by zero"),
     ],
