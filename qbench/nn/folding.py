@@ -15,7 +15,7 @@ from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.kinds import keeps_values
 from qbench.nn.graph.node import Node
 from qbench.nn.graph.whole import is_plain_layer
-from qbench.nn.hooks import hooked
+from qbench.nn.hooks import hooked, hooks_of
 from qbench.nn.norm import Norm, norm_factor
 from qbench.nn.quant_conv1d import QuantConv1d
 from qbench.nn.quant_conv2d import QuantConv2d
@@ -108,7 +108,7 @@ def _pair(graph: Graph, node: Node) -> _Pair | None:
     layer, pool = _source(graph, node)
     if layer.kind != "layer" or not _only_feeds(graph, layer, node):
         return None
-    if norm.running_mean is None or _has_hooks(norm) or not _has_channels(layer, norm):
+    if norm.running_mean is None or hooks_of(norm) or not _has_channels(layer, norm):
         return None
     if not all(_used_once(graph, each) for each in (layer, node)):
         return None
@@ -119,7 +119,7 @@ def _pair(graph: Graph, node: Node) -> _Pair | None:
         factor = norm_factor(norm)[0]
         if bool((factor < 0).any()):
             calls = [each for each in graph.of_kind("max_pool") if each.module is pool.module]
-            if type(pool.module) is not nn.MaxPool2d or len(calls) > 1 or _has_hooks(pool.module):
+            if type(pool.module) is not nn.MaxPool2d or len(calls) > 1 or hooks_of(pool.module):
                 return None
             weight: Any = layer.module.weight
             direction = torch.where(factor < 0, -1.0, 1.0).to(weight)
@@ -160,7 +160,7 @@ def _used_once(graph: Graph, node: Node) -> bool:
     """Whether nothing else calls the module of `node`, or has or reads a parameter of it."""
     calls = [each for each in graph.of_kind(node.kind) if each.module is node.module]
     own = {id(each) for each in (*node.module.parameters(), *node.module.buffers())}
-    root = graph.nodes[0].module
+    root = graph.network
     everything = [*root.named_parameters(remove_duplicate=False), *root.named_buffers(remove_duplicate=False)]
     names = [name for name, each in everything if id(each) in own]
     holders = {
@@ -171,10 +171,6 @@ def _used_once(graph: Graph, node: Node) -> bool:
     }
     inside = set(node.module.modules())
     return len(calls) == 1 and not graph.readers(names) and holders <= inside
-
-
-def _has_hooks(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _called_otherwise(network: nn.Module, input_shape: tuple[int, ...] | Tensor, pairs: list[_Pair]) -> set[nn.Module]:

@@ -6,6 +6,7 @@ from torch import nn
 
 from qbench.errors import ConfigError
 from qbench.nn.graph.whole import is_plain_layer
+from qbench.nn.hooks import hooks_of
 from qbench.nn.quant_conv1d import QuantConv1d
 from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_embedding import QuantEmbedding
@@ -22,7 +23,6 @@ _KINDS: tuple[tuple[type[nn.Module], type[QuantLayer], tuple[str, ...]], ...] = 
     (nn.Conv2d, QuantConv2d, _CONVOLUTION),
     (nn.Embedding, QuantEmbedding, _TABLE),
 )
-_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
 
 def from_float(layer: nn.Module, name: str = "") -> QuantLayer:
@@ -54,7 +54,7 @@ def _check(layer: nn.Module, label: str) -> None:
             f"{label} has a forward, parameters or a parametrization of its own, which a quantized layer would lose; "
             "replace it by torch's own layer, or leave it float (allow_float)"
         )
-    if any(getattr(layer, hooks, None) for hooks in _HOOKS):
+    if hooks_of(layer):
         raise ConfigError(
             f"{label} has hooks, which a quantized layer would lose; register them after quantizing, "
             "or leave it float (allow_float)"

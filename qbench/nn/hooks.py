@@ -1,4 +1,4 @@
-"""What goes into modules and comes out of them, watched while a network runs."""
+"""Hooks of modules: what goes into them and comes out of them, watched while a network runs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ Before = Callable[[nn.Module, tuple[Any, ...]], None]
 
 After = Callable[[nn.Module, tuple[Any, ...], Any], None]
 """Told a module, its positional arguments and its output, after its forward."""
+
+
+def hooks_of(module: nn.Module) -> list[Callable[..., Any]]:
+    """Return the hooks around a module's forward and backward, which are lost where another takes its place."""
+    kinds = (module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks)
+    return [hook for hooks in kinds for hook in hooks.values()]
 
 
 @contextmanager

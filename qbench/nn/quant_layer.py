@@ -65,6 +65,11 @@ class QuantLayer(nn.Module):
         return None if self.latent_evaluation and not self.training else self.weight_quantizer
 
     @property
+    def is_quantized(self) -> bool:
+        """Whether it has a quantizer, of its weight or of its input."""
+        return self.weight_quantizer is not None or self.input_quantizer is not None
+
+    @property
     def weight_format(self) -> NumberFormat:
         """The format of the weights that evaluation uses."""
         if self.weight_quantizer is None or self.latent_evaluation:

@@ -97,8 +97,7 @@ def layer_shape(graph: Graph, node: Node) -> LayerShape:
 
 def _parameter(graph: Graph, name: str) -> Tensor:
     """Return the network's parameter or buffer of this name."""
-    (given, *_) = graph.of_kind("input")
-    found: Tensor = attrgetter(name)(given.module)
+    found: Tensor = attrgetter(name)(graph.network)
     return found
 
 

@@ -39,7 +39,7 @@ def correct_biases(network: nn.Module, images: Tensor, batch_size: int = EVALUAT
     corrections = {}
     for name in wanted:
         layer = layers[name]
-        if layer.weight_quantizer is None and layer.input_quantizer is None:
+        if not layer.is_quantized:
             continue
         found = _mean_outputs(network, {name: layer}, images, batch_size)[name]
         corrections[name] = (wanted[name] - found).to(layer.weight)

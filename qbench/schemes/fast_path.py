@@ -16,7 +16,7 @@ def switch_off_fast_paths(network: nn.Module) -> None:
     of its layers, and not by quantized ones; its result is the same up to rounding where nothing is quantized.
     """
     for module in network.modules():
-        if not isinstance(module, nn.TransformerEncoderLayer | nn.TransformerEncoder) or not _is_quantized(module):
+        if not isinstance(module, nn.TransformerEncoderLayer | nn.TransformerEncoder) or not _holds_quantized(module):
             continue
         # The attributes by which torch itself marks a layer that has no fused form.
         fused: Any = module
@@ -26,9 +26,5 @@ def switch_off_fast_paths(network: nn.Module) -> None:
             fused.enable_nested_tensor = fused.use_nested_tensor = False
 
 
-def _is_quantized(module: nn.Module) -> bool:
-    return any(
-        layer.weight_quantizer is not None or layer.input_quantizer is not None
-        for layer in module.modules()
-        if isinstance(layer, QuantLayer)
-    )
+def _holds_quantized(module: nn.Module) -> bool:
+    return any(layer.is_quantized for layer in module.modules() if isinstance(layer, QuantLayer))

@@ -13,6 +13,7 @@ from qbench.nn.activation import Activation
 from qbench.nn.functional_activation import FunctionalActivation, install, is_slots_own
 from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.node import Node
+from qbench.nn.hooks import hooks_of
 from qbench.nn.quant_layer import QuantLayer
 from qbench.schemes.scheme import Scheme
 
@@ -105,7 +106,7 @@ def takes(network: nn.Module, node: Node, scheme: Scheme) -> bool:
         return True
     if scheme.recipe.activation_function == "identity":
         return layer.input_quantizer is not None and layer.input_format.bits < 8
-    return layer.input_quantizer is not None or layer.weight_quantizer is not None
+    return layer.is_quantized
 
 
 def reaches(graph: Graph, node: Node, wanted: Callable[[Node], bool]) -> bool:
@@ -138,11 +139,11 @@ def _fill_modules(network: nn.Module, function: str, kept: set[nn.Module]) -> No
 
 def _is_replaced(child: nn.Module, function: str) -> bool:
     """A ReLU is the same as a slot and as itself; one that somebody hooks into, or a bounded one, stays as it is."""
-    return function != "relu" or (type(child).forward is nn.ReLU.forward and not _hooks(child))
+    return function != "relu" or (type(child).forward is nn.ReLU.forward and not _has_hooks(child))
 
 
 def _slot_of(relu: nn.Module, function: str) -> Activation:
-    if _hooks(relu):
+    if _has_hooks(relu):
         raise ConfigError(
             f"{type(relu).__name__} has hooks, and the scheme puts {function} in its place, where they would be lost: "
             "register them after quantizing, or put a qbench Activation there",
@@ -154,9 +155,8 @@ def _slot_of(relu: nn.Module, function: str) -> Activation:
     return slot.train(relu.training)
 
 
-def _hooks(module: nn.Module) -> bool:
-    found = (module._forward_pre_hooks, module._forward_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return any(not is_slots_own(hook) for hooks in found for hook in hooks.values())
+def _has_hooks(module: nn.Module) -> bool:
+    return not all(is_slots_own(hook) for hook in hooks_of(module))
 
 
 def _install(network: nn.Module, path: str, function: str, keeps: list[bool], graph: Graph) -> None:

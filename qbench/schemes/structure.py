@@ -102,13 +102,13 @@ class _Network:
     @cached_property
     def is_quantized(self) -> bool:
         """Whether any layer has a quantizer; not so where a float network is trained first."""
-        return any(isinstance(module, QuantLayer) and is_quantized(module) for module in self.network.modules())
+        return any(isinstance(module, QuantLayer) and module.is_quantized for module in self.network.modules())
 
     def is_float(self, name: str) -> bool:
         """Whether the layer called `name` is declared float, by the scheme or by whoever chose its quantizers."""
         layer = self.network.get_submodule(name)
         if isinstance(layer, QuantLayer) and self.is_quantized:
-            return not is_quantized(layer)
+            return not layer.is_quantized
         return self.declares_float(name)
 
     def declares_float(self, name: str) -> bool:
@@ -119,11 +119,6 @@ class _Network:
     def label(self, name: str) -> str:
         """Return a module's name and class, for messages."""
         return f"{name} ({type(self.network.get_submodule(name)).__name__})"
-
-
-def is_quantized(layer: QuantLayer) -> bool:
-    """Whether a layer has a quantizer."""
-    return layer.weight_quantizer is not None or layer.input_quantizer is not None
 
 
 def _training_graph(network: nn.Module, input_shape: tuple[int, ...] | Tensor, scheme: Scheme) -> Graph | None:

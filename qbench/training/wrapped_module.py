@@ -64,7 +64,7 @@ class WrappedModule(SchemeModule):
             raise ConfigError(f"{type(theirs).__name__} has no configure_optimizers: nothing would train it", "module")
         if input_shape is None:
             input_shape = example_shape(theirs)
-        super().__init__(_find(theirs, network), scheme, input_shape=input_shape, seed=seed)
+        super().__init__(find_network(theirs, network), scheme, input_shape=input_shape, seed=seed)
         clip_after_steps(theirs, self.clip_latents)
         if self.scheme.recipe.relaxed_share:
             self._start_epoch = theirs.on_train_epoch_start
@@ -106,8 +106,12 @@ class WrappedModule(SchemeModule):
         self._start_epoch()
 
 
-def _find(theirs: pl.LightningModule, name: str) -> nn.Module:
-    """Return the network of this name in `theirs`."""
+def find_network(theirs: pl.LightningModule, name: str) -> nn.Module:
+    """Return the network of this name in `theirs`, dotted for one further inside; "" is `theirs` itself.
+
+    Raises:
+        ConfigError: there is none.
+    """
     found: Any = theirs
     for part in name.split(".") if name else []:
         found = getattr(found, part, None)

@@ -12,6 +12,7 @@ from torch import nn
 from qbench.data.datasets import Dataset
 from qbench.errors import ConfigError, one_line
 from qbench.nn.models.model import Model
+from qbench.training.wrapped_module import find_network
 from qbench.trial.config import TrialConfig
 
 OWN_NETWORK = "module"
@@ -58,9 +59,4 @@ def _make(kind: type[pl.LightningModule], options: dict[str, Any]) -> pl.Lightni
 
 def _network_of(kind: type[pl.LightningModule], config: TrialConfig) -> nn.Module:
     """Return the float network of a new module."""
-    found: Any = _make(kind, config.module_options)
-    for part in config.network.split(".") if config.network else []:
-        found = getattr(found, part, None)
-    if not isinstance(found, nn.Module):
-        raise ConfigError(f"{kind.__name__} has no network called {config.network!r}", "network")
-    return found
+    return find_network(_make(kind, config.module_options), config.network)

@@ -27,7 +27,7 @@ class IntegerNetwork:
     output's, gets a unit that is larger by a power of two, and its codes are rounded to that.
 
     Args:
-        network: an nn.Sequential of blocks (see `blocks`), every layer with integer weights and inputs of 2 to 8 bits,
+        network: a chain of blocks (see `blocks`), every layer with integer weights and inputs of 2 to 8 bits, and
             calibrated or trained. Later changes of it are not followed.
         input_shape: of one example, without the batch; or a batch of examples.
         device: where it runs.

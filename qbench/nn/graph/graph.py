@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from torch import nn
+
 from qbench.nn.graph.node import Node
 
 
@@ -40,6 +42,11 @@ class Graph:
             if node.kind == "input" or not found.isdisjoint(node.inputs):
                 found.add(node.name)
         return found
+
+    @property
+    def network(self) -> nn.Module:
+        """The network whose operations these are."""
+        return self.of_kind("input")[0].module
 
     def node(self, name: str) -> Node:
         """Return the operation called `name`; a KeyError where there is none."""
