@@ -16,6 +16,7 @@ from quantizers import BINARY
 _log = logging.getLogger(__name__)
 
 _REPLACED = "put an nn.ReLU (which the scheme replaces) or a qbench Activation in its place, or a BatchNorm after it"
+_CALLED = "apply the scheme with the network's input_shape, so that it replaces ReLUs that are called as functions, too"
 _CHOSEN = "take another activation_function than relu in the scheme (identity, hardtanh), or put a BatchNorm after it"
 
 
@@ -58,9 +59,11 @@ def _inputs(values: dict[str, Parts], node: Node) -> Parts:
 
 
 def _check(node: Node, parts: Parts, function: str) -> None:
-    what = _CHOSEN if function == "relu" else _REPLACED
-    remedy = f"{what}; or leave the layer's input real by layers: {{{node.path}: {{activations: null}}}}"
+    real = f"or leave the layer's input real by layers: {{{node.path}: {{activations: null}}}}"
     for part in parts:
+        is_relu = part.cause.startswith(("aten.relu", "aten.clamp", "aten.hardtanh"))
+        what = _CHOSEN if function == "relu" else _CALLED if is_relu else _REPLACED
+        remedy = f"{what}; {real}"
         if part.sign == "nonnegative":
             share = "its binary input" if len(parts) == 1 else "a part of its binary input"
             raise ConfigError(

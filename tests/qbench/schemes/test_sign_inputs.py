@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from qbench.errors import ConfigError
 from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
+from qbench.schemes.structure import check_structure
 
 
 class Functions(nn.Module):
@@ -50,6 +51,14 @@ def test_signs_that_say_nothing_are_refused(case: str) -> None:
         apply_scheme(Functions(function), get_scheme(name), input_shape=SHAPE)
     options = {"layers": {"second": {"activations": None}}}
     apply_scheme(Functions(function), get_scheme("binarynet", **options), input_shape=SHAPE)
+
+
+def test_a_relu_that_is_called_as_a_function_needs_the_shape_to_be_replaced() -> None:
+    scheme = get_scheme("binarynet")
+    network = apply_scheme(Functions(F.relu), scheme)
+    with pytest.raises(ConfigError, match=r"aten\.relu.* apply the scheme with the network's input_shape"):
+        check_structure(network, scheme, SHAPE)
+    check_structure(apply_scheme(Functions(F.relu), scheme, input_shape=SHAPE), scheme, SHAPE)
 
 
 WARNED = {
