@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from qbench.errors import ConfigError
+from qbench.errors import ConfigError, one_line
 from qbench.nn.hooks import watching
 from qbench.nn.quant_layer import QuantLayer
 from quantizers import BINARY
 
 _EXAMPLES = 16
+
+_log = logging.getLogger(__name__)
 
 
 def check_running(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> None:
@@ -25,7 +28,7 @@ def check_running(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> 
     gradients reads weights past their layers. Binary layers must see inputs of either sign.
 
     Args:
-        network: quantized, or not yet; it stays as it is.
+        network: quantized, or not yet; it stays as it is. One that cannot be copied is not run: a warning says so.
         input_shape: of one example, for a batch from N(0, 1); or a batch of examples, which is taken as it is.
 
     Raises:
@@ -33,8 +36,10 @@ def check_running(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> 
     """
     try:
         copied = copy.deepcopy(network).eval()
-    except RuntimeError:
-        return  # torch copies no tensor that a computation has made; such a network's operations were checked
+    except RuntimeError as error:  # torch copies no tensor that a computation has made, as old weight_norm's
+        name = type(network).__name__
+        _log.warning("%s was not run on random numbers, for it cannot be copied: %s", name, one_line(error))
+        return
     with torch.random.fork_rng(devices=[]):
         try:
             found = _run(copied.double(), _batch(copied, input_shape, torch.float64))

@@ -64,6 +64,13 @@ def test_numbers_of_float32_and_dropout_left_on_are_no_fault() -> None:
     check_running(Own(), (8,))
 
 
+def test_a_network_that_cannot_be_copied_is_said_not_to_be_run(caplog: pytest.LogCaptureFixture) -> None:
+    net: Any = nn.Sequential(nn.Linear(8, 8))
+    net.computed = net[0].weight * 2
+    check_running(net, (8,))
+    assert "Sequential was not run on random numbers, for it cannot be copied: RuntimeError" in caplog.text
+
+
 def test_networks_that_take_tokens_are_run_on_the_example() -> None:
     net = nn.Sequential(nn.Embedding(10, 8), nn.Linear(8, 2))
     check_running(net, torch.tensor([[1, 2, 3], [4, 5, 9]]))
