@@ -124,6 +124,12 @@ class QuantLayer(nn.Module):
             self.unpack()
         return super().train(mode)
 
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Take torch's name of the argument, `layer(input=x)`, by its place, where all hooks look for it."""
+        if "input" in named and not args:
+            args = (named.pop("input"),)
+        return super().__call__(*args, **named)
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the layer's product; see the class."""
         if self._packed is not None and not self.training:
