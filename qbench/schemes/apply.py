@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from qbench.errors import ConfigError
 from qbench.nn.from_float import from_float
@@ -58,9 +59,10 @@ def apply_scheme(
         weight_quantizer, activation_quantizer: give a layer its quantizer instead of the scheme (None: float32).
 
     Raises:
-        ConfigError: a model without a layer to quantize, or with one that cannot be quantized; an override or an
+        ConfigError: a model whose parameters have no values yet, or without a layer to quantize, or with one that cannot be quantized; an override or an
             allow_float that matches nothing; a quantizer that cannot be built; and see `check_structure`.
     """
+    _check_values(model)
     uninstall(model)
     graph = None if input_shape is None else _read(model, input_shape)
     places = find_places(model, graph)
@@ -85,6 +87,21 @@ def apply_scheme(
     if input_shape is not None:
         check_structure(model, scheme, input_shape)
     return model
+
+
+def _check_values(model: nn.Module) -> None:
+    """Refuse parameters that have no values yet: lazy ones, and those on torch's meta device."""
+    for name, parameter in model.named_parameters():
+        owner = name.rpartition(".")[0]
+        label = f"{owner or 'the network'} ({type(model.get_submodule(owner)).__name__})"
+        if is_lazy(parameter):
+            raise ConfigError(f"{label} has no weights before its first batch: run one, then quantize", "model")
+        if parameter.is_meta:
+            raise ConfigError(
+                f"{label} is on the meta device, where weights have no values: build it on a real one, or load its "
+                "weights with load_state_dict(..., assign=True)",
+                "model",
+            )
 
 
 def default_weight_quantizer(scheme: Scheme) -> QuantizerOf:

@@ -15,6 +15,7 @@ from qbench.nn.from_float import from_float
 from qbench.nn.graph.capture import UncapturedError, capture
 from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.kinds import base_name
+from qbench.nn.meter import meter
 from qbench.nn.quant_layer import QuantLayer
 from qbench.schemes.places import Places, find_places
 from qbench.schemes.quantization import Quantization, Role
@@ -53,7 +54,7 @@ def check_structure(network: nn.Module, scheme: Scheme, input_shape: tuple[int, 
     - a network that computes otherwise with gradients than without, on a batch of random numbers.
 
     It also tells the input quantizers whether their inputs can be negative. Where the operations cannot be read, one
-    warning says why, and only what the modules show is checked.
+    warning says why, and only what the modules and a meter below them show is checked.
 
     Args:
         network: what `apply_scheme` returned; or, of a post-training scheme, the float network, so that what cannot be
@@ -73,6 +74,7 @@ def check_structure(network: nn.Module, scheme: Scheme, input_shape: tuple[int, 
         _log.warning("%s; what %s asks of its structure is checked by its modules alone", error, scheme.name)
         _check_layers(checked)
         _check_modules(checked)
+        _check_metered(checked, input_shape)
         check_running(network, input_shape)
         return
     checked = _Network(network, scheme.quantization, find_places(network, graph))
@@ -216,14 +218,32 @@ def _names_of(network: nn.Module, weight: Tensor | None) -> list[str]:
 
 def _check_products(checked: _Network, graph: Graph) -> None:
     """Refuse multiplications in float32 that the scheme does not declare."""
+    _refuse_products(checked, ((node.path, base_name(node.target), node.macs) for node in graph.of_kind("product")))
+
+
+def _check_metered(checked: _Network, input_shape: tuple[int, ...] | Tensor) -> None:
+    """Refuse the same of a network whose operations cannot be read, by what it runs on a batch of zeros."""
+    layers = {name for name, module in checked.network.named_modules() if isinstance(module, QuantLayer)}
+    _refuse_products(
+        checked,
+        (
+            (each.path, each.operation.partition(".")[0], round(each.macs))
+            for each in meter(checked.network, input_shape)
+            if each.path not in layers
+        ),
+    )
+
+
+def _refuse_products(checked: _Network, products: Iterable[tuple[str, str, int]]) -> None:
+    """Refuse the products, each as (module, function, MACs of one example), that the scheme does not declare float."""
     found: dict[str, int] = defaultdict(int)
     functions: dict[str, dict[str, None]] = defaultdict(dict)
     kept = [name for name in checked.places.layers if checked.is_float(name)]
-    for node in graph.of_kind("product"):
-        inside = any(node.path == name or node.path.startswith(f"{name}.") for name in kept)
-        if not inside and not checked.quantization.allows_float(node.path):
-            found[node.path] += node.macs
-            functions[node.path][base_name(node.target)] = None
+    for path, function, macs in products:
+        inside = any(path == name or path.startswith(f"{name}.") for name in kept)
+        if not inside and not checked.quantization.allows_float(path):
+            found[path] += macs
+            functions[path][function] = None
     if not found:
         return
     network = type(checked.network).__name__

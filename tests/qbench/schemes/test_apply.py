@@ -170,3 +170,36 @@ def test_a_padding_entry_without_a_zero_is_refused_or_left_float() -> None:
     net = apply_scheme(make(), get_scheme("binarynet", allow_float=["0"]), input_shape=tokens)
     assert net[0].weight_quantizer is None
     assert net[1].weight_quantizer is not None
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "binaryconnect"])
+def test_parameters_without_values_are_refused_by_name(scheme: str) -> None:
+    for layer, message in (
+        (nn.LazyLinear(6), r"0 \(LazyLinear\) has no weights before its first batch: run one"),
+        (nn.Linear(8, 6, device="meta"), r"0 \(Linear\) is on the meta device"),
+    ):
+        for shape in (None, (8,)):
+            with pytest.raises(ConfigError, match=message):
+                apply_scheme(nn.Sequential(layer, nn.ReLU(), nn.Linear(6, 4)), get_scheme(scheme), input_shape=shape)
+
+
+class Named(nn.Module):
+    """Calls its layers by torch's name of their argument."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 6), nn.Linear(6, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.last(input=self.first(input=x).relu())
+        return y
+
+
+def test_layers_that_are_called_by_name_of_their_argument() -> None:
+    torch.manual_seed(0)
+    network, x = Named(), torch.randn(5, 8)
+    signs = [torch.where(layer.weight.detach().double() >= 0, 1.0, -1.0).double() for layer in network.children()]
+    biases = [layer.bias.detach().double() for layer in network.children()]
+    right = (x.double() @ signs[0].T + biases[0]).clamp(min=0) @ signs[1].T + biases[1]
+    quantized = apply_scheme(network, get_scheme("binaryconnect"), input_shape=(8,)).eval()
+    torch.testing.assert_close(quantized(x).detach().double(), right, rtol=1e-5, atol=1e-5)

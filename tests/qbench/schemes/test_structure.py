@@ -320,6 +320,24 @@ def test_what_cannot_be_read_is_warned_of_and_judged_by_its_modules(caplog: pyte
     apply_scheme(Depends(nn.LSTM(8, 8)), get_scheme("fp32"), input_shape=(8,))
 
 
+class ReadsPast(nn.Module):
+    """Multiplies by its layer's weights without the layer, where the data decide what runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(8, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x) @ self.fc.weight if float(x.sum()) < 1e9 else x
+
+
+def test_products_that_cannot_be_read_are_refused_by_what_runs() -> None:
+    """6 · 8 = 48 for one example, beside the layer's own 48."""
+    with pytest.raises(ConfigError, match=r"48 multiply-accumulates .* the forward of ReadsPast by mm: 48\b"):
+        apply_scheme(ReadsPast(), get_scheme("binaryconnect"), input_shape=(8,))
+    apply_scheme(ReadsPast(), get_scheme("fp32"), input_shape=(8,))
+
+
 class Unread(nn.Module):
     """Operations that depend on the data, and a functional ReLU that no scheme can see without them."""
 
