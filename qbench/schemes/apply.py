@@ -59,8 +59,9 @@ def apply_scheme(
         weight_quantizer, activation_quantizer: give a layer its quantizer instead of the scheme (None: float32).
 
     Raises:
-        ConfigError: a model whose parameters have no values yet, or without a layer to quantize, or with one that cannot be quantized; an override or an
-            allow_float that matches nothing; a quantizer that cannot be built; and see `check_structure`.
+        ConfigError: a model whose parameters have no values yet, or without a layer to quantize, or with one that
+            cannot be quantized; an override or an allow_float that matches nothing; a quantizer that cannot be built;
+            and see `check_structure`.
     """
     _check_values(model)
     uninstall(model)
