@@ -48,7 +48,8 @@ class Program:
         """Return the graph.
 
         Raises:
-            ValueError: part of a tensor is written in place and the whole read afterwards; see `Memory`.
+            ValueError: part of a tensor is written in place and the whole read afterwards (see `Memory`), or branches
+                that only the data chooses between (`torch.cond`).
         """
         # An export asserts what it took for granted: such a node computes nothing.
         kept = [
@@ -77,6 +78,8 @@ class Program:
         if found.op in ("placeholder", "output"):
             kind: Kind = "input" if found.op == "placeholder" else "output"
             return Node(kind=kind, target=kind, path="", module=self._network, **common)
+        if isinstance(found.target, torch._ops.HigherOrderOperator) or found.op == "get_attr":
+            raise ValueError(f"{found.name} is control flow within the graph, whose branches the data chooses between")
         self._remember(found)
         whole = name_of_whole(found)
         if whole is not None:

@@ -220,6 +220,22 @@ def test_control_flow_by_data_is_refused_with_its_place(capsys: pytest.CaptureFi
     assert capsys.readouterr() == ("", "")
 
 
+class Branches(nn.Module):
+    """A forward whose branches are in the exported program itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cond(x.sum() > 0, lambda y: y * 2, lambda y: y - 1, (x,))
+
+
+def test_branches_within_the_program_are_refused() -> None:
+    with pytest.raises(UncapturedError, match="whose branches the data chooses between"):
+        capture(Branches(), (4,))
+
+
 def test_an_example_that_does_not_fit_is_refused() -> None:
     with pytest.raises(UncapturedError, match="expected 3 inputs, got shape"):
         capture(nn.Sequential(nn.Linear(3, 4)), (4,))
