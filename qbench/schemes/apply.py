@@ -18,6 +18,7 @@ from qbench.schemes.norms import replace_norms
 from qbench.schemes.places import Places, find_places
 from qbench.schemes.quantization import Quantization, Role
 from qbench.schemes.quantizer_choice import QuantizerChoice
+from qbench.schemes.running import check_takes
 from qbench.schemes.scheme import Scheme
 from qbench.schemes.slots import fill_slots
 from qbench.schemes.structure import check_structure
@@ -120,10 +121,15 @@ def _choice(scheme: Scheme, role: Role, layer: QuantLayer) -> QuantizerChoice:
 
 
 def _read(model: nn.Module, input_shape: tuple[int, ...] | Tensor) -> Graph | None:
-    """Return the operations of evaluation; None where they cannot be read, which `check_structure` says."""
+    """Return the operations of evaluation; None where they cannot be read, which `check_structure` says.
+
+    Raises:
+        ConfigError: the model does not run on such an example at all.
+    """
     try:
         return capture(model, input_shape)
     except UncapturedError:
+        check_takes(model, input_shape)
         return None
 
 

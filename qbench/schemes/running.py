@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from qbench.errors import ConfigError, one_line
+from qbench.nn.evaluation_mode import evaluating, plain_execution
+from qbench.nn.graph.example import example_batch
 from qbench.nn.hooks import watching
 from qbench.nn.quant_layer import QuantLayer
 from quantizers import BINARY
@@ -49,6 +51,24 @@ def check_running(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> 
     _check_signs(copied, found.signs)
     if found.dtype == torch.float64 or not any(_quantizes_inputs(module) for module in network.modules()):
         _check_same(network, found)
+
+
+def check_takes(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> None:
+    """Run the network in evaluation on zeros, where its operations could not be read: does it run at all?
+
+    Raises:
+        ConfigError: it raises an error of its own.
+    """
+    example = example_batch(input_shape, network)
+    try:
+        with evaluating(network), plain_execution(), torch.random.fork_rng(devices=[]):
+            network(example)
+    except Exception as error:  # of the network's own code: any
+        raise ConfigError(
+            f"{type(network).__name__} does not run on one tensor {list(example.shape)} of {example.dtype}: "
+            f"{one_line(error)}; the network must take one tensor, a batch of examples",
+            "model",
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from qbench.nn.meter import meter
 from qbench.nn.quant_layer import QuantLayer
 from qbench.schemes.places import Places, find_places
 from qbench.schemes.quantization import Quantization, Role
-from qbench.schemes.running import check_running
+from qbench.schemes.running import check_running, check_takes
 from qbench.schemes.scheme import Scheme
 from qbench.schemes.sign_inputs import check_signs, tell_signs
 from qbench.schemes.slots import reaches, takes
@@ -38,6 +38,8 @@ _FLOAT_MODULES = (
 )
 """torch's modules that multiply by weights and have no quantized form: asked where no operations can be read."""
 
+_LOOK_UPS = ("embedding", "embedding_bag", "_embedding_bag")
+
 _NAMED = 6  # in one message
 
 
@@ -47,7 +49,8 @@ def check_structure(network: nn.Module, scheme: Scheme, input_shape: tuple[int, 
     Refused are, each by its name, unless the scheme declares it float (`layers`, or `allow_float` for what has no
     quantized form):
 
-    - multiplications that are no quantizable layer's: attention, an LSTM, `F.linear`, a layer of another kind;
+    - multiplications that are no quantizable layer's: attention, an LSTM, `F.linear`, a layer of another kind; and
+      tables that something else than an nn.Embedding looks up;
     - a layer that is never called, or more or less often in training than in evaluation; one that cannot be quantized
       for a forward, a parametrization or hooks of its own; one whose weights something else reads;
     - what makes signs meaningless in front of a binary layer: values that are never negative (see `check_signs`);
@@ -71,6 +74,7 @@ def check_structure(network: nn.Module, scheme: Scheme, input_shape: tuple[int, 
     try:
         graph = capture(network, input_shape)
     except UncapturedError as error:
+        check_takes(network, input_shape)
         _log.warning("%s; what %s asks of its structure is checked by its modules alone", error, scheme.name)
         _check_layers(checked)
         _check_modules(checked)
@@ -82,6 +86,7 @@ def check_structure(network: nn.Module, scheme: Scheme, input_shape: tuple[int, 
     _check_called(checked, graph)
     _check_weights(checked, graph)
     _check_products(checked, graph)
+    _check_tables(checked, graph)
     if checked.is_quantized:
         _check_positions(checked)
         _check_slots(network, graph, scheme)
@@ -258,6 +263,23 @@ def _refuse_products(checked: _Network, products: Iterable[tuple[str, str, int]]
         f"layer: use such layers, or let them stay float by allow_float: [{names}]",
         "model",
     )
+
+
+def _check_tables(checked: _Network, graph: Graph) -> None:
+    """Refuse tables of weights that are looked up past any layer: no products, but weights in float32 all the same."""
+    if checked.quantization.weights is None:
+        return
+    for node in graph.nodes:
+        function = base_name(node.target)
+        if function not in _LOOK_UPS or not node.parameters or checked.quantization.allows_float(node.path):
+            continue
+        place = node.path or '""'
+        raise ConfigError(
+            f"{', '.join(node.parameters)}, a table that {node.label} looks up, would stay float32 although the scheme "
+            "quantizes weights: use an nn.Embedding and call it as a layer, or let it stay float by allow_float: "
+            f"[{place}]",
+            "model",
+        )
 
 
 def _list(items: Iterable[str], separator: str = ", ") -> str:

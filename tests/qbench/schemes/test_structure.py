@@ -219,6 +219,42 @@ def test_a_tied_table_may_be_float() -> None:
         assert net.fc.weight is net.table.weight
 
 
+class LooksUp(nn.Module):
+    """Token numbers to scores, by a table that is no layer's."""
+
+    def __init__(self, bag: bool) -> None:
+        super().__init__()
+        self.bag = nn.EmbeddingBag(10, 8) if bag else None
+        self.table = nn.Parameter(torch.randn(10, 8))
+        self.last = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(F.embedding(x, self.table).mean(1) if self.bag is None else self.bag(x))
+
+
+@pytest.mark.parametrize(("bag", "name", "place"), [(False, "table", '""'), (True, "bag.weight", "bag")])
+def test_a_table_that_no_layer_looks_up_is_refused_unless_allowed(bag: bool, name: str, place: str) -> None:
+    tokens = torch.zeros(2, 3, dtype=torch.int64)
+    with pytest.raises(ConfigError, match=f"{name}, a table that .* allow_float: \\[{place}\\]"):
+        apply_scheme(LooksUp(bag), get_scheme("binaryconnect"), input_shape=tokens)
+    allowed = get_scheme("binaryconnect", allow_float=[place.strip('"')])
+    apply_scheme(LooksUp(bag), allowed, input_shape=tokens)
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "binarynet"])
+def test_a_network_that_takes_no_single_tensor_is_refused(scheme: str) -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return self.fc(x) + y
+
+    with pytest.raises(ConfigError, match=r"Two does not run on one tensor \[2, 4\] of torch.float32: TypeError"):
+        apply_scheme(Two(), get_scheme(scheme), input_shape=(4,))
+
+
 class Calls(nn.Module):
     """Calls its layers in training and evaluation as often as it is told."""
 
