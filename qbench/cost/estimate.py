@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -166,7 +165,7 @@ def estimate(
     network = named.make(model_options or {})
     float_network = None
     if chosen.folds_batch_norm:
-        float_network = copy.deepcopy(network)
+        float_network = named.make(model_options or {})  # not copied: torch copies no network with old weight_norm
         fold_batch_norms(network, named.input_shape)
     apply_scheme(network, chosen, input_shape=named.input_shape)
     for _, layer in quant_layers(network):

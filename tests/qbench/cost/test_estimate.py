@@ -7,11 +7,14 @@ from collections import OrderedDict
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import weight_norm
 
 from qbench.cost.estimate import estimate, estimate_network
 from qbench.cost.network_cost import NetworkCost
 from qbench.cost.prices import HOROWITZ_45NM, Bounds
+from qbench.errors import ConfigError
 from qbench.nn.activation import Activation
+from qbench.nn.models.model import Model
 from qbench.nn.operations import Operations
 from qbench.nn.shift_batch_norm import ShiftBatchNorm1d
 from qbench.ptq.calibration import calibrate_weights
@@ -313,3 +316,19 @@ def test_a_second_input_of_a_module_is_a_use_too() -> None:
     network = apply_scheme(TwoInputs(), get_scheme("binarynet"))
     first, second, _ = estimate_network(network, (8,)).cost.layers
     assert (first.output_bytes, second.input_bytes) == (4 * 4, 4 * 4)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_a_network_that_torch_does_not_copy_is_estimated_under_a_scheme_that_folds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(weight_norm(nn.Conv2d(1, 8, 3, padding=1)), nn.Flatten(), nn.Linear(512, 10))
+
+    model = Model(build, (1, 8, 8), 10, "old weight_norm")
+    monkeypatch.setattr("qbench.cost.estimate.get_model", lambda name: model)
+    with pytest.raises(ConfigError, match=r"0 \(Conv2d\).*leave it float"):
+        estimate("any", "int8-kl")
+    found = estimate("any", get_scheme("int8-kl", allow_float=["0"]))
+    assert found.cost.total("float_macs") == 8 * 9 * 64
+    assert found.cost.total("macs") == 8 * 9 * 64 + 512 * 10
