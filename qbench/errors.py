@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -10,6 +12,8 @@ if TYPE_CHECKING:
     from quantizers import Registry
 
 T = TypeVar("T")
+
+_PLAIN = re.compile(r"(?!(?:null|true|false|yes|no|on|off|y|n)$)[a-z_][\w.*-]*", re.IGNORECASE | re.ASCII)
 
 
 class UserError(Exception):
@@ -61,6 +65,15 @@ def config_error(error: ValidationError, known: list[str]) -> ConfigError:
         return ConfigError("is required", key)
     message = str(first["msg"]).removeprefix("Value error, ")
     return ConfigError(f"{message[:1].lower()}{message[1:]}, got {_short(first['input'])}", key)
+
+
+def quoted(name: str) -> str:
+    """Return a name as a sweep file must write it: in quotes where YAML would not read it as this text.
+
+    >>> quoted("blocks.0.attn"), quoted("0"), quoted("")
+    ('blocks.0.attn', '"0"', '""')
+    """
+    return name if _PLAIN.fullmatch(name) else json.dumps(name)
 
 
 def nearest(name: str, known: list[str]) -> str:

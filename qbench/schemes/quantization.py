@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from qbench.errors import ConfigError, nearest
+from qbench.errors import ConfigError, nearest, quoted
 from qbench.schemes.layer_override import Override
 from qbench.schemes.quantizer_choice import QuantizerChoice
 from qbench.schemes.quantizer_spec import QuantizerSpec, Spec
@@ -118,5 +118,6 @@ class Quantization(BaseModel):
         for pattern in self.allow_float:
             if not any(fnmatchcase(name, pattern) for name in known):
                 raise ConfigError(
-                    f"{pattern!r} matches no module{nearest(pattern, known)}", "scheme_options.allow_float"
+                    f"{pattern!r} matches no module{nearest(pattern, list(map(quoted, known)))}",
+                    "scheme_options.allow_float",
                 )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from qbench.errors import ConfigError, one_line
+from qbench.errors import ConfigError, one_line, quoted
 from qbench.nn.evaluation_mode import evaluating, plain_execution
 from qbench.nn.graph.example import example_batch
 from qbench.nn.hooks import watching
@@ -131,7 +131,7 @@ def _check_signs(network: nn.Module, signs: dict[str, set[bool]]) -> None:
             raise ConfigError(
                 f"{name} ({type(network.get_submodule(name)).__name__}): its binary input is {sign}, so every sign "
                 f"would be {which}: put a BatchNorm, or an nn.ReLU, which the scheme replaces, in front of it, or "
-                f"leave its input real by layers: {{{name}: {{activations: null}}}}",
+                f"leave its input real by layers: {{{quoted(name)}: {{activations: null}}}}",
                 "model",
             )
 

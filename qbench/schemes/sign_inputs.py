@@ -6,7 +6,7 @@ import logging
 
 from torch import nn
 
-from qbench.errors import ConfigError
+from qbench.errors import ConfigError, quoted
 from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.node import Node
 from qbench.nn.quant_layer import QuantLayer
@@ -59,7 +59,7 @@ def _inputs(values: dict[str, Parts], node: Node) -> Parts:
 
 
 def _check(node: Node, parts: Parts, function: str) -> None:
-    real = f"or leave the layer's input real by layers: {{{node.path}: {{activations: null}}}}"
+    real = f"or leave the layer's input real by layers: {{{quoted(node.path)}: {{activations: null}}}}"
     for part in parts:
         is_relu = part.cause.startswith(("aten.relu", "aten.clamp", "aten.hardtanh"))
         what = _CHOSEN if function == "relu" else _CALLED if is_relu else _REPLACED

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
-from qbench.errors import ConfigError
+from qbench.errors import ConfigError, quoted
 from qbench.nn.from_float import from_float
 from qbench.nn.graph.capture import UncapturedError, capture
 from qbench.nn.graph.graph import Graph
@@ -145,13 +145,13 @@ def _check_layers(checked: _Network) -> None:
             try:
                 from_float(layer, name)
             except ConfigError as error:
-                raise ConfigError(f"{error.message}: [{name}]", "model") from None
+                raise ConfigError(f"{error.message}: [{quoted(name)}]", "model") from None
             raise ConfigError(f"{checked.label(name)} was not quantized: apply the scheme", "model")
         if hasattr(layer, "parametrizations") or set(layer._parameters) - {"weight", "bias"}:
             raise ConfigError(
                 f"{checked.label(name)} computes its weight from other parameters, which the scheme's bounds and "
                 f"initial weights would not reach: remove the parametrization, or leave it float by "
-                f"layers: {{{name}: float}}",
+                f"layers: {{{quoted(name)}: float}}",
                 "model",
             )
 
@@ -166,7 +166,7 @@ def _check_modules(checked: _Network) -> None:
     if found:
         raise ConfigError(
             f"{_list(checked.label(name) for name in found)} would stay float32 although the scheme quantizes: use "
-            f"layers that can be quantized, or let them stay float by allow_float: [{_list(found)}]",
+            f"layers that can be quantized, or let them stay float by allow_float: [{_list(map(quoted, found))}]",
             "model",
         )
 
@@ -179,7 +179,7 @@ def _check_called(checked: _Network, graph: Graph) -> None:
             continue
         raise ConfigError(
             f"{checked.label(name)} is never called in evaluation, so nothing of it would be quantized: remove it, or "
-            f"leave it float by layers: {{{name}: float}}",
+            f"leave it float by layers: {{{quoted(name)}: float}}",
             "model",
         )
 
@@ -193,7 +193,7 @@ def _check_calls(checked: _Network, evaluation: Graph, training: Graph) -> None:
         raise ConfigError(
             f"{checked.label(name)} is called {trained[name]} times in training and {evaluated[name]} times in "
             "evaluation: the network that is trained must be the one that is evaluated. Change its forward, or leave "
-            f"it float by layers: {{{name}: float}}",
+            f"it float by layers: {{{quoted(name)}: float}}",
             "model",
         )
 
@@ -204,7 +204,7 @@ def _check_weights(checked: _Network, graph: Graph) -> None:
     for name, layer in checked.places.layers.items():
         if not isinstance(layer, QuantLayer) or checked.is_float(name):
             continue
-        remedy = f"give it weights of its own, or leave {name} float by layers: {{{name}: float}}"
+        remedy = f"give it weights of its own, or leave {name} float by layers: {{{quoted(name)}: float}}"
         for reader in graph.readers(_names_of(checked.network, layer.weight)):
             raise ConfigError(
                 f"the weights of {checked.label(name)} are also read by {reader.label}, which takes them in float32: "
@@ -256,7 +256,7 @@ def _refuse_products(checked: _Network, products: Iterable[tuple[str, str, int]]
         f"{checked.label(path) if path else f'the forward of {network}'} by {', '.join(functions[path])}: {macs:,}"
         for path, macs in found.items()
     ]
-    names = _list(path or '""' for path in found)
+    names = _list(map(quoted, found))
     raise ConfigError(
         f"{sum(found.values()):,} multiply-accumulates an example would stay float32 although the scheme quantizes: "
         f"{_list(each, '; ')}. They belong to no nn.Linear, nn.Conv1d, nn.Conv2d or nn.Embedding that is called as a "
@@ -273,11 +273,10 @@ def _check_tables(checked: _Network, graph: Graph) -> None:
         function = base_name(node.target)
         if function not in _LOOK_UPS or not node.parameters or checked.quantization.allows_float(node.path):
             continue
-        place = node.path or '""'
         raise ConfigError(
             f"{', '.join(node.parameters)}, a table that {node.label} looks up, would stay float32 although the scheme "
             "quantizes weights: use an nn.Embedding and call it as a layer, or let it stay float by allow_float: "
-            f"[{place}]",
+            f"[{quoted(node.path)}]",
             "model",
         )
 

@@ -7,9 +7,10 @@ import sys
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from qbench.errors import ConfigError, config_error, lookup, nearest
+from qbench.errors import ConfigError, config_error, lookup, nearest, quoted
 from quantizers import Registry
 
 
@@ -75,3 +76,11 @@ def test_what_reads_files_waits_for_no_torch() -> None:
     code = "import qbench.errors, qbench.io, qbench.seeds, sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "name", ["fc", "blocks.0.attn", "up*", "", "0", "0.10", "1_0", "no", "N", "null", "*.attn", "_a", "[x", "a: b"]
+)
+def test_a_quoted_name_is_read_back_as_it_is(name: str) -> None:
+    assert yaml.safe_load(f"allow_float: [{quoted(name)}]") == {"allow_float": [name]}
+    assert yaml.safe_load(f"{{layers: {{{quoted(name)}: float}}}}") == {"layers": {name: "float"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import Any
 
@@ -394,7 +395,7 @@ def test_what_cannot_be_read_is_run_nevertheless() -> None:
 def test_a_layer_without_a_quantized_form_is_refused_for_its_own_reason() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), nn.Flatten(), nn.Linear(32, 2))
     apply_scheme(network, get_scheme("fp32"), input_shape=(1, 4, 4))
-    with pytest.raises(ConfigError, match=r"0 \(Conv2d\): padding_mode must be 'zeros'.*allow_float\): \[0\]"):
+    with pytest.raises(ConfigError, match=r"0 \(Conv2d\): padding_mode must be 'zeros'.*allow_float\): \[.0.\]"):
         check_structure(network, get_scheme("int8-kl"), (1, 4, 4))
 
 
@@ -439,3 +440,11 @@ def test_input_quantizers_hear_what_can_come_in() -> None:
     assert hidden.min() < -0.1
     # Rounded to signed codes, no value moves by more than the outermost code allows.
     assert (net.c.input_quantizer(hidden) < -0.05).any()
+
+
+def test_a_remedy_names_numbered_modules_as_a_sweep_file_must() -> None:
+    layers = [nn.Conv2d(1, 4, 3), nn.ConvTranspose2d(4, 2, 2), nn.Flatten(), nn.Linear(98, 10)]
+    with pytest.raises(ConfigError, match=r'allow_float: \["1"\]'):
+        apply_scheme(copy.deepcopy(nn.Sequential(*layers)), get_scheme("int8-kl"), input_shape=(1, 8, 8))
+    with pytest.raises(ConfigError, match=r'Known: "", "0", "1", "2", "3"$'):
+        apply_scheme(nn.Sequential(*layers), get_scheme("int8-kl", allow_float=["9"]), input_shape=(1, 8, 8))
