@@ -115,7 +115,7 @@ def estimate_network(
         table: the prices.
         float_network: the same network in float32; None: `network` without its quantizers. To be given where BatchNorm
             was folded after training: every scheme is then compared with the same float32 network, and the training
-            memory is that network's.
+            memory is that network's. Layers of torch's own in it become those of fp32.
         optimizer_moments: how many numbers the training's optimizer keeps for each parameter.
 
     Raises:
@@ -127,6 +127,8 @@ def estimate_network(
             raise ConfigError(f"unknown level {level!r}. Known: {', '.join(table.access)}", "memory")
     found = account(network, input_shape)
     cost = cost_of(found)
+    if float_network is not None and not quant_layers(float_network):
+        float_network = apply_scheme(float_network, get_scheme("fp32"))  # a meter's account sees these layers alone
     reference_found = found if float_network is None else account(float_network, input_shape)
     with quantizing_only(reference_found.network):
         reference = cost_of(reference_found)

@@ -332,3 +332,28 @@ def test_a_network_that_torch_does_not_copy_is_estimated_under_a_scheme_that_fol
     found = estimate("any", get_scheme("int8-kl", allow_float=["0"]))
     assert found.cost.total("float_macs") == 8 * 9 * 64
     assert found.cost.total("macs") == 8 * 9 * 64 + 512 * 10
+
+
+class Halving(nn.Module):
+    """Stops by what it computes, so that no graph can be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(64, 32)
+        self.last = nn.Linear(32, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.first(x.flatten(1))
+        if y.norm() < 1:
+            y = y / 2
+        scores: torch.Tensor = self.last(y)
+        return scores
+
+
+def test_a_scheme_that_folds_is_compared_with_fp32_where_no_graph_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(Halving, (1, 8, 8), 10, "by its data")
+    monkeypatch.setattr("qbench.cost.estimate.get_model", lambda name: model)
+    folded = estimate("any", "int8-kl")
+    assert folded.cost.account == "meter"
+    assert folded.reference.peak_activation_bytes == 4 * (64 + 32)
+    assert folded.reference == estimate("any", "fp32").cost
