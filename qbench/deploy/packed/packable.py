@@ -38,7 +38,10 @@ def _check_layer(name: str, layer: QuantLayer, first: bool) -> None:
     if layer.input_format not in (BINARY, FLOAT32) and not (first and layer.input_format == PIXEL8):
         raise NotPackableError(f"{name}: reads {layer.input_format}; a packed layer reads binary values or float32")
     if layer.bias is not None:
-        raise NotPackableError(f"{name}: has a bias, which the float sum starts from: its rounding cannot be repeated")
+        raise NotPackableError(
+            f"{name}: has a bias, which the float sum starts from: its rounding cannot be repeated; build it with "
+            "bias=False, for the BatchNorm behind it adds a shift"
+        )
     if isinstance(layer, QuantConv2d) and layer.groups != 1:
         raise NotPackableError(f"{name}: has {layer.groups} groups; a packed convolution has one")
     if isinstance(layer, QuantConv2d) and any(layer.window.extra):

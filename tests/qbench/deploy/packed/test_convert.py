@@ -51,7 +51,7 @@ def refused(network, match, shape=(1, 8, 8)):
 @pytest.mark.parametrize(
     ("changed", "match"),
     [
-        ({"conv": nn.Conv2d(1, 4, 3)}, "conv: has a bias"),
+        ({"conv": nn.Conv2d(1, 4, 3)}, "conv: has a bias.*build it with bias=False"),
         ({"conv": nn.Conv2d(1, 4, 3, bias=False), "pool": nn.AvgPool2d(2)}, "pool: AvgPool2d is not known here"),
         ({"pool": nn.MaxPool2d(2, ceil_mode=True)}, "pool: max-pool with ceil_mode"),
         ({"bn": nn.BatchNorm2d(4, track_running_stats=False)}, "bn: has no running statistics"),
