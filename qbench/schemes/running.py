@@ -47,6 +47,7 @@ def check_running(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> 
             found = _run(copied.double(), _batch(copied, input_shape, torch.float64))
         except RuntimeError:  # a forward that makes float32 numbers of its own runs in float32 alone
             copied = copy.deepcopy(network).eval()
+            check_takes(copied, input_shape)  # or in none: a table that is asked for tokens 0.3 and -1.2
             found = _run(copied, _batch(copied, input_shape, next(_floats(copied)).dtype))
     _check_signs(copied, found.signs)
     if found.dtype == torch.float64 or not any(_quantizes_inputs(module) for module in network.modules()):
@@ -66,7 +67,8 @@ def check_takes(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> No
     except Exception as error:  # of the network's own code: any
         raise ConfigError(
             f"{type(network).__name__} does not run on one tensor {list(example.shape)} of {example.dtype}: "
-            f"{one_line(error)}; the network must take one tensor, a batch of examples",
+            f"{one_line(error)}; the network must take one tensor, a batch of examples; for token "
+            "numbers, give such a batch in place of the input's shape",
             "model",
         ) from error
 

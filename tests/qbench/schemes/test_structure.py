@@ -448,3 +448,9 @@ def test_a_remedy_names_numbered_modules_as_a_sweep_file_must() -> None:
         apply_scheme(copy.deepcopy(nn.Sequential(*layers)), get_scheme("int8-kl"), input_shape=(1, 8, 8))
     with pytest.raises(ConfigError, match=r'Known: "", "0", "1", "2", "3"$'):
         apply_scheme(nn.Sequential(*layers), get_scheme("int8-kl", allow_float=["9"]), input_shape=(1, 8, 8))
+
+
+def test_tokens_by_a_shape_alone_are_refused_with_what_to_give_instead() -> None:
+    network = nn.Sequential(nn.Embedding(20, 8), nn.Flatten(), nn.Linear(48, 4))
+    with pytest.raises(ConfigError, match=r"does not run on one tensor .*indices.*token numbers, give such a batch"):
+        apply_scheme(network, get_scheme("int8-qat"), input_shape=(6,))
