@@ -123,7 +123,7 @@ def _place(network: nn.Module, error: BaseException) -> str:
         owner = trace.tb_frame.f_locals.get(taken[0]) if taken else None
         if isinstance(owner, nn.Module) and owner in names and not frame.co_filename.startswith(_HERE):
             inside = f"in {names[owner]}" if names[owner] else ""
-            if not frame.co_filename.startswith(_TORCH):
+            if not frame.co_filename.startswith(_TORCH) and frame.co_name != "__call__":
                 code = f"{type(owner).__name__}.{frame.co_name}, line {trace.tb_lineno}"
         trace = trace.tb_next
     found = ", ".join(each for each in (code, inside) if each)
