@@ -54,6 +54,7 @@ def test_the_ptx_compiles_for_devices_that_come_after(architecture: str) -> None
     assert built(SOURCES, [f"-gencode=arch=compute_90,code=sm_{architecture}"]).stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_the_library_links_and_registers_every_operation(tmp_path: Path) -> None:
     assert len(SOURCES) >= 5
     made = built(SOURCES, [*native(FEW), PTX])

@@ -13,6 +13,7 @@ from cuda_ext import build
 pytestmark = pytest.mark.skipif(not cuda_ext.backends()["cpu"].available, reason="no compiled kernels here")
 
 
+@pytest.mark.slow
 def test_kernels_under_the_sanitizers(tmp_path: Path) -> None:
     compiler = build.cpu_toolchain().compiler
     flags = [f for f in build.CXX_FLAGS if f != "-O3"]
