@@ -94,6 +94,22 @@ class LayerShape:
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
 
+    @classmethod
+    def without_window(
+        cls,
+        kind: str,
+        in_channels: int,
+        out_channels: int,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+    ) -> LayerShape:
+        """Return the shape of a layer that moves over no image: linear, or a table of embeddings.
+
+        >>> LayerShape.without_window("linear", 64, 10, (64,), (10,)).macs
+        640
+        """
+        return cls(kind, in_channels, out_channels, (1, 1), (1, 1), (0, 0), (1, 1), 1, input_shape, output_shape)
+
     @property
     def dot_length(self) -> int:
         """K, the number of products in one output value; 0 of an embedding, which is looked up."""

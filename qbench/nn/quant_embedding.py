@@ -60,15 +60,6 @@ class QuantEmbedding(QuantLayer, nn.Embedding):
 
     def layer_shape(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> LayerShape:
         """Return the layer's shape for one example of these shapes, without the batch."""
-        return LayerShape(
-            "embedding",
-            self.num_embeddings,
-            self.embedding_dim,
-            kernel_size=(1, 1),
-            stride=(1, 1),
-            padding=(0, 0),
-            dilation=(1, 1),
-            groups=1,
-            input_shape=input_shape,
-            output_shape=output_shape,
+        return LayerShape.without_window(
+            "embedding", self.num_embeddings, self.embedding_dim, input_shape, output_shape
         )

@@ -36,15 +36,4 @@ class QuantLinear(QuantLayer, nn.Linear):
 
     def layer_shape(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> LayerShape:
         """Return the layer's shape for one example of these shapes, without the batch."""
-        return LayerShape(
-            "linear",
-            self.in_features,
-            self.out_features,
-            kernel_size=(1, 1),
-            stride=(1, 1),
-            padding=(0, 0),
-            dilation=(1, 1),
-            groups=1,
-            input_shape=input_shape,
-            output_shape=output_shape,
-        )
+        return LayerShape.without_window("linear", self.in_features, self.out_features, input_shape, output_shape)

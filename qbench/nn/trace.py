@@ -107,16 +107,14 @@ def plain_layer_shape(layer: nn.Module, input_shape: tuple[int, ...], output_sha
     >>> plain_layer_shape(nn.Conv1d(4, 6, 3, groups=2), (4, 10), (6, 8)).macs
     288
     """
-    kind, groups = "linear", 1
-    kernel: tuple[int, int] = (1, 1)
     if isinstance(layer, nn.Embedding):
-        kind, sizes = "embedding", (layer.num_embeddings, layer.embedding_dim)
-    elif isinstance(layer, nn.Conv1d | nn.Conv2d):
-        kind, sizes, groups = "conv2d", (layer.in_channels, layer.out_channels), layer.groups
-        kernel = (
-            (1, layer.kernel_size[0]) if isinstance(layer, nn.Conv1d) else (layer.kernel_size[0], layer.kernel_size[1])
-        )
-    else:
-        assert isinstance(layer, nn.Linear)
-        sizes = (layer.in_features, layer.out_features)
-    return LayerShape(kind, *sizes, kernel, (1, 1), (0, 0), (1, 1), groups, input_shape, output_shape)
+        sizes = (layer.num_embeddings, layer.embedding_dim)
+        return LayerShape.without_window("embedding", *sizes, input_shape, output_shape)
+    if isinstance(layer, nn.Linear):
+        return LayerShape.without_window("linear", layer.in_features, layer.out_features, input_shape, output_shape)
+    assert isinstance(layer, nn.Conv1d | nn.Conv2d)
+    kernel = (1, layer.kernel_size[0]) if isinstance(layer, nn.Conv1d) else layer.kernel_size
+    sizes = (layer.in_channels, layer.out_channels)
+    return LayerShape(
+        "conv2d", *sizes, (kernel[0], kernel[1]), (1, 1), (0, 0), (1, 1), layer.groups, input_shape, output_shape
+    )

@@ -32,7 +32,7 @@ _FEATURES = (
     "avx512_vnni", "gfni", "amx_int8", "asimd", "asimddp", "sve",
 )  # fmt: skip
 _LAYERS = {
-    "linear": LayerShape("linear", 512, 512, (1, 1), (1, 1), (0, 0), (1, 1), 1, (512,), (512,)),
+    "linear": LayerShape.without_window("linear", 512, 512, (512,), (512,)),
     "grouped conv2d": LayerShape("conv2d", 64, 64, (3, 3), (1, 1), (1, 1), (1, 1), 2, (64, 8, 8), (64, 8, 8)),
 }
 _PAIRS = (
