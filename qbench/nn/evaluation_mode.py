@@ -21,14 +21,32 @@ def is_watched() -> bool:
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Keep every module in evaluation while the context lasts; each has its own mode again afterwards."""
+    with keeping_modes(network):
+        for module in network.modules():
+            module.training = False
+        yield
+
+
+@contextmanager
+def keeping_modes(network: nn.Module) -> Iterator[None]:
+    """Give each module the mode again that it has now, training or evaluation, when the context ends."""
     modes = {module: module.training for module in network.modules()}
     try:
-        for module in modes:
-            module.training = False
         yield
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+@contextmanager
+def unfused_attention() -> Iterator[None]:
+    """Switch torch's fused attention off, which reads the weights of layers without calling them."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager
@@ -38,16 +56,14 @@ def plain_execution() -> Iterator[None]:
     Gradients are on, without which an encoder layer of a transformer reads its layers' weights; attention is its two
     products; recurrent layers are products and functions, which mkldnn and cuDNN fuse.
     """
-    mha, mkldnn, cudnn = torch.backends.mha, torch.backends.mkldnn, torch.backends.cudnn
-    before = mha.get_fastpath_enabled(), mkldnn.enabled, cudnn.enabled
+    mkldnn, cudnn = torch.backends.mkldnn, torch.backends.cudnn
+    before = mkldnn.enabled, cudnn.enabled
     token = _WATCHED.set(True)
     try:
-        mha.set_fastpath_enabled(False)
         # Not their `flags`, which set more than this, and warn of it.
         mkldnn.enabled = cudnn.enabled = False  # type: ignore[assignment]
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        with torch.enable_grad(), unfused_attention(), sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
-        mha.set_fastpath_enabled(before[0])
-        mkldnn.enabled, cudnn.enabled = before[1:]
+        mkldnn.enabled, cudnn.enabled = before
         _WATCHED.reset(token)

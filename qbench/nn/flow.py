@@ -113,8 +113,7 @@ def _joins(graph: Graph, node: Node) -> bool:
 
 def latest(graph: Graph, node: Node) -> Node:
     """Return the operand of `node` that is there last, by what it comes from: the others are stored and wait for it."""
-    order = {each.name: place for place, each in enumerate(graph.nodes)}
-    return max(operands(graph, node), key=lambda each: (order[origin(graph, each).name], order[each.name]))
+    return max(operands(graph, node), key=lambda each: (graph.place(origin(graph, each)), graph.place(each)))
 
 
 def origin(graph: Graph, operand: Node) -> Node:

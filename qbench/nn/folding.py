@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qbench.nn.evaluation_mode import evaluating
 from qbench.nn.graph.capture import UncapturedError, capture
 from qbench.nn.graph.example import example_batch
 from qbench.nn.graph.graph import Graph
@@ -20,6 +21,7 @@ from qbench.nn.norm import Norm, norm_factor
 from qbench.nn.quant_conv1d import QuantConv1d
 from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_linear import QuantLinear
+from qbench.nn.replacing import replace_modules
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +80,7 @@ def fold_batch_norms(network: nn.Module, input_shape: tuple[int, ...] | Tensor) 
     for pair in pairs:
         if kept.isdisjoint(pair.replaced):
             _fold(pair.layer.module, _norm(pair.norm))
-            _replace(network, pair.replaced)
+            replace_modules(network, pair.replaced)
             folded.append(pair.layer.path)
     return folded
 
@@ -179,30 +181,15 @@ def _called_otherwise(network: nn.Module, input_shape: tuple[int, ...] | Tensor,
     replaced = {old: new for pair in pairs for old, new in pair.replaced.items()}
     if not replaced:
         return called
-    modes = {module: module.training for module in network.modules()}
-    places = _replace(network, replaced)
+    places = replace_modules(network, replaced)
     try:
-        with torch.random.fork_rng(devices=[]), hooked(replaced, before=lambda module, _: called.add(module)):
-            network.eval()(example_batch(input_shape, network))
+        watching = hooked(replaced, before=lambda module, _: called.add(module))
+        with evaluating(network), torch.random.fork_rng(devices=[]), watching:
+            network(example_batch(input_shape, network))
     finally:
         for parent, name, old in places:
             parent._modules[name] = old
-        for module, mode in modes.items():
-            module.training = mode
     return called
-
-
-def _replace(network: nn.Module, replaced: dict[nn.Module, nn.Module]) -> list[tuple[nn.Module, str, nn.Module]]:
-    """Put modules in the places of others, wherever these stand; return the places with what stood there."""
-    places = [
-        (parent, name, child)
-        for parent in network.modules()
-        for name, child in parent._modules.items()
-        if child is not None and child in replaced
-    ]
-    for parent, name, old in places:
-        parent._modules[name] = replaced[old].train(old.training)
-    return places
 
 
 def _fold(layer: Any, norm: Norm) -> Tensor:

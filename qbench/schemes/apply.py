@@ -13,6 +13,7 @@ from qbench.nn.functional_activation import uninstall
 from qbench.nn.graph.capture import UncapturedError, capture
 from qbench.nn.graph.graph import Graph
 from qbench.nn.quant_layer import QuantLayer
+from qbench.nn.replacing import replace_modules
 from qbench.schemes.fast_path import switch_off_fast_paths
 from qbench.schemes.norms import replace_norms
 from qbench.schemes.places import Places, find_places
@@ -145,11 +146,7 @@ def _make_quantizable(model: nn.Module, places: Places, quantization: Quantizati
             position = places.positions[name]
             if quantization.quantizes and not quantization.leaves_float(name, position, places.count):
                 raise ConfigError(error.message, "model") from None
-    for module in list(model.modules()):
-        # Not named_children(), which gives a module that stands in two places once.
-        for name, child in module._modules.items():
-            if child in replaced:
-                setattr(module, name, replaced[child])
+    replace_modules(model, replaced)
 
 
 def _place_quantizers(

@@ -7,6 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from qbench.nn.graph.graph import Graph
 from qbench.nn.quant_layer import QuantLayer
+from qbench.nn.replacing import replace_modules
 from qbench.nn.shift_batch_norm import ShiftBatchNorm1d, ShiftBatchNorm2d
 from qbench.schemes.recipe import Recipe
 
@@ -18,13 +19,8 @@ def replace_norms(network: nn.Module, recipe: Recipe, graph: Graph | None) -> No
     results nothing comes that multiplies. Without a graph the order of declaration says which is after which.
     """
     hidden = _declared_before_a_layer(network) if graph is None else _feeding_a_product(network, graph)
-    replaced: dict[nn.Module, nn.Module] = {}
-    for module in list(network.modules()):
-        for name, child in module._modules.items():
-            if isinstance(child, _BatchNorm):
-                if child not in replaced:
-                    replaced[child] = _norm(child, recipe, child in hidden)
-                setattr(module, name, replaced[child])
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    replace_modules(network, {norm: _norm(norm, recipe, norm in hidden) for norm in norms})
 
 
 def _declared_before_a_layer(network: nn.Module) -> set[nn.Module]:

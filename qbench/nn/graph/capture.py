@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from qbench.errors import UserError, one_line
+from qbench.nn.evaluation_mode import keeping_modes, unfused_attention
 from qbench.nn.graph.example import example_batch
 from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.program import Program
@@ -49,30 +50,16 @@ def capture(network: nn.Module, input_shape: tuple[int, ...] | Tensor, *, traini
 
 
 def _capture(network: nn.Module, example: Tensor, training: bool) -> Graph:
-    modes = {module: module.training for module in network.modules()}
     try:
-        network.train(training)
-        with called_whole(network) as whole, _quiet(), _plain_attention(), _restored(network), torch.enable_grad():
-            program = torch.export.export(network, (example,), strict=False)
+        with keeping_modes(network), called_whole(network) as whole, _quiet(), unfused_attention(), _restored(network):
+            network.train(training)
+            with torch.enable_grad():
+                program = torch.export.export(network, (example,), strict=False)
         return Program(network, program, whole).graph()
     except Exception as error:  # whatever the network's forward or torch's export raises: they have no common base
         raise UncapturedError(
             f"the operations of {type(network).__name__} cannot be read{_place(network, error)}: {one_line(error)}"
         ) from error
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
-@contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Switch torch's fused attention off, which reads the weights of layers without calling them."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager

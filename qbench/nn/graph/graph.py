@@ -48,6 +48,14 @@ class Graph:
         """The network whose operations these are."""
         return self.of_kind("input")[0].module
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {node.name: place for place, node in enumerate(self.nodes)}
+
+    def place(self, node: Node) -> int:
+        """Return the place of `node` in the order in which operations run, from 0."""
+        return self._places[node.name]
+
     def node(self, name: str) -> Node:
         """Return the operation called `name`; a KeyError where there is none."""
         return self._by_name[name]
