@@ -21,17 +21,10 @@ def is_watched() -> bool:
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Keep every module in evaluation while the context lasts; each has its own mode again afterwards."""
-    with keeping_modes(network):
-        for module in network.modules():
-            module.training = False
-        yield
-
-
-@contextmanager
-def keeping_modes(network: nn.Module) -> Iterator[None]:
-    """Give each module the mode again that it has now, training or evaluation, when the context ends."""
     modes = {module: module.training for module in network.modules()}
     try:
+        for module in modes:
+            module.training = False
         yield
     finally:
         for module, mode in modes.items():

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from qbench.errors import UserError, one_line
-from qbench.nn.evaluation_mode import keeping_modes, unfused_attention
+from qbench.nn.evaluation_mode import unfused_attention
 from qbench.nn.graph.example import example_batch
 from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.program import Program
@@ -51,7 +51,7 @@ def capture(network: nn.Module, input_shape: tuple[int, ...] | Tensor, *, traini
 
 def _capture(network: nn.Module, example: Tensor, training: bool) -> Graph:
     try:
-        with keeping_modes(network), called_whole(network) as whole, _quiet(), unfused_attention(), _restored(network):
+        with called_whole(network) as whole, _quiet(), unfused_attention(), _restored(network):
             network.train(training)
             with torch.enable_grad():
                 program = torch.export.export(network, (example,), strict=False)
@@ -64,7 +64,7 @@ def _capture(network: nn.Module, example: Tensor, training: bool) -> Graph:
 
 @contextmanager
 def _restored(network: nn.Module) -> Iterator[None]:
-    """Put plain attributes that an export leaves changed back: an LSTM's list of its weights, a count of calls."""
+    """Put plain attributes back: each module's mode, and what an export changes: an LSTM's weights, a count of calls."""
     before = {
         module: {key: value for key, value in vars(module).items() if not key.startswith("_") or key == "_flat_weights"}
         for module in network.modules()
