@@ -64,7 +64,7 @@ def _capture(network: nn.Module, example: Tensor, training: bool) -> Graph:
 
 @contextmanager
 def _restored(network: nn.Module) -> Iterator[None]:
-    """Put plain attributes back: each module's mode, and what an export changes: an LSTM's weights, a count of calls."""
+    """Put plain attributes back: modes, and what an export leaves changed: an LSTM's weights, a count of calls."""
     before = {
         module: {key: value for key, value in vars(module).items() if not key.startswith("_") or key == "_flat_weights"}
         for module in network.modules()
