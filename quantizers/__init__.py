@@ -15,11 +15,15 @@ from quantizers.formats import (
     TERNARY,
     UINT8,
     NumberFormat,
+    odd_integer,
     signed_integer,
     unsigned_integer,
+    value_table,
 )
 from quantizers.histogram_observer import HistogramObserver
 from quantizers.kl import DegenerateKLWarning, KLThreshold, kl_threshold
+from quantizers.layer_place import LayerPlace
+from quantizers.learned_parameter import LearnedParameter
 from quantizers.lsq import LSQ
 from quantizers.minmax_observer import MinMaxObserver
 from quantizers.moving_average_observer import MovingAverageObserver
@@ -30,7 +34,7 @@ from quantizers.pixel8 import Pixel8
 from quantizers.pixels import KNOWN_PIXELS, Pixels, find_pixels
 from quantizers.quantized import Quantized, storage_bytes
 from quantizers.ranges import Range
-from quantizers.registered import QUANTIZERS, make, register
+from quantizers.registered import QUANTIZERS, make, make_for_layer, register
 from quantizers.registry import Registry, UnknownNameError
 from quantizers.scaled_sign import ScaledSign
 from quantizers.sign import Sign, sign, sign_ste
@@ -58,6 +62,8 @@ __all__ = [
     "FixedPointMultiplier",
     "HistogramObserver",
     "KLThreshold",
+    "LayerPlace",
+    "LearnedParameter",
     "MinMaxObserver",
     "MovingAverageObserver",
     "MovingAverageUniform",
@@ -88,6 +94,8 @@ __all__ = [
     "find_pixels",
     "kl_threshold",
     "make",
+    "make_for_layer",
+    "odd_integer",
     "register",
     "requantize",
     "saturated_gradient",
@@ -97,4 +105,5 @@ __all__ = [
     "storage_bytes",
     "straight_through",
     "unsigned_integer",
+    "value_table",
 ]

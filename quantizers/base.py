@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from quantizers.encoding import Encoding
 from quantizers.formats import NumberFormat
+from quantizers.layer_place import LayerPlace
+from quantizers.learned_parameter import LearnedParameter
 from quantizers.observer import Observer
 from quantizers.pixels import Pixels
 from quantizers.quantized import Quantized
@@ -28,9 +30,10 @@ class Quantizer(nn.Module, ABC):
     - Claims about the values: `is_binary`, `encoding` and `codes_and_scale`. A subclass that brings another `forward`
       or `quantize` does not inherit them; where they still hold, it states them again.
     - Calibration: `is_ready`, `needs_calibration`, `observer`, `start_observing`, `observe` and `freeze`.
-    - Training: `learned_steps`, `set_relaxed`, `reseed`, and `clip_latent_`, which bounds latent weights after each
-      optimizer step, never in `forward`.
-    - The tensors to come: `expect_shape`, told by whoever places the quantizer.
+    - Training: `learned_parameters`, `on_epoch`, `set_relaxed`, `reseed`, and `clip_latent_`, which bounds latent
+      weights after each optimizer step, never in `forward`.
+    - The layer: `for_layer`, which builds the quantizer, and `expect_shape`, told by whoever places it.
+    - Storage: `inference_tensors`, what quantizing an input reads beside scale and zero point.
     - The sign of the input: `expect_nonnegative`, told by whoever knows the network, and `negative_inputs`, the number
       of those that a quantizer without negative codes has met all the same.
 
@@ -39,6 +42,8 @@ class Quantizer(nn.Module, ABC):
         layer_name: the place of the quantizer in its network, for messages; whoever places it sets it.
         observer: the statistics that calibration collects; None for a quantizer that keeps none.
         pixels: the 8-bit pixels that it rounds to; None for every quantizer of another format than PIXEL8.
+        encoding_tensors: names of the parameters and buffers that `encoding()` gives, and of bookkeeping that inference
+            does not read; all others are counted as stored with an input's quantizer.
         earlier_names: earlier names of constructor arguments, and what they are called now; `quantizers.make` takes
             both, for files that name options the old way.
     """
@@ -47,6 +52,7 @@ class Quantizer(nn.Module, ABC):
     layer_name: str = ""
     observer: Observer | None = None
     pixels: Pixels | None = None
+    encoding_tensors: ClassVar[frozenset[str]] = frozenset()
     earlier_names: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -107,9 +113,36 @@ class Quantizer(nn.Module, ABC):
     def freeze(self) -> None:
         """Turn what was observed into a scale, and quantize from now on. Does nothing unless overridden."""
 
-    def learned_steps(self) -> list[nn.Parameter]:
-        """Return the parameters that are scales, which weight decay would shrink; none unless overridden."""
-        return []
+    @classmethod
+    def for_layer(cls, place: LayerPlace, **options: Any) -> Self:
+        """Return the quantizer of one layer: `cls(**options)` unless overridden.
+
+        For a quantizer whose parameters depend on the layer: one threshold for each input channel, say. `options` are
+        those that a scheme names.
+        """
+        return cls(**options)
+
+    def learned_parameters(self) -> list[LearnedParameter]:
+        """Return the parameters that training should move, with their rates; unless overridden all of its own, at the
+        network's rate and without weight decay.
+        """
+        return [LearnedParameter(parameter) for parameter in self.parameters()]
+
+    def on_epoch(self, epoch: int, epochs: int) -> None:
+        """Hear, before its first step, that epoch `epoch` (from 0) of `epochs` begins. Does nothing unless overridden.
+
+        For a schedule: a slope that grows, a share of weights that are quantized. The state it leaves is that of
+        evaluation after the epoch; what it sets belongs into a buffer, so that a checkpoint keeps it.
+        """
+
+    def inference_tensors(self) -> dict[str, Tensor]:
+        """Return what quantizing an *input* reads at inference beside the scale and zero point of `encoding()`.
+
+        By name; unless overridden all parameters and buffers but `encoding_tensors`. Each value is counted as stored, 4
+        bytes for float32. Of a weight's quantizer nothing is: codes and scales are stored in its place.
+        """
+        state = [*self.named_parameters(), *self.named_buffers()]
+        return {name: tensor for name, tensor in state if name not in self.encoding_tensors}
 
     def set_relaxed(self, relaxed: bool) -> None:
         """Train with real values in place of codes, or no longer. Does nothing unless overridden."""

@@ -11,12 +11,19 @@ from torch import Tensor, nn
 from quantizers.base import Quantizer
 from quantizers.encoding import Encoding
 from quantizers.formats import NumberFormat, signed_integer, unsigned_integer
+from quantizers.learned_parameter import LearnedParameter
 from quantizers.quantized import Quantized
 from quantizers.ranks import sum_over_ranks
 from quantizers.registered import register
 from quantizers.uniform import QuantizerState, uniform_codes
 
 # A step that training pushed to zero or below would divide by zero: it is read as this (the smallest normal float32).
+STEP_RATE = 0.01
+"""The learning rate of a learned step, over that of the network's other parameters.
+
+Adam moves a parameter by about the learning rate, whatever the scale of its gradient (LSQ's factor g included), and a
+step of 8 bits is near 0.01 where weights are near 0.1. Chosen on the validation set of digits: see docs/decisions.md.
+"""
 SMALLEST_STEP = 2.0**-126
 
 
@@ -78,7 +85,7 @@ class LSQ(Quantizer):
     channel), or the features of one sample: `batch_axis` is divided out.
     The step begins as `s = 2 · mean|x| / sqrt(Q_P)`, of the first training batch or of what `observe` saw, if
     `freeze` is called before; until then `forward` passes through in evaluation. `observe` needs no `start_observing`,
-    which does nothing here. Keep weight decay away from `learned_steps()`.
+    which does nothing here. Weight decay would shrink it: see `learned_parameters`.
 
     With `signed=None` the codes are unsigned where no input can be below zero: by `expect_nonnegative`, or, where
     nobody said so, by the values that the step began from. Inputs below zero that unsigned codes round to 0 are counted
@@ -108,6 +115,7 @@ class LSQ(Quantizer):
     """
 
     code_sign: Tensor
+    encoding_tensors = frozenset({"step", "code_sign"})
 
     def __init__(
         self,
@@ -168,9 +176,9 @@ class LSQ(Quantizer):
         """Return the step as it is now, without gradient and zero point; None before it is initialized."""
         return Encoding(self.format, self.step.detach().clamp_min(SMALLEST_STEP), None) if self.is_ready else None
 
-    def learned_steps(self) -> list[nn.Parameter]:
-        """Return the step."""
-        return [self.step]
+    def learned_parameters(self) -> list[LearnedParameter]:
+        """Return the step, at `STEP_RATE` of the rate and without decay, which would shrink the range."""
+        return [LearnedParameter(self.step, STEP_RATE)]
 
     @torch.no_grad()
     def observe(self, x: Tensor) -> None:

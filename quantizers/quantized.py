@@ -12,16 +12,17 @@ from quantizers.formats import NumberFormat
 
 @dataclass(frozen=True)
 class Quantized:
-    """A tensor as codes of a number format: `x = scale · (codes - zero_point)`.
+    """A tensor as codes of a number format: `x = scale · (codes - zero_point)`, of a table `scale · values[codes]`.
 
     Both the fake-quantized and the packed execution of a layer read this one value, so they agree on what the
     numbers are.
 
     Attributes:
-        codes: any shape; int8 for BINARY (-1, +1) and signed integers, uint8 for unsigned ones and pixels, floating
-            point for the float formats (the values themselves).
+        codes: any shape; int8 for BINARY (-1, +1) and signed integers, uint8 for unsigned ones, pixels and tables,
+            int8 for odd ones (int16 for those of 8 bits), floating point for the float formats (the values themselves).
         scale: float tensor that broadcasts against `codes`: one element (per tensor), or e.g. [N, 1, 1, 1]
-            (per channel).
+            (per channel). Of a format with groups [N, G], one for each group of each row: `codes` are then [N, ...]
+            with rows of K values, and G = ⌈K / group_size⌉.
         zero_point: integer tensor that broadcasts against `codes`, or None for a symmetric format (zero point 0); of
             PIXEL8 a floating-point multiple of ½.
         format: the codes' number format.
@@ -36,10 +37,21 @@ class Quantized:
         """Return the real values `scale · (codes - zero_point)` in the scale's dtype, the shape of `codes`."""
         if self.format.kind == "float":
             return self.codes
+        if self.format.kind == "table":
+            table = torch.tensor(self.format.values, dtype=self.scale.dtype, device=self.scale.device)
+            return table[self.codes.long()] * self._spread(self.scale)
         codes = self.codes.to(self.scale.dtype)
         if self.zero_point is not None:
-            codes = codes - self.zero_point.to(self.scale.dtype)
-        return codes * self.scale
+            codes = codes - self._spread(self.zero_point.to(self.scale.dtype))
+        return codes * self._spread(self.scale)
+
+    def _spread(self, values: Tensor) -> Tensor:
+        """Return scales or zero points in a shape that broadcasts against `codes`; of groups one for each code."""
+        size = self.format.group_size
+        if size is None:
+            return values
+        codes = self.codes
+        return values.repeat_interleave(size, 1)[:, : codes[0].numel()].reshape(codes.shape)
 
     @property
     def has_unit_scale(self) -> bool:
@@ -48,10 +60,11 @@ class Quantized:
 
 
 def storage_bytes(quantized: Quantized) -> int:
-    """Count the bytes that store a weight: codes at their packed width, scales (4 bytes each), zero points (1 each).
+    """Count the bytes that store a weight: codes at their packed width, scales (4 bytes each, or the format's
+    `scale_bits`), zero points (1 byte each).
 
     The first dimension counts rows (output channels); each row is padded to whole bytes. A scale that is 1
-    everywhere is implied by the format and costs nothing.
+    everywhere is implied by the format and costs nothing; the values of a table belong to the format, too.
     """
     codes = quantized.codes
     rows = codes.shape[0] if codes.dim() > 1 else 1
@@ -59,7 +72,7 @@ def storage_bytes(quantized: Quantized) -> int:
     if quantized.format.kind == "float":
         return total
     if not bool((quantized.scale == 1).all()):
-        total += 4 * quantized.scale.numel()
+        total += quantized.format.scale_bytes(quantized.scale.numel())
     if quantized.zero_point is not None:
         total += quantized.zero_point.numel()
     return total

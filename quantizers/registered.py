@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from quantizers.base import Quantizer
+from quantizers.layer_place import LayerPlace
 from quantizers.registry import Registry
 
 QUANTIZERS: Registry[type[Quantizer]] = Registry("quantizer", group="qbench.quantizers")
@@ -18,21 +20,37 @@ register = QUANTIZERS.register
 def make(name: str, **options: Any) -> Quantizer:
     """Return the quantizer called `name`, built with `options`.
 
-    Options may have the earlier names that the class still knows (`Quantizer.earlier_names`).
+    For the quantizer of a layer: `make_for_layer`. Options may have the earlier names that the class still knows
+    (`Quantizer.earlier_names`).
 
     Raises:
         UnknownNameError: no such quantizer.
         TypeError: options its constructor does not take, an option under both its names, or a dotted path to something
             that is no Quantizer.
     """
+    return _made(name, lambda cls: cls, options)
+
+
+def make_for_layer(name: str, place: LayerPlace, options: Mapping[str, Any]) -> Quantizer:
+    """Return the quantizer called `name`, built for one layer (`Quantizer.for_layer`) with `options`.
+
+    Raises:
+        UnknownNameError, TypeError: as `make`.
+    """
+    return _made(name, lambda cls: functools.partial(cls.for_layer, place), options)
+
+
+def _made(
+    name: str, constructor: Callable[[type[Quantizer]], Callable[..., Quantizer]], options: Mapping[str, Any]
+) -> Quantizer:
     cls = QUANTIZERS.get(name)
+    if not (isinstance(cls, type) and issubclass(cls, Quantizer)):
+        found = cls.__name__ if isinstance(cls, type) else type(cls).__name__
+        raise TypeError(f"quantizer {name!r} is {found}, expected a subclass of Quantizer")
     try:
-        quantizer = cls(**_with_present_names(options, getattr(cls, "earlier_names", {})))
+        return constructor(cls)(**_with_present_names(options, cls.earlier_names))
     except TypeError as error:
         raise TypeError(f"quantizer {name!r}: {error}") from error
-    if not isinstance(quantizer, Quantizer):
-        raise TypeError(f"quantizer {name!r} is {type(quantizer).__name__}, expected a subclass of Quantizer")
-    return quantizer
 
 
 def _with_present_names(options: Mapping[str, Any], earlier_names: Mapping[str, str]) -> dict[str, Any]:

@@ -123,6 +123,7 @@ class Uniform(Quantizer):
     scale: Tensor
     zero_point: Tensor
     observer: Observer
+    encoding_tensors = frozenset({"scale", "zero_point"})
     earlier_names: ClassVar[Mapping[str, str]] = {"rule": "method", "rule_options": "method_options"}
 
     def __init__(

@@ -12,3 +12,5 @@ class QuantConv1d(QuantConv, nn.Conv1d):
 
     x: float [B, C, L]. Result: float [B, out_channels, Lo].
     """
+
+    kind = "conv1d"

@@ -12,3 +12,5 @@ class QuantConv2d(QuantConv, nn.Conv2d):
 
     x: float [B, C, H, W]. Result: float [B, out_channels, Ho, Wo].
     """
+
+    kind = "conv2d"

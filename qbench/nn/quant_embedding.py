@@ -26,6 +26,7 @@ class QuantEmbedding(QuantLayer, nn.Embedding):
             and +1 alone, which would make its zeros +1.
     """
 
+    kind = "embedding"
     quantizes_inputs = False
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from qbench.nn.layer_shape import LayerShape
 from qbench.nn.quant_op.base import QuantOp
 from qbench.nn.quant_op.packed import Packed
 from qbench.nn.quant_op.select import select_op
-from quantizers import BINARY, FLOAT32, NumberFormat, Quantized, Quantizer
+from quantizers import BINARY, FLOAT32, LayerPlace, NumberFormat, Quantized, Quantizer
 
 
 class QuantLayer(nn.Module):
@@ -28,6 +28,7 @@ class QuantLayer(nn.Module):
     are scaled: `y = α · (codes · x_q)`. So a sum of zero is zero, in whatever order it is added up.
 
     Attributes:
+        kind: of the layer, for messages and for quantizers that are built for it.
         quantizes_inputs: False for a layer that takes indices: it has no input quantizer and no dropout.
         weight: the latent weight (float32), which the optimizer updates.
         weight_quantizer, input_quantizer: None for float.
@@ -37,6 +38,7 @@ class QuantLayer(nn.Module):
             applied.
     """
 
+    kind: ClassVar[Literal["linear", "conv1d", "conv2d", "embedding"]]
     quantizes_inputs: ClassVar[bool] = True
     weight: Tensor
     bias: Any
@@ -80,6 +82,10 @@ class QuantLayer(nn.Module):
     def input_format(self) -> NumberFormat:
         """The format of the inputs that evaluation uses."""
         return FLOAT32 if self.input_quantizer is None else self.input_quantizer.format
+
+    def place(self, role: Literal["weights", "activations"]) -> LayerPlace:
+        """Return what a quantizer of the layer's weights, or of its input, may know of the layer."""
+        return LayerPlace(self.name, role, self.kind, tuple(self.weight.shape), self.position, self.layer_count)
 
     def quantized_weight(self) -> Quantized:
         """Return the weights that evaluation uses, as codes."""

@@ -21,6 +21,8 @@ class QuantLinear(QuantLayer, nn.Linear):
     x: float [..., in_features]. Result: float [..., out_features].
     """
 
+    kind = "linear"
+
     def __init__(self, *args: Any, dropout: float = 0.0, **options: Any) -> None:
         super().__init__(*args, **options)
         self._init_quantization(dropout)

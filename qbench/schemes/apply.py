@@ -109,12 +109,12 @@ def _check_values(model: nn.Module) -> None:
 
 def default_weight_quantizer(scheme: Scheme) -> QuantizerOf:
     """Return the function that gives a layer the weight quantizer that `scheme` names."""
-    return lambda layer: _choice(scheme, "weights", layer).build()
+    return lambda layer: _choice(scheme, "weights", layer).build(layer.place("weights"))
 
 
 def default_activation_quantizer(scheme: Scheme) -> QuantizerOf:
     """Return the function that gives a layer the input quantizer that `scheme` names."""
-    return lambda layer: _choice(scheme, "activations", layer).build()
+    return lambda layer: _choice(scheme, "activations", layer).build(layer.place("activations"))
 
 
 def _choice(scheme: Scheme, role: Role, layer: QuantLayer) -> QuantizerChoice:

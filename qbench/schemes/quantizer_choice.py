@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from qbench.errors import ConfigError
 from qbench.schemes.quantizer_spec import QuantizerSpec
-from quantizers import Quantizer
+from quantizers import LayerPlace, Quantizer
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class QuantizerChoice:
     spec: QuantizerSpec | None
     option: str
 
-    def build(self) -> Quantizer | None:
-        """Build the quantizer; None for float32.
+    def build(self, place: LayerPlace | None = None) -> Quantizer | None:
+        """Build the quantizer, for the layer at `place` where one is given; None for float32.
 
         Raises:
             ConfigError: no such quantizer, or options it does not take.
@@ -30,6 +30,6 @@ class QuantizerChoice:
         if self.spec is None:
             return None
         try:
-            return self.spec.build()
+            return self.spec.build(place)
         except ConfigError as error:
             raise error.within(prefix=f"scheme_options.{self.option}") from error

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 import quantizers
 from qbench.errors import ConfigError
-from quantizers import Quantizer
+from quantizers import LayerPlace, Quantizer
 
 
 class QuantizerSpec(BaseModel):
@@ -26,14 +26,16 @@ class QuantizerSpec(BaseModel):
     name: str
     options: dict[str, Any] = {}
 
-    def build(self) -> Quantizer:
-        """Build the quantizer.
+    def build(self, place: LayerPlace | None = None) -> Quantizer:
+        """Build the quantizer, for the layer at `place` where one is given (`Quantizer.for_layer`).
 
         Raises:
             ConfigError: no such quantizer, or options it does not take.
         """
         try:
-            return quantizers.make(self.name, **self.options)
+            if place is None:
+                return quantizers.make(self.name, **self.options)
+            return quantizers.make_for_layer(self.name, place, self.options)
         except (ValueError, TypeError, ImportError, AttributeError) as error:
             raise ConfigError(str(error)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,37 +14,50 @@ from quantizers import Quantizer
 
 RATE_SCALE = "rate_scale"
 """Key of a parameter group: its learning rate over that of the training."""
-STEP_RATE = 0.01
-"""The learning rate of learned steps (LSQ), over that of the other parameters.
-
-Adam moves a parameter by about the learning rate, whatever the scale of its gradient (LSQ's factor g included), and a
-step of 8 bits is near 0.01 where weights are near 0.1. Chosen on the validation set of digits: see docs/decisions.md.
-"""
 
 
 def parameter_groups(module: nn.Module, recipe: Recipe, learning_rate: float) -> list[dict[str, Any]]:
-    """Return the trainable parameters with their learning rates; weights of quantized layers have scaled ones.
+    """Return the trainable parameters in named groups of one learning rate and weight decay each.
 
-    A frozen parameter (`requires_grad` is False) is in no group. ShiftAdaMax gets the scale apart from the rate, for it
-    rounds both by AP2; with the others a group says by `RATE_SCALE` what its rate has been multiplied by. Learned steps
-    (LSQ) move at `STEP_RATE` of the rate and never decay: decay would shrink the range.
+    Weights of quantized layers have rates scaled by the recipe; a quantizer's parameters have those that it asks for
+    (`Quantizer.learned_parameters`), and parameters that it does not name are not trained. A frozen parameter
+    (`requires_grad` is False) is in no group. ShiftAdaMax gets the scale apart from the rate, for it rounds both by
+    AP2; with the others a group says by `RATE_SCALE` what its rate has been multiplied by.
+
+    The key `name` tells groups apart in logs: `parameters`, `weights x5.2` (scaled), `quantizers x0.01`.
     """
     scales = _scales(module) if recipe.learning_rate_scale == "glorot" else {}
-    steps = _learned_steps(module)
-    groups: dict[float, list[Tensor]] = {}
+    learned, of_quantizers = _of_quantizers(module)
+    groups: dict[_Group, list[Tensor]] = {}
     for parameter in module.parameters():
-        if parameter.requires_grad and parameter not in steps:
-            groups.setdefault(scales.get(parameter, 1.0), []).append(parameter)
-    found: list[dict[str, Any]] = [
-        {"params": each, "lr": learning_rate, "scale": scale}
-        if recipe.optimizer == "shift-adamax"
-        else {"params": each, "lr": learning_rate * scale, RATE_SCALE: scale}
-        for scale, each in groups.items()
-    ]
-    learned = [parameter for parameter in module.parameters() if parameter.requires_grad and parameter in steps]
-    if learned:
-        found.append({"params": learned, "lr": learning_rate * STEP_RATE, RATE_SCALE: STEP_RATE, "weight_decay": 0.0})
-    return found
+        if not parameter.requires_grad or (parameter in of_quantizers and parameter not in learned):
+            continue
+        scale = scales.get(parameter)
+        group = learned.get(parameter) or (_Group("parameters") if scale is None else _Group("weights", scale))
+        groups.setdefault(group, []).append(parameter)
+    return [group.as_dict(parameters, recipe, learning_rate) for group, parameters in groups.items()]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """What the parameters of a group share."""
+
+    kind: str
+    scale: float = 1.0
+    weight_decay: float | None = None
+
+    def as_dict(self, parameters: list[Tensor], recipe: Recipe, learning_rate: float) -> dict[str, Any]:
+        """Return the group as torch's optimizers take it."""
+        decay = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
+        common = {"params": parameters, "name": self._name, **decay}
+        if recipe.optimizer == "shift-adamax":
+            return {**common, "lr": learning_rate, "scale": self.scale}
+        return {**common, "lr": learning_rate * self.scale, RATE_SCALE: self.scale}
+
+    @property
+    def _name(self) -> str:
+        scaled = "" if self.scale == 1 else f" x{self.scale:.4g}"
+        return f"{self.kind}{scaled}" + (f" decay {self.weight_decay:g}" if self.weight_decay else "")
 
 
 def _scales(module: nn.Module) -> dict[Tensor, float]:
@@ -55,6 +69,12 @@ def _scales(module: nn.Module) -> dict[Tensor, float]:
     }
 
 
-def _learned_steps(module: nn.Module) -> set[Tensor]:
+def _of_quantizers(module: nn.Module) -> tuple[dict[Tensor, _Group], set[Tensor]]:
+    """Return the group of each parameter that a quantizer wants trained, and all parameters of quantizers."""
     quantizers = [each for each in module.modules() if isinstance(each, Quantizer)]
-    return {step for quantizer in quantizers for step in quantizer.learned_steps()}
+    learned: dict[Tensor, _Group] = {
+        each.parameter: _Group("quantizers", each.rate, each.weight_decay)
+        for quantizer in quantizers
+        for each in quantizer.learned_parameters()
+    }
+    return learned, {parameter for quantizer in quantizers for parameter in quantizer.parameters()}

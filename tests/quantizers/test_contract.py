@@ -224,17 +224,21 @@ def test_defaults_do_nothing():
     assert not quantizer.is_binary
     assert quantizer.encoding() is None
     assert quantizer.observer is None
-    assert quantizer.learned_steps() == []
+    assert quantizer.learned_parameters() == []
     assert quantizer.named("text") == "text"
     quantizer.layer_name = "fc"
     assert quantizer.named("text") == "fc: text"
 
 
-def test_learned_steps_are_the_parameters():
+def test_learned_parameters_are_the_parameters():
     for name in NAMES:
         quantizer = make(name)
-        assert [id(step) for step in quantizer.learned_steps()] == [id(each) for each in quantizer.parameters()]
-    assert isinstance(make("lsq").learned_steps()[0], nn.Parameter)
+        assert [id(each.parameter) for each in quantizer.learned_parameters()] == [
+            id(each) for each in quantizer.parameters()
+        ]
+    (step,) = make("lsq").learned_parameters()
+    assert isinstance(step.parameter, nn.Parameter)
+    assert (step.rate, step.weight_decay) == (0.01, 0.0)
 
 
 def test_observers():

@@ -19,7 +19,6 @@ from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.initialize import glorot_scale
 from qbench.training.loss import squared_hinge
 from qbench.training.module import QuantModule
-from qbench.training.parameter_groups import STEP_RATE
 from qbench.training.shift_adamax import ShiftAdaMax
 from quantizers import Quantizer, Sign
 
@@ -286,7 +285,7 @@ def test_learned_steps_have_a_slower_rate_and_no_decay() -> None:
     ]
     assert {id(each) for each in steps["params"]} == {id(quantizer.step) for quantizer in quantizers}
     assert steps["weight_decay"] == 0.0
-    assert steps["lr"] == pytest.approx(module.learning_rate * STEP_RATE)
+    assert steps["lr"] == pytest.approx(module.learning_rate * 0.01)
     count = sum(len(group["params"]) for group in [*others, steps])
     assert count == len(list(module.parameters()))
 
