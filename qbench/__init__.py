@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qbench.cost.estimate import Estimate, estimate
     from qbench.data.datamodule import TensorDataModule
-    from qbench.data.datasets import Dataset, get_dataset
+    from qbench.data.datasets import DATASETS, Dataset, get_dataset
     from qbench.data.splits import Examples, Splits
     from qbench.deploy.int8.network import IntegerNetwork
     from qbench.deploy.onnx.qdq import export_onnx
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qbench.deploy.packed.file import save as save_packed
     from qbench.deploy.packed.network import PackedNetwork
     from qbench.errors import ConfigError, TrainingError, UserError
-    from qbench.nn.models.catalogue import get_model
+    from qbench.nn.models.catalogue import MODELS, get_model
     from qbench.nn.models.model import Model
     from qbench.nn.quant_conv2d import QuantConv2d
     from qbench.nn.quant_layer import QuantLayer
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from qbench.report.model.report_model import make_report
     from qbench.report.study import read_study
     from qbench.schemes.apply import apply_scheme
-    from qbench.schemes.catalogue import get_scheme
+    from qbench.schemes.catalogue import SCHEMES, get_scheme
     from qbench.schemes.scheme import Scheme
     from qbench.training.module import QuantModule
     from qbench.training.wrapped_module import WrappedModule
@@ -44,10 +44,12 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "ConfigError": "qbench.errors",
+    "DATASETS": "qbench.data.datasets",
     "Dataset": "qbench.data.datasets",
     "Estimate": "qbench.cost.estimate",
     "Examples": "qbench.data.splits",
     "IntegerNetwork": "qbench.deploy.int8.network",
+    "MODELS": "qbench.nn.models.catalogue",
     "Model": "qbench.nn.models.model",
     "PackedNetwork": "qbench.deploy.packed.network",
     "QuantConv2d": "qbench.nn.quant_conv2d",
@@ -55,6 +57,7 @@ _PLACES = {
     "QuantLinear": "qbench.nn.quant_linear",
     "QuantModule": "qbench.training.module",
     "ResolvedTrial": "qbench.trial.resolved",
+    "SCHEMES": "qbench.schemes.catalogue",
     "Scheme": "qbench.schemes.scheme",
     "Splits": "qbench.data.splits",
     "TensorDataModule": "qbench.data.datamodule",
@@ -82,6 +85,9 @@ _PLACES = {
 """Public name -> its module, with the name that it has there where that is another one."""
 
 __all__ = [
+    "DATASETS",
+    "MODELS",
+    "SCHEMES",
     "ConfigError",
     "Dataset",
     "Estimate",
