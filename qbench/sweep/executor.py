@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from qbench.sweep.plan import PlannedTrial, Training
@@ -17,8 +17,8 @@ class TrialListener(Protocol):
         """Hear that a trial begins."""
         ...
 
-    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None:
-        """Hear that a trial has trained `epoch` of its `epochs`."""
+    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        """Hear that a trial has trained `epoch` of its `epochs`, and the metrics of that one."""
         ...
 
     def finished(self, trial: PlannedTrial, result: TrialResult, wandb_failure: str | None) -> None:
@@ -45,7 +45,7 @@ class InProcessExecutor:
         for trial in trials:
             listener.started(trial)
 
-            def on_epoch(epoch: int, epochs: int, trial: PlannedTrial = trial) -> None:
-                listener.epoch(trial, epoch, epochs)
+            def on_epoch(epoch: int, epochs: int, metrics: Mapping[str, float], trial: PlannedTrial = trial) -> None:
+                listener.epoch(trial, epoch, epochs, metrics)
 
             listener.finished(trial, *self._runner.run(trial, on_epoch))

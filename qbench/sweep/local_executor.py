@@ -71,7 +71,7 @@ class LocalExecutor:
             if message[0] == "ready":
                 worker.ready = True
             elif trial is not None and message[0] == "epoch":
-                listener.epoch(trial, message[1], message[2])
+                listener.epoch(trial, *message[1:])
             elif trial is not None and message[0] == "result":
                 worker.trial = None
                 schedule.end(trial, succeeded=message[1].error is None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -22,7 +22,12 @@ TRAINING = "qbench.trial.run"
 
 
 class Resolved(Protocol):
-    """What planning reads of a resolved trial: its identities."""
+    """What planning reads of a resolved trial: its identities, and how long it trains."""
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs it trains for."""
+        ...
 
     @property
     def trial_id(self) -> str:
@@ -52,7 +57,7 @@ class Training(Protocol):
         folder: Path,
         *,
         logger: Logger | None = None,
-        on_epoch: Callable[[int, int], None] | None = None,
+        on_epoch: Callable[[int, int, Mapping[str, float]], None] | None = None,
     ) -> TrialResult:
         """Train, evaluate and measure a resolved trial."""
         ...
@@ -72,12 +77,14 @@ class PlannedTrial:
         training_key: trials that share it share one training.
         config: what is trained.
         label: what tells it from the others of its sweep, `binarynet seed=3`.
+        epochs: how many it trains for, for its progress; None where that is not known.
     """
 
     id: str
     training_key: str
     config: TrialConfig
     label: str
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -169,5 +176,5 @@ def _named(resolved: list[tuple[TrialConfig, Resolved]]) -> tuple[PlannedTrial, 
     for (config, trial), flat in zip(resolved, flats, strict=True):
         differences = (f"{key}={flat[key]}" for key in varying if flat.get(key) is not None)
         label = " ".join([config.scheme, *differences, f"seed={config.seed}"])
-        trials.append(PlannedTrial(trial.trial_id, trial.training_key, config, label))
+        trials.append(PlannedTrial(trial.trial_id, trial.training_key, config, label, trial.epochs))
     return tuple(trials)

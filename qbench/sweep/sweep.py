@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -25,8 +25,8 @@ class SweepProgress(Protocol):
         """Show that a trial begins."""
         ...
 
-    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None:
-        """Show that a trial has trained `epoch` of its `epochs`."""
+    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        """Show that a trial has trained `epoch` of its `epochs`, and the metrics of that one."""
         ...
 
     def done(self, trial: PlannedTrial, record: TrialRecord) -> None:
@@ -97,8 +97,8 @@ class _KeepingListener:
     def started(self, trial: PlannedTrial) -> None:
         self._progress.started(trial)
 
-    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None:
-        self._progress.epoch(trial, epoch, epochs)
+    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
+        self._progress.epoch(trial, epoch, epochs, metrics)
 
     def finished(self, trial: PlannedTrial, result: TrialResult, wandb_failure: str | None) -> None:
         if result.error is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback as tracebacks
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,9 @@ class TrialRunner:
         self._training = training
         self._wandb = setup.wandb
 
-    def run(self, trial: PlannedTrial, on_epoch: Callable[[int, int], None]) -> tuple[TrialResult, str | None]:
+    def run(
+        self, trial: PlannedTrial, on_epoch: Callable[[int, int, Mapping[str, float]], None]
+    ) -> tuple[TrialResult, str | None]:
         """Run a trial; return its result, and why wandb has no whole run of it (None where it has).
 
         The trial's exceptions become the result's error; Ctrl-C passes.

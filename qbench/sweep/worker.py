@@ -16,7 +16,7 @@ from qbench.sweep.trial_runner import Setup, TrialRunner
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-# Messages of a worker, as tuples: ("ready",), ("epoch", n, of), ("result", TrialResult, why wandb has no run or None).
+# Messages of a worker, as tuples: ("ready",), ("epoch", n, of, metrics), ("result", TrialResult, why wandb has no run or None).
 
 
 def work(channel: Connection, setup: Setup, log: Path) -> None:
@@ -33,7 +33,7 @@ def work(channel: Connection, setup: Setup, log: Path) -> None:
             trial = channel.recv()
         except EOFError:
             return
-        result, wandb_failure = runner.run(trial, lambda epoch, epochs: channel.send(("epoch", epoch, epochs)))
+        result, wandb_failure = runner.run(trial, lambda *epoch: channel.send(("epoch", *epoch)))
         channel.send(("result", result, wandb_failure))
 
 

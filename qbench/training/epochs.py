@@ -100,7 +100,7 @@ class Epochs(Checkpoint):
         progress.loss = self.mean_loss(metrics)
         progress.seconds = self.seconds()
         if self.on_epoch is not None:
-            self.on_epoch(progress.epoch, epochs)
+            self.on_epoch(progress.epoch, epochs, progress.history[-1])
         if self._resumes and progress.epoch < epochs and is_due(self._saved):
             self._save(trainer)
             self._saved = time.perf_counter()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from qbench.training.selection import Selection
 
-OnEpoch = Callable[[int, int], None]
-"""Called after each epoch with its number, counted from 1, and the number of all epochs."""
+OnEpoch = Callable[[int, int, Mapping[str, float]], None]
+"""Called after each epoch with its number, counted from 1, the number of all epochs, and the epoch's metrics as the
+history keeps them: `train/loss`, `val/accuracy`, what the module logged."""
 
 
 @dataclass(frozen=True)

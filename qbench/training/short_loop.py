@@ -73,7 +73,7 @@ def train_in_short_loop(
             progress.seconds = time.perf_counter() - start
             log_epoch(logger, progress.history[-1], len(batches))
             if on_epoch is not None:
-                on_epoch(progress.epoch, epochs)
+                on_epoch(progress.epoch, epochs, metrics)
             if progress.epoch < epochs and is_due(saved):
                 save_checkpoint(checkpoint, progress, module, optimizer, scheduler)
                 saved = time.perf_counter()

@@ -37,7 +37,7 @@ def run_trial(
         folder: the sweep's. `trainings/<training key>` keeps the trained network, which trials with an equal key share;
             `details/<trial id>.json` gets what reports show of the trial beyond its row.
         logger: of the training's history, e.g. a WandbLogger; of a training that is taken over it gets the kept one.
-        on_epoch: called after each epoch with the epoch, counted from 1, and their number.
+        on_epoch: called after each epoch with the epoch, counted from 1, their number, and the epoch's metrics.
 
     Raises:
         ConfigError: a configuration that cannot be built.

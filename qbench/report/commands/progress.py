@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TextIO
 
 from rich.console import Console
@@ -50,7 +51,7 @@ class LineProgress:
     def started(self, trial: PlannedTrial) -> None:
         """Say nothing: the line at the trial's end says more."""
 
-    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None:
+    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
         """Print the epoch, if epochs are wanted."""
         if self._epochs:
             self._say(f"{trial.label}: epoch {epoch}/{epochs}")
@@ -98,7 +99,7 @@ class BarProgress:
         """Add a bar for the trial."""
         self._trials[trial.id] = self._progress.add_task(f"  {escape(trial.label)}", total=None)
 
-    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int) -> None:
+    def epoch(self, trial: PlannedTrial, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
         """Move the trial's bar."""
         if trial.id in self._trials:
             self._progress.update(self._trials[trial.id], completed=epoch, total=epochs)

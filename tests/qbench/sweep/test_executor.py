@@ -22,7 +22,7 @@ class Recorder:
     def started(self, trial):
         self.events.append(("started", trial.label))
 
-    def epoch(self, trial, epoch, epochs):
+    def epoch(self, trial, epoch, epochs, metrics):
         self.events.append(("epoch", trial.label, epoch, epochs))
 
     def finished(self, trial, result, wandb_failure):

@@ -25,7 +25,7 @@ class Silent:
     def started(self, trial):
         pass
 
-    def epoch(self, trial, epoch, epochs):
+    def epoch(self, trial, epoch, epochs, metrics):
         pass
 
     def done(self, trial, record):

@@ -210,7 +210,7 @@ class KilledError(Exception):
 
 
 def kill_at(epoch: int) -> OnEpoch:
-    def on_epoch(done: int, _: int) -> None:
+    def on_epoch(done: int, *_: object) -> None:
         if done == epoch:
             raise KilledError
 
@@ -240,7 +240,7 @@ def test_a_killed_training_continues_bit_for_bit(
             fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(epoch))
         torch.rand(3)  # another state of the global generator
     seen: list[int] = []
-    resumed = fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=lambda done, _: seen.append(done))
+    resumed = fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=lambda done, *_: seen.append(done))
     assert seen[0] == 4
     assert seen[-1] == parts.epochs
     assert equal(whole, resumed)
@@ -311,7 +311,7 @@ def test_hooks_continue_where_the_kill_was(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("kind", LOOPS)
 def test_an_interrupt_stays_one(kind: type[QuantModule], tmp_path: Path) -> None:
-    def interrupt(*_: int) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     parts, handler = trial(kind), signal.getsignal(signal.SIGINT)
@@ -548,7 +548,7 @@ def test_the_trainers_seconds_are_those_of_all_attempts(tmp_path: Path, monkeypa
     parts = trial(Hooked)
     splits = parts.dataset.load(0)
 
-    def take_ten_seconds(epoch: int, epochs: int) -> None:
+    def take_ten_seconds(epoch: int, epochs: int, _: object) -> None:
         now[0] += 10
         if (epoch, now[0]) == (3, 130.0):
             raise KilledError
@@ -572,7 +572,7 @@ def test_another_torch_starts_over_and_says_so(
         fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill_at(3))
     monkeypatch.setattr(torch, "__version__", "2.99")
     seen: list[int] = []
-    fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=lambda done, _: seen.append(done))
+    fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=lambda done, *_: seen.append(done))
     assert seen == [1, 2, 3, 4, 5]
     assert "this is 2.99: starting over" in caplog.text
 

@@ -72,7 +72,7 @@ def test_a_killed_training_counts_the_same_flips(
 ) -> None:
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
 
-    def kill(done: int, _: int) -> None:
+    def kill(done: int, *_: object) -> None:
         if done == 3:
             raise KilledError
 
@@ -83,7 +83,7 @@ def test_a_killed_training_counts_the_same_flips(
     with pytest.raises(KilledError):
         fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=kill)
     epochs: list[int] = []
-    resumed = fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=lambda done, _: epochs.append(done))
+    resumed = fit(parts.build(), splits, tmp_path, parts.settings, on_epoch=lambda done, *_: epochs.append(done))
     assert epochs[0] == 3  # epoch 3 was over, and its checkpoint not written
     assert flips(resumed) == flips(whole)
     assert any(share > 0 for share in flips(whole)[2].values())

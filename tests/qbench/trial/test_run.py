@@ -220,7 +220,7 @@ def test_a_row_has_the_config_the_identity_and_the_metrics(tmp_path: Path) -> No
 
 def test_the_best_validation_epoch_is_evaluated(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    row = run_trial(resolve(config("binarynet", epochs=5)), tmp_path, on_epoch=lambda e, n: seen.append((e, n))).row
+    row = run_trial(resolve(config("binarynet", epochs=5)), tmp_path, on_epoch=lambda e, n, _: seen.append((e, n))).row
     assert seen == [(e, 5) for e in range(1, 6)]
     logger = CSVLogger(tmp_path, name="history")
     again = run_trial(resolve(config("binarynet", epochs=5)), tmp_path / "b", logger=logger).row

@@ -240,14 +240,14 @@ def test_a_killed_trial_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     trial = resolve(config("ValAcc"))
     whole = run_trial(trial, tmp_path / "whole").row
 
-    def kill(done: int, epochs: int) -> None:
+    def kill(done: int, *_: object) -> None:
         if done == 3:
             raise KilledError
 
     with pytest.raises(KilledError):
         run_trial(trial, tmp_path / "killed", on_epoch=kill)
     seen: list[int] = []
-    row = run_trial(trial, tmp_path / "killed", on_epoch=lambda done, _: seen.append(done)).row
+    row = run_trial(trial, tmp_path / "killed", on_epoch=lambda done, *_: seen.append(done)).row
     assert seen == [3]
     same = [key for key in whole if key.startswith(("training/", "test/", "val/"))]
     assert {key: row[key] for key in same} == {key: whole[key] for key in same}
