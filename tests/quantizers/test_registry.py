@@ -1,13 +1,14 @@
 """The registry: decorator, entry point of an installed distribution, dotted path, and errors that help."""
 
 import sys
+import warnings
 
 import pytest
 import torch
 
 import quantizers
 from quantizers import QUANTIZERS, Quantizer, Registry, Sign, UnknownNameError, make, register
-from quantizers.registry import import_dotted
+from quantizers.registry import BrokenEntryPointError, NameClashError, import_dotted
 
 
 @pytest.fixture
@@ -128,12 +129,88 @@ class TestEntryPoint:
             make("plugg")
 
     def test_a_broken_one_says_why(self):
-        with pytest.raises(ModuleNotFoundError, match="plugin_without_module"):
+        with pytest.raises(BrokenEntryPointError) as caught:
             make("broken")
+        assert str(caught.value) == (
+            "quantizer 'broken': the entry point of plugin-quantizers 1.0 in the group qbench.quantizers "
+            "(plugin_without_module:Nothing) cannot be loaded: ModuleNotFoundError: No module named "
+            "'plugin_without_module'"
+        )
 
-    def test_a_registered_name_comes_before_an_entry_point(self):
+    def test_a_broken_one_is_one_warning_where_all_are_wanted(self):
+        with pytest.warns(UserWarning, match="quantizer 'broken': .*plugin-quantizers 1.0") as caught:
+            found = dict(QUANTIZERS.loadable())
+        assert len(caught) == 1
+        assert found["sign"] is Sign
+        assert found["plug"].__module__ == "plugin_quantizers"
+        assert "broken" not in found
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert QUANTIZERS.loadable() == sorted(found.items())
+
+    def test_a_registered_name_that_is_declared_too_is_an_error_that_names_both(self):
         register("plug")(Sign)
-        assert type(make("plug")) is Sign
+        with pytest.raises(NameClashError) as caught:
+            make("plug")
+        for part in ("quantizer 'plug'", "Sign", "test_registry.py", "plugin-quantizers 1.0", "plugin_quantizers:Plug"):
+            assert part in str(caught.value)
+
+    def test_a_class_that_is_declared_and_registered_is_one(self, tmp_path):
+        (tmp_path / "plugin_quantizers.py").write_text(
+            "from quantizers import Sign, register\n@register('plug')\nclass Plug(Sign):\n    pass\n"
+        )
+        assert type(make("plug")).__name__ == "Plug"
+        assert type(make("plug")).__name__ == "Plug"
+        assert QUANTIZERS.origin("plug") == "plugin_quantizers.py"
+
+    def test_origins(self):
+        assert QUANTIZERS.origin("sign") == "built in"
+        assert QUANTIZERS.origin("plug") == "entry point of plugin-quantizers 1.0"
+
+
+def install(folder, name, text):
+    info = folder / f"{name}-2.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")
+    (info / "entry_points.txt").write_text(text)
+
+
+def test_a_built_in_name_that_a_distribution_declares_is_an_error_for_that_name(tmp_path, monkeypatch):
+    install(tmp_path, "greedy", "[qbench.quantizers]\nsign = quantizers:Int8\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(
+        NameClashError, match=r"'sign' is built in, and the entry point of greedy 2\.0 \(quantizers:Int8"
+    ):
+        make("sign")
+    assert isinstance(make("scaled_sign"), Quantizer)
+    with pytest.warns(UserWarning, match="greedy"):
+        assert "sign" not in dict(QUANTIZERS.loadable())
+
+
+def test_two_distributions_that_declare_one_name_are_both_named(tmp_path, monkeypatch):
+    install(tmp_path, "first", "[qbench.quantizers]\ntwice = quantizers:Sign\n")
+    install(tmp_path, "second", "[qbench.quantizers]\ntwice = quantizers:Int8\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(NameClashError) as caught:
+        make("twice")
+    assert "entry point of first 2.0 (quantizers:Sign) and entry point of second 2.0 (quantizers:Int8)" in str(
+        caught.value
+    )
+
+
+def test_a_distribution_whose_entry_points_cannot_be_read_does_not_hide_the_others(tmp_path, monkeypatch):
+    install(tmp_path, "damaged", "[qbench.quantizers]\nno equals sign\n")
+    install(tmp_path, "whole", "[qbench.quantizers]\nwhole = quantizers:Sign\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.warns(UserWarning, match="damaged: its entry points cannot be read"):
+        assert QUANTIZERS.get("whole") is Sign
+
+
+def test_a_taken_built_in_name_says_so():
+    with pytest.raises(
+        NameClashError, match=r"'sign' is already registered as .*Sign.* \(built in\): .*test_registry\.py"
+    ):
+        register("sign")(dict)
 
 
 def test_a_registry_without_a_group_reads_no_entry_points(registry, plugin):
