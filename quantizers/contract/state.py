@@ -1,0 +1,147 @@
+"""Checks of the state: what a checkpoint, a copy and another process get of a quantizer."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from quantizers.base import Quantizer
+from quantizers.contract.fault import raised
+from quantizers.contract.subject import Subject
+
+_MOVED = 3.0
+"""How much larger the values are that move a state before it is stored."""
+
+
+def state_dict(subject: Subject) -> Iterator[str]:
+    """What `state_dict` gives makes an untrained copy evaluate as the trained one does; it loads without pickled code."""
+    trained = subject.ready()
+    if not trained.needs_calibration:
+        subject.train(trained, _MOVED)
+        _learn(trained, subject.x)
+    trained.eval()
+    file = io.BytesIO()
+    torch.save(trained.state_dict(), file)
+    file.seek(0)
+    try:
+        stored = torch.load(file, weights_only=True)
+    except pickle.UnpicklingError:
+        yield "the state_dict holds more than tensors and plain values, which a checkpoint does not load: use buffers"
+        return
+    loaded = subject.fresh()
+    loaded.load_state_dict(stored)
+    yield from _differs(trained, loaded.eval(), subject.x, "a copy that loads the state_dict of a trained quantizer")
+
+
+def _learn(quantizer: Quantizer, x: Tensor) -> None:
+    """Move the learned parameters, so that a state without them shows."""
+    with torch.no_grad():
+        for each in quantizer.learned_parameters():
+            each.parameter.mul_(1.25)
+
+
+def copies(subject: Subject) -> Iterator[str]:
+    """`copy.deepcopy` and `pickle` give quantizers that evaluate alike, and share no tensor with the original."""
+    quantizer = subject.ready()
+    try:
+        copied = copy.deepcopy(quantizer)
+    except Exception as error:
+        yield raised(error, "copy.deepcopy")
+        return
+    yield from _differs(quantizer, copied, subject.x, "a deep copy")
+    shared = {tensor.data_ptr() for _, tensor in _tensors(quantizer)}
+    for name, tensor in _tensors(copied):
+        if tensor.data_ptr() in shared:
+            yield f"a deep copy shares {name!r} with the original: leave out __deepcopy__, or copy the tensor"
+            return
+    try:
+        pickled = pickle.loads(pickle.dumps(quantizer))  # noqa: S301 - bytes of this process
+    except Exception as error:
+        yield f"{raised(error, 'pickle')}: define classes and functions at a module's top level, without lambdas"
+        return
+    yield from _differs(quantizer, pickled, subject.x, "a pickled copy")
+
+
+def _tensors(quantizer: Quantizer) -> list[tuple[str, Tensor]]:
+    """Return the parameters and buffers that have values."""
+    own: list[tuple[str, Tensor]] = [*quantizer.named_parameters(), *quantizer.named_buffers()]
+    return [(name, tensor) for name, tensor in own if tensor.numel()]
+
+
+@torch.no_grad()
+def _differs(one: Quantizer, other: Quantizer, x: Tensor, what: str) -> Iterator[str]:
+    remedy = "keep what training or calibration sets in buffers (register_buffer) or parameters, or in get_extra_state"
+    if one.is_ready != other.is_ready:
+        yield f"{what} has is_ready = {other.is_ready}, the trained one {one.is_ready}: {remedy}"
+        return
+    try:
+        theirs = other(x)
+    except Exception as error:
+        yield f"{raised(error, what)}; {remedy}"
+        return
+    ours = one(x)
+    if not torch.equal(ours, theirs):
+        place = int((ours != theirs).reshape(-1).int().argmax())
+        yield (
+            f"{what} gives {float(theirs.reshape(-1)[place]):.9g} for x = {float(x.reshape(-1)[place]):.9g}, the trained "
+            f"one {float(ours.reshape(-1)[place]):.9g}: {remedy}"
+        )
+
+
+@torch.no_grad()
+def hidden(subject: Subject) -> Iterator[str]:
+    """Evaluation reads no tensor that is neither a parameter nor a buffer: nothing would store, move or count it."""
+    expected = subject.ready()(subject.x)
+    for path, size in _plain_tensors(subject.ready()):
+        quantizer = subject.ready()
+        holder, key = _holder(quantizer, path)
+        holder[key] = _other_values(holder[key])
+        try:
+            same = torch.equal(quantizer(subject.x), expected)
+        except Exception:
+            same = False
+        if not same:
+            yield (
+                f"evaluation reads {_written(path)} ({size:,} values), which is neither a parameter nor a buffer: it is "
+                "in no state_dict, moves to no device and counts no bytes; use self.register_buffer"
+            )
+            return
+
+
+_Path = tuple[Any, ...]
+
+
+def _plain_tensors(quantizer: Quantizer) -> Iterator[tuple[_Path, int]]:
+    """Yield the plain tensors among the attributes, as far as within lists and dictionaries: the way, the size."""
+    for name, module in quantizer.named_modules():
+        for attribute, value in vars(module).items():
+            if attribute in ("_parameters", "_buffers", "_modules"):
+                continue
+            start: _Path = (name, attribute)
+            if isinstance(value, Tensor):
+                yield start, value.numel()
+            elif isinstance(value, list | dict):
+                items = enumerate(value) if isinstance(value, list) else value.items()
+                yield from (((*start, key), each.numel()) for key, each in items if isinstance(each, Tensor))
+
+
+def _holder(quantizer: nn.Module, path: _Path) -> tuple[Any, Any]:
+    module, attribute, *inner = path
+    holder: Any = vars(quantizer.get_submodule(module))
+    return (holder[attribute], inner[0]) if inner else (holder, attribute)
+
+
+def _other_values(x: Tensor) -> Tensor:
+    return ~x if x.dtype == torch.bool else x * 3 + 1
+
+
+def _written(path: _Path) -> str:
+    module, attribute, *inner = path
+    name = ".".join(part for part in ("self", module, attribute) if part)
+    return name + "".join(f"[{key!r}]" for key in inner)
