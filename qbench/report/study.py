@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from qbench.report.study_format import origin_fault, rows_fault
 from qbench.report.visible import writable
 from qbench.sweep.store import NOT_RUN, ORIGIN, RESULTS_JSON
 from qbench.trial.details import TrialDetails, read_details
+from qbench.trial.label import render
 from qbench.trial.record import TrialRecord, read_record
 from qbench.trial.record_format import costs_fault
 from qbench.trial.strict_json import loads
@@ -29,8 +31,9 @@ class Study:
         records: of the trials that are done or failed, in the plan's order.
         details: what is kept of each trial, by its id; a trial without details is not among them.
         not_run: the configurations of the planned trials that have no record, flat.
-        origin: what `Store.write_origin` kept: `metric`, `goal`, `description`, `file` (the sweep file's text), `runs`
-            (when, by which command, with which versions, on which machine). Empty for an earlier version's folder.
+        origin: what `Store.write_origin` kept: `metric`, `goal`, `description`, `file` (the sweep file's text), `label`
+            (the template of its rows' names), `runs` (when, by which command, with which versions, on which machine).
+            Empty for an earlier version's folder.
     """
 
     name: str
@@ -44,6 +47,11 @@ class Study:
     def planned(self) -> int:
         """Number of trials, run or not."""
         return len(self.records) + len(self.not_run)
+
+    def label_of(self, settings: Mapping[str, Any]) -> str | None:
+        """Return what the sweep's `label` makes of a trial's configuration, flat; None where it has none."""
+        template = self.origin.get("label")
+        return None if template is None else render(template, settings)
 
     @property
     def place(self) -> str:

@@ -28,6 +28,7 @@ class _Origin(BaseModel):
     goal: str | None = None
     description: str | None = None
     file: str | None = None
+    label: str | None = None
     runs: list[_Run] | None = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -15,6 +15,7 @@ from qbench.report.statistics.confidence_interval import ConfidenceInterval, acc
 from qbench.report.study import Study
 from qbench.trial.config import TrialConfig
 from qbench.trial.details import TrialDetails
+from qbench.trial.naming import long_name, short_names, varying_keys
 from qbench.trial.record import TrialRecord
 
 FOLDER = "folder"
@@ -30,7 +31,8 @@ class Group:
     """The trials that differ in their seed alone.
 
     Attributes:
-        name: the scheme, and the options in which the group differs from others: `binarynet model_options.width=32`.
+        name: its label, or the scheme and what tells it from others, shortened: `binarynet width=32`; see
+            `qbench.trial.naming.short_names`.
         config: the configuration that the trials share, flat.
         trials: those that are done.
         details: of the trials that have them, by trial id.
@@ -45,6 +47,7 @@ class Group:
         letters: groups that share a letter are not distinguishable in accuracy; None where pairs were not compared.
         reference: name of the float32 group that it is held against; None for that group itself, or without one.
         shares_training: names of the groups that share its trainings.
+        long_name: the scheme and all settings that vary, whole: `binarynet model_options.width=32`.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Group:
     letters: str | None = None
     reference: str | None = None
     shares_training: tuple[str, ...] = ()
+    long_name: str = ""
 
     @property
     def scheme(self) -> str:
@@ -102,6 +106,7 @@ class Group:
         accuracy = None if self.accuracy is None else vars(self.accuracy)
         return {
             "name": self.name,
+            "long_name": self.long_name,
             "config": self.config,
             "seeds": self.seeds,
             "failed": len(self.failed),
@@ -121,25 +126,27 @@ def make_groups(studies: Sequence[Study]) -> tuple[tuple[Group, ...], tuple[str,
     Raises:
         ReportError: trials of one group were tested on different images.
     """
-    placed = [(config(record.row, study, studies), record) for study in studies for record in study.records]
-    waiting = [config(row, study, studies) for study in studies for row in study.not_run]
-    varying = varying_keys([each for each, _ in placed] + waiting)
+    placed = [(config(record.row, study, studies), record, study) for study in studies for record in study.records]
+    waiting = [(config(row, study, studies), None, study) for study in studies for row in study.not_run]
+    known = [each for each in (*placed, *waiting) if each[0]]  # of some planned trials nothing is known
+    configs = [each for each, _, _ in known]
+    varying = varying_keys(configs)
+    names = short_names(configs, [study.label_of(each) for each, _, study in known])
     members: dict[str, list[TrialRecord]] = {}
-    configs: dict[str, dict[str, Any]] = {}
-    for each, record in placed:
-        name = group_name(each, varying)
-        members.setdefault(name, []).append(record)
-        configs.setdefault(name, each)
     not_run: dict[str, int] = {}
-    for each in waiting:
-        if not each:  # planned, and nothing is known of it
-            continue
-        name = group_name(each, varying)
-        not_run[name] = not_run.get(name, 0) + 1
-        members.setdefault(name, [])
-        configs.setdefault(name, each)
+    of_name: dict[str, dict[str, Any]] = {}
+    for name, (each, record, _) in zip(names, known, strict=True):
+        of_name.setdefault(name, each)
+        trials = members.setdefault(name, [])
+        if record is None:
+            not_run[name] = not_run.get(name, 0) + 1
+        else:
+            trials.append(record)
     groups = tuple(
-        _group(name, configs[name], trials, _details(configs[name], studies), not_run.get(name, 0))
+        replace(
+            _group(name, of_name[name], trials, _details(of_name[name], studies), not_run.get(name, 0)),
+            long_name=long_name(of_name[name], varying),
+        )
         for name, trials in members.items()
     )
     return groups, tuple(varying)
@@ -168,19 +175,6 @@ def study_label(study: Study, studies: Sequence[Study]) -> str:
         return study.name
     alike = [other for other in same if other.place == study.place]
     return study.place if len(alike) == 1 else f"{study.place} ({alike.index(study) + 1})"
-
-
-def varying_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the keys, other than the scheme, in which configurations differ."""
-    configs = [each for each in configs if each]
-    keys = list(dict.fromkeys(key for each in configs for key in each))
-    return [key for key in keys if key != "scheme" and len({repr(each.get(key)) for each in configs}) > 1]
-
-
-def group_name(config: Mapping[str, Any], varying: Sequence[str]) -> str:
-    """Return the scheme and the varying options of a configuration."""
-    options = [f"{key}={config[key]}" for key in varying if config.get(key) is not None]
-    return " ".join([str(config.get("scheme")), *options])
 
 
 def _group(

@@ -10,13 +10,15 @@ from qbench.report.visible import writable
 
 
 def named(model: ReportModel, name: str) -> Group:
-    """Return the group of this name, or the only one of the scheme of this name.
+    """Return the group of this name, short or long, or the only one of the scheme of this name.
 
     Raises:
         UserError: no group has the name, with the nearest ones; or several have the scheme, with their names.
     """
     name = str(writable(name))  # as the names of groups are
-    exact = [group for group in model.groups if group.name == name]
+    exact = [group for group in model.groups if name == group.name] or [
+        group for group in model.groups if name == group.long_name
+    ]
     found = exact or [group for group in model.groups if group.scheme == name]
     if len(found) > 1:
         names = listed([f'"{group.name}"' for group in found])

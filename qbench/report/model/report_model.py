@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from qbench.report.statistics.front_probability import front_probability
 from qbench.report.statistics.letters import letters
 from qbench.report.statistics.pareto import pareto_front
 from qbench.report.study import Study
+from qbench.trial.naming import Identity, identity
 
 COSTS = ("cost/weight_bytes", "cost/energy_uj")
 """The costs that the Pareto front weighs against test accuracy."""
@@ -80,6 +82,14 @@ class ReportModel:
     def group(self, name: str) -> Group:
         """Return the group of this name."""
         return next(group for group in self.groups if group.name == name)
+
+    def name_of(self, settings: Mapping[str, Any]) -> str:
+        """Return the name of the group whose configuration, flat, is `settings`."""
+        return self._names[identity(settings)]
+
+    @functools.cached_property
+    def _names(self) -> dict[Identity, str]:
+        return {identity(group.config): group.name for group in self.groups}
 
     def comparison(self, first: str, second: str) -> Comparison | None:
         """Return the comparison of two groups as it was made, in either order; None where they were not compared."""

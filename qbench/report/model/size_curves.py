@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from qbench.errors import UserError
-from qbench.report.model.group import Group, group_name
+from qbench.report.model.group import Group
 from qbench.report.model.images import on_same_images, same_images
 from qbench.report.model.reference import REFERENCE_SCHEME, reference_of
 from qbench.report.model.report_model import COSTS, ReportModel
 from qbench.report.statistics.equal_accuracy import AtAccuracy, Target, equal_accuracy
 from qbench.report.statistics.size_curve import MIN_SIZES, SizeCurve, reference_index
+from qbench.trial.naming import short_names
 
 OFFSETS = (0.0, 0.005, 0.01)
 """How far below float32's accuracy the default targets are."""
@@ -81,15 +83,19 @@ def size_curves(model: ReportModel, reference_size: float | None = None) -> Size
     option = key.removeprefix(_PREFIX)
     others = [each for each in model.varying if each != key]
     sets: dict[str, list[Group]] = {}
-    for group in model.groups:
-        if _size(group, key) is not None:
-            sets.setdefault(group_name(group.config, others), []).append(group)
+    sized = [group for group in model.groups if _size(group, key) is not None]
+    for name, group in zip(short_names([_without(group.config, key) for group in sized]), sized, strict=True):
+        sets.setdefault(name, []).append(group)
     refused = [_refusal(name, groups, key, option) for name, groups in sets.items()]
     kept = {name: _done(groups, key) for (name, groups), why in zip(sets.items(), refused, strict=True) if why is None}
     families = _families(kept, key, others, reference_size)
     _check_size(families, option, reference_size)
     missing = None if families else f"no scheme has at least {MIN_SIZES} sizes"
     return SizeCurves(option, families, tuple(why for why in refused if why), missing)
+
+
+def _without(config: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {other: value for other, value in config.items() if other != key}
 
 
 def _size_key(model: ReportModel) -> str | None:

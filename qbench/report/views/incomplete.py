@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qbench.report.model.group import config, group_name
+from qbench.report.model.group import config
 from qbench.report.model.report_model import ReportModel
 from qbench.report.study import Study
 from qbench.report.view import Column, Value, View
@@ -46,5 +46,5 @@ def _not_run(study: Study, model: ReportModel) -> list[tuple[Value, ...]]:
 
 def _row(row: Mapping[str, Any], study: Study, model: ReportModel, status: str, error: str | None) -> tuple[Value, ...]:
     settings = config(row, study, model.studies)
-    name = group_name(settings, model.varying) if settings else None  # planned, and nothing is known of it
+    name = model.name_of(settings) if settings else None  # planned, and nothing is known of it
     return (name, row.get("seed"), status, error, row.get("trial_id"), study.place)

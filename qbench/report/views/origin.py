@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from qbench.report.model.group import config, group_name
+from qbench.report.model.group import config
 from qbench.report.model.report_model import ReportModel
 from qbench.report.study import Study
 from qbench.report.view import Column, Value, View
@@ -102,7 +102,7 @@ def _is_setting(key: str) -> bool:
 
 
 def _name(row: dict[str, Any], study: Study, model: ReportModel) -> str:
-    return group_name(config(row, study, model.studies), model.varying)
+    return model.name_of(config(row, study, model.studies))
 
 
 def _values(values: Sequence[Any]) -> str:

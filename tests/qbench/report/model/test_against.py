@@ -25,7 +25,7 @@ def widths(scheme, accuracies, true):
 def test_a_group_without_a_float32_group_of_its_settings_is_said_to_be_held_against_others():
     true = labels(200)
     records = widths("fp32", {8: 0.90, 16: 0.95}, true) + widths("binarynet", {16: 0.90, 64: 0.96}, true)
-    said = "No float32 group has the settings of binarynet model_options.width=64: fp32 model_options.width=8 differs"
+    said = "No float32 group has the settings of binarynet width=64: fp32 width=8 differs"
     assert said in text(records)
     assert "No float32 group" not in text([each for each in records if each.row["model_options.width"] == 16])
 

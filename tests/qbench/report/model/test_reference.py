@@ -24,23 +24,23 @@ def test_the_reference_has_the_same_width_whatever_the_order():
         for seed in (0, 1, 2)
     ]
     assert references(records) == {
-        "binarynet model_options.width=16": "fp32 model_options.width=16",
-        "binarynet model_options.width=32": "fp32 model_options.width=32",
-        "fp32 model_options.width=16": None,
-        "fp32 model_options.width=32": None,
+        "binarynet width=16": "fp32 width=16",
+        "binarynet width=32": "fp32 width=32",
+        "fp32 width=16": None,
+        "fp32 width=32": None,
     }
 
 
 def test_options_of_the_scheme_do_not_keep_the_reference_away():
     records = [record("fp32", 0), record("binarynet", 0), record("binarynet", 0, **{"scheme_options.last_layer": "x"})]
-    assert references(records)["binarynet scheme_options.last_layer=x"] == "fp32"
+    assert references(records)["binarynet last_layer=x"] == "fp32"
 
 
 def test_float32_on_other_images_is_no_reference():
     records = [record("fp32", 0, true=labels(seed=1)), record("binarynet", 0, true=labels(seed=2))]
     assert references(records)["binarynet"] is None
     records = [record("fp32", 0, data="other"), record("binarynet", 0)]
-    assert references(records)["binarynet data=digits"] is None
+    assert references(records)["binarynet"] is None
 
 
 def test_a_float32_group_without_a_finished_trial_is_no_reference():

@@ -26,8 +26,8 @@ def test_runs_settings_seeds_and_the_file():
 def test_what_varies_stands_with_the_groups_that_have_it():
     records = [record("a", 0), record("b", 0, metrics={"training/epochs": 6}), record("c", 0, batch_size=32)]
     found = dict(facts(*studies_of(records)))
-    assert found["epochs trained"] == "3 (a, c batch_size=32); 6 (b)"
-    assert found["batch_size"] == "unset (a, b); 32 (c batch_size=32)"
+    assert found["epochs trained"] == "3 (a, c); 6 (b)"
+    assert found["batch_size"] == "unset (a, b); 32 (c)"
 
 
 def test_the_calibration_images_are_identified():
