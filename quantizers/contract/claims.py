@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from quantizers.contract.fault import number
 from quantizers.contract.subject import Subject
 
 _CLOSE = 1e-4  # of two float32 gradients that are computed in another order
@@ -23,7 +24,7 @@ def is_binary(subject: Subject) -> Iterator[str]:
         values = quantizer(subject.x)
         other = values[values.abs() != 1]
         if other.numel():
-            yield f"is_binary is True, but {mode} gives {float(other[0]):.9g}: return False, or -1 and +1 alone"
+            yield f"is_binary is True, but {mode} gives {number(other, 0)}: return False, or -1 and +1 alone"
             return
 
 
@@ -82,6 +83,6 @@ def codes_and_scale(subject: Subject) -> Iterator[str]:
     if not torch.allclose(forward, through, rtol=_CLOSE, atol=_CLOSE * float(forward.abs().max())):
         place = int((forward - through).abs().argmax())
         yield (
-            f"the gradient through codes and scale is {float(through.reshape(-1)[place]):.6g} where that of forward is "
-            f"{float(forward.reshape(-1)[place]):.6g}: layers train by the one, forward says the other"
+            f"the gradient through codes and scale is {number(through, place)} where that of forward is "
+            f"{number(forward, place)}: layers train by the one, forward says the other"
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from quantizers.contract.fault import first, not_finite, number
 from quantizers.contract.subject import Subject
 from quantizers.contract.tensor import most_values, tensor_faults
 
@@ -44,8 +45,8 @@ def zeros(subject: Subject) -> Iterator[str]:
     x = torch.zeros(subject.shape)
     quantizer = subject.ready()
     result = quantizer(x)
-    if not bool(torch.isfinite(result).all()):
-        yield f"a tensor of zeros gives {float(result.reshape(-1)[0])}: clamp what is divided by from below"
+    if (bad := not_finite(result)) is not None:
+        yield f"a tensor of zeros gives {bad}: clamp what is divided by from below"
         return
     yield from (fault.message for fault in tensor_faults(quantizer, x, subject.role)[:1])
 
@@ -88,20 +89,19 @@ def deterministic(subject: Subject) -> Iterator[str]:
         torch.manual_seed(seed)
         return quantizer(x), quantizer.quantize(x).codes
 
-    first = once(0)
+    before = once(0)
     quantizer(3 * x)
     quantizer.quantize(3 * x)
     cases = [("after another tensor", once(0)), ("under another torch.manual_seed", once(1))]
     quantizer.reseed(7)
     cases.append(("after reseed", once(0)))
     for when, again in cases:
-        for name, one, two in zip(("forward", "quantize"), first, again, strict=True):
+        for name, one, two in zip(("forward", "quantize"), before, again, strict=True):
             if not torch.equal(one, two):
-                place = int((one != two).reshape(-1).int().argmax())
+                place = first(one != two)
                 yield (
-                    f"evaluation by {name} gives {float(one.reshape(-1)[place]):.9g}, then "
-                    f"{float(two.reshape(-1)[place]):.9g} for x = {float(x.reshape(-1)[place]):.9g}, {when}: draw and "
-                    "follow statistics in training alone (self.training)"
+                    f"evaluation by {name} gives {number(one, place)}, then {number(two, place)} for "
+                    f"x = {number(x, place)}, {when}: draw and follow statistics in training alone (self.training)"
                 )
                 return
 
@@ -112,13 +112,11 @@ def batch(subject: Subject) -> Iterator[str]:
     quantizer, x = subject.ready(), subject.x
     x[0] *= 10  # what a scale of the batch would follow
     together, alone = quantizer(x), torch.cat([quantizer(example) for example in x.split(1)])
-    differ = (together != alone).reshape(-1)
-    if bool(differ.any()):
-        place = int(differ.int().argmax())
+    if not torch.equal(together, alone):
+        place = first(together != alone)
         yield (
-            f"{float(x.reshape(-1)[place]):.9g} becomes {float(together.reshape(-1)[place]):.9g} in a batch of {len(x)} "
-            f"and {float(alone.reshape(-1)[place]):.9g} alone: take the scale of inputs from training, or of each "
-            "example by itself"
+            f"{number(x, place)} becomes {number(together, place)} in a batch of {len(x)} and {number(alone, place)} "
+            "alone: take the scale of inputs from training, or of each example by itself"
         )
 
 

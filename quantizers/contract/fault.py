@@ -6,6 +6,9 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 _HERE = Path(__file__).parent
 
 
@@ -37,3 +40,19 @@ def _place(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [f for f in frames if "torch" not in Path(f.filename).parts and Path(f.filename).parent != _HERE]
     return f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""
+
+
+def first(where: Tensor) -> int:
+    """Return the place, in the flattened tensor, of the first True."""
+    return int(where.reshape(-1).int().argmax())
+
+
+def number(x: Tensor, place: int) -> str:
+    """Return a value of the flattened tensor as text: all digits of a float32."""
+    return f"{float(x.detach().reshape(-1)[place]):.9g}"
+
+
+def not_finite(x: Tensor) -> str | None:
+    """Return the first value that is NaN or infinite, as text; None where all are finite."""
+    bad = ~torch.isfinite(x)
+    return number(x, first(bad)) if bool(bad.any()) else None

@@ -17,7 +17,7 @@ from torch import distributed as dist
 
 from quantizers.base import Quantizer
 from quantizers.contract.examples import ordinary
-from quantizers.contract.fault import raised
+from quantizers.contract.fault import first, number, raised
 from quantizers.contract.subject import Subject
 
 _RANKS, _STEPS, _SECONDS = 2, 3, 120
@@ -66,20 +66,20 @@ def _run(quantizers: Sequence[bytes]) -> list[str | None]:
         return [_unequal(*each) for each in zip(*found, strict=True)]
 
 
-def _unequal(first: dict[str, Tensor] | str, second: dict[str, Tensor] | str) -> str | None:
-    for each in (first, second):
-        if isinstance(each, str):
-            return each
-    assert isinstance(first, dict) and isinstance(second, dict)
-    for name, ours in first.items():
-        theirs = second.get(name)
+def _unequal(one: dict[str, Tensor] | str, two: dict[str, Tensor] | str) -> str | None:
+    if isinstance(one, str):
+        return one
+    if isinstance(two, str):
+        return two
+    for name, ours in one.items():
+        theirs = two.get(name)
         if theirs is None or ours.shape != theirs.shape:
             return f"{name} exists, or has its shape, in one of two processes alone"
         if not torch.equal(ours, theirs):
-            place = int((ours != theirs).reshape(-1).int().argmax())
+            place = first(ours != theirs)
             return (
-                f"after {_STEPS} training steps in two processes {name} is {float(ours.reshape(-1)[place]):.6g} in one "
-                f"and {float(theirs.reshape(-1)[place]):.6g} in the other: reduce what follows a batch over the ranks "
+                f"after {_STEPS} training steps in two processes {name} is {number(ours, place)} in one and "
+                f"{number(theirs, place)} in the other: reduce what follows a batch over the ranks "
                 "(quantizers.ranks.sum_over_ranks)"
             )
     return None
@@ -112,7 +112,7 @@ def _states(quantizer: Quantizer, role: str, shape: tuple[int, ...], rank: int) 
             for parameter in quantizer.parameters():
                 grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
                 dist.all_reduce(grad)
-                parameter -= _RATE * grad / _RANKS
+                parameter.sub_(grad, alpha=_RATE / _RANKS)
                 parameter.grad = None
     with torch.no_grad():
         values = {"evaluation": quantizer.eval()(ordinary(shape, 99))}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from quantizers.base import Quantizer
-from quantizers.contract.fault import raised
+from quantizers.contract.fault import first, number, raised
 from quantizers.contract.subject import Subject
 
 _MOVED = 3.0
@@ -20,7 +20,7 @@ _MOVED = 3.0
 
 
 def state_dict(subject: Subject) -> Iterator[str]:
-    """What `state_dict` gives makes an untrained copy evaluate as the trained one does; it loads without pickled code."""
+    """An untrained copy that loads the `state_dict` evaluates as the trained one; it holds no pickled code."""
     trained = subject.ready()
     if not trained.needs_calibration:
         subject.train(trained, _MOVED)
@@ -87,10 +87,10 @@ def _differs(one: Quantizer, other: Quantizer, x: Tensor, what: str) -> Iterator
         return
     ours = one(x)
     if not torch.equal(ours, theirs):
-        place = int((ours != theirs).reshape(-1).int().argmax())
+        place = first(ours != theirs)
         yield (
-            f"{what} gives {float(theirs.reshape(-1)[place]):.9g} for x = {float(x.reshape(-1)[place]):.9g}, the trained "
-            f"one {float(ours.reshape(-1)[place]):.9g}: {remedy}"
+            f"{what} gives {number(theirs, place)} for x = {number(x, place)}, the trained one "
+            f"{number(ours, place)}: {remedy}"
         )
 
 
@@ -108,8 +108,8 @@ def hidden(subject: Subject) -> Iterator[str]:
             same = False
         if not same:
             yield (
-                f"evaluation reads {_written(path)} ({size:,} values), which is neither a parameter nor a buffer: it is "
-                "in no state_dict, moves to no device and counts no bytes; use self.register_buffer"
+                f"evaluation reads {_written(path)} ({size:,} values), which is neither a parameter nor a buffer: it "
+                "is in no state_dict, moves to no device and counts no bytes; use self.register_buffer"
             )
             return
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from quantizers.base import Quantizer
-from quantizers.contract.fault import Fault, raised
+from quantizers.contract.fault import Fault, first, number, raised
 from quantizers.contract.scales import scale_fault, spread
 from quantizers.quantized import Quantized
 
@@ -84,10 +84,10 @@ def _values_fault(x: Tensor, values: Tensor, quantized: Quantized) -> str | None
     differ = ~((values == codes) | (values.isnan() & codes.isnan()))
     if not bool(differ.any()):
         return None
-    worst = torch.where(differ, (values - codes).abs().nan_to_num(torch.inf), -1.0).argmax()
-    given, ours, theirs = (float(t.reshape(-1)[worst]) for t in (x, values, codes))
+    worst = int(torch.where(differ, (values - codes).abs().nan_to_num(torch.inf), -1.0).argmax())
     return (
-        f"forward gives {ours:.9g} for x = {given:.9g}, quantize(x).dequantize() gives {theirs:.9g} "
+        f"forward gives {number(values, worst)} for x = {number(x, worst)}, quantize(x).dequantize() gives "
+        f"{number(codes, worst)} "
         f"({int(differ.sum()):,} of {x.numel():,} values differ): {_remedy(x, values, codes, differ)}"
     )
 
@@ -121,11 +121,10 @@ def _product_faults(quantizer: Quantizer, x: Tensor, values: Tensor, role: str) 
     elif not bool((differ := codes * scale != values).any()):
         return
     else:
-        place = int(differ.reshape(-1).int().argmax())
-        product = float((codes * scale).reshape(-1)[place])
+        place = first(differ)
         yield (
-            f"scale · codes is {product:.9g} where forward gives {float(values.reshape(-1)[place]):.9g}: evaluation "
-            "multiplies by the one, training by the other"
+            f"scale · codes is {number(codes * scale, place)} where forward gives {number(values, place)}: layers "
+            "multiply by the one, kernels by the other"
         )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from quantizers.base import Quantizer
+from quantizers.contract.fault import first, not_finite, number
 from quantizers.contract.subject import Subject
 
 _RATE = 0.01
@@ -24,12 +25,10 @@ def gradient(subject: Subject) -> Iterator[str]:
     grad = x.grad
     if grad is None:
         yield "no gradient reaches x: pass one on, by quantizers.straight_through for example"
-    elif not bool((finite := torch.isfinite(grad)).all()):
-        bad = int((~finite).reshape(-1).int().argmax())
+    elif (bad := not_finite(grad)) is not None:
         yield (
-            f"{int((~finite).sum()):,} of {grad.numel():,} gradients are NaN or infinite, e.g. "
-            f"{float(grad.reshape(-1)[bad])} at x = {float(x.detach().reshape(-1)[bad]):.9g}: clamp what is divided by, "
-            "or what is under a root, from below"
+            f"{int((~torch.isfinite(grad)).sum()):,} of {grad.numel():,} gradients are NaN or infinite, e.g. {bad} at "
+            f"x = {number(x, first(~torch.isfinite(grad)))}: clamp what is divided by, or is under a root, from below"
         )
     elif not bool(grad.any()):
         yield (
@@ -61,8 +60,8 @@ def learned(subject: Subject) -> Iterator[str]:
                 "learned_parameters (a value that nothing learns is a buffer)"
             )
             return
-        if not bool(torch.isfinite(grad).all()):
-            yield f"the gradient of the learned parameter {name!r} is {_worst(grad)}: clamp what is divided by from below"
+        if (bad := not_finite(grad)) is not None:
+            yield f"the gradient of the learned parameter {name!r} is {bad}: clamp what is divided by from below"
             return
     yield from _after_a_step(quantizer, x.detach(), {names[id(each.parameter)]: each.rate for each in wanted})
 
@@ -72,19 +71,14 @@ def _after_a_step(quantizer: Quantizer, x: Tensor, rates: dict[str, float]) -> I
     for name, rate in rates.items():
         parameter = quantizer.get_parameter(name)
         assert parameter.grad is not None  # checked before
-        parameter -= _RATE * rate * parameter.grad
-        if not bool(torch.isfinite(parameter).all()):
-            yield f"the learned parameter {name!r} is {_worst(parameter)} after one step of SGD"
+        parameter.sub_(parameter.grad, alpha=_RATE * rate)
+        if (bad := not_finite(parameter)) is not None:
+            yield f"the learned parameter {name!r} is {bad} after one step of SGD"
             return
-    result = quantizer.eval()(x)
-    if not bool(torch.isfinite(result).all()):
-        yield f"evaluation gives {_worst(result)} after one step of SGD on {', '.join(rates)}: bound them where they are used"
+    if (bad := not_finite(quantizer.eval()(x))) is not None:
+        yield f"evaluation gives {bad} after one step of SGD on {', '.join(rates)}: bound them where they are used"
 
 
 def _upstream(x: Tensor) -> Tensor:
     """Return a gradient for the result, none of it 0; as different from value to value as a loss's."""
     return torch.rand(x.shape, generator=torch.Generator().manual_seed(3)) + 0.5
-
-
-def _worst(x: Tensor) -> float:
-    return float(x[~torch.isfinite(x)].reshape(-1)[0])
