@@ -7,6 +7,7 @@ from quantizers.calibration_methods import CALIBRATION_METHODS, CalibrationMetho
 from quantizers.encoding import Encoding
 from quantizers.fixed_point import FixedPointMultiplier, requantize
 from quantizers.formats import (
+    BFLOAT16,
     BINARY,
     FLOAT16,
     FLOAT32,
@@ -20,6 +21,8 @@ from quantizers.formats import (
     unsigned_integer,
     value_table,
 )
+from quantizers.group_integer import GroupInteger
+from quantizers.group_scale import group_scales
 from quantizers.histogram_observer import HistogramObserver
 from quantizers.kl import DegenerateKLWarning, KLThreshold, kl_threshold
 from quantizers.layer_place import LayerPlace
@@ -29,6 +32,7 @@ from quantizers.minmax_observer import MinMaxObserver
 from quantizers.moving_average_observer import MovingAverageObserver
 from quantizers.moving_average_uniform import MovingAverageUniform
 from quantizers.observer import Observer
+from quantizers.odd import Odd
 from quantizers.outliers import OutlierReport, analyse_outliers, clip_outliers
 from quantizers.pixel8 import Pixel8
 from quantizers.pixels import KNOWN_PIXELS, Pixels, find_pixels
@@ -40,11 +44,15 @@ from quantizers.scaled_sign import ScaledSign
 from quantizers.sign import Sign, sign, sign_ste
 from quantizers.stochastic_sign import StochasticSign
 from quantizers.straight_through import saturated_gradient, straight_through
+from quantizers.table import Table
 from quantizers.tanh_sign import TanhSign
 from quantizers.ternary import Ternary
 from quantizers.uniform import QuantizerState, Uniform, UnsignedUniform, fake_quantize
+from quantizers.unit_range import UnitRange
+from quantizers.value_tables import VALUE_TABLES
 
 __all__ = [
+    "BFLOAT16",
     "BINARY",
     "CALIBRATION_METHODS",
     "FLOAT16",
@@ -56,10 +64,12 @@ __all__ = [
     "QUANTIZERS",
     "TERNARY",
     "UINT8",
+    "VALUE_TABLES",
     "CalibrationMethod",
     "DegenerateKLWarning",
     "Encoding",
     "FixedPointMultiplier",
+    "GroupInteger",
     "HistogramObserver",
     "KLThreshold",
     "LayerPlace",
@@ -69,6 +79,7 @@ __all__ = [
     "MovingAverageUniform",
     "NumberFormat",
     "Observer",
+    "Odd",
     "OutlierReport",
     "Pixel8",
     "Pixels",
@@ -80,9 +91,11 @@ __all__ = [
     "ScaledSign",
     "Sign",
     "StochasticSign",
+    "Table",
     "TanhSign",
     "Ternary",
     "Uniform",
+    "UnitRange",
     "UnknownNameError",
     "UnsignedUniform",
     "affine_parameters",
@@ -92,6 +105,7 @@ __all__ = [
     "clip_outliers",
     "fake_quantize",
     "find_pixels",
+    "group_scales",
     "kl_threshold",
     "make",
     "make_for_layer",

@@ -13,12 +13,13 @@ from quantizers.formats import NumberFormat
 class Encoding:
     """A number format with scale and zero point: what a quantizer quantizes every tensor with.
 
-    A code stands for `x = scale · (code - zero_point)`. Scale and zero point are those of the result of `quantize`, but
-    for shape and dtype: they do not broadcast yet.
+    A code stands for `x = scale · (code - zero_point)`, of a table for `scale · values[code]`. Scale and zero point are
+    those of the result of `quantize`, but for shape and dtype: they do not broadcast yet.
 
     Attributes:
         format: the codes' number format.
-        scale: float32, [] per tensor or [C] per channel; on the quantizer's device, the CPU where it has no tensors.
+        scale: float32, [] per tensor or [C] per channel, [N, G] of a format with groups; on the quantizer's device, the
+            CPU where it has no tensors.
         zero_point: integer, the shape of scale; None for a symmetric format (zero point 0); of PIXEL8 a floating-point
             multiple of ½.
 
@@ -32,15 +33,15 @@ class Encoding:
 
     @property
     def low(self) -> Tensor:
-        """The value of the lowest code, float64 [C] (C = 1 per tensor); smaller values saturate to it."""
-        return self._value(self.format.minimum)
+        """The smallest value, float64 [C] ([1] per tensor, [N·G] of groups); smaller ones saturate to it."""
+        return self._value(self.format.extremes[0])
 
     @property
     def high(self) -> Tensor:
-        """The value of the highest code, float64 [C] (C = 1 per tensor); larger values saturate to it."""
-        return self._value(self.format.maximum)
+        """The largest value, float64 [C] ([1] per tensor, [N·G] of groups); larger ones saturate to it."""
+        return self._value(self.format.extremes[1])
 
     def _value(self, code: float) -> Tensor:
-        """Return what `code` stands for, computed in float32 as `fake_quantize` computes it; float64 [C]."""
+        """Return what `code` (of a table, its value) stands for, in float32 as `fake_quantize` has it; float64 [C]."""
         steps = code if self.zero_point is None else code - self.zero_point.reshape(-1)
         return (steps * self.scale.reshape(-1)).double()

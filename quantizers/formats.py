@@ -96,6 +96,26 @@ class NumberFormat:
         return None
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Torch's dtype of the values of a float format: of those of 16 bits, the one that reaches `maximum`.
+
+        Raises:
+            ValueError: another kind of format.
+        """
+        if self.kind != "float":
+            raise ValueError(f"{self.name} has codes, whose dtype is the quantizer's choice")
+        if self.bits == 32:
+            return torch.float32
+        return torch.float16 if self.maximum <= torch.finfo(torch.float16).max else torch.bfloat16
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest value in units of the scale, at zero point 0: of a table its values', else the
+        ends of the codes.
+        """
+        return (min(self.values), max(self.values)) if self.values else (self.minimum, self.maximum)
+
+    @property
     def levels(self) -> int | None:
         """The number of distinct codes; None for floating point."""
         if self.kind == "float":
@@ -106,16 +126,13 @@ class NumberFormat:
         return span // 2 + 1 if self.kind == "odd" else span + 1
 
     def holds(self, codes: Tensor) -> Tensor:
-        """Return where `codes` are codes of the format: bool, their shape. NaN is none; in float32 it is.
+        """Return where `codes` are codes of the format: bool, their shape. NaN is none; in a float format it is.
 
-        A float format of 16 bits holds what float16 or bfloat16 holds exactly.
+        A float format holds the values that its dtype does (`dtype`), infinities among them.
         """
-        if self.kind == "float":
-            if self.bits == 32:
-                return torch.ones_like(codes, dtype=torch.bool)
-            wide = codes.float()
-            return (wide.half().float() == wide) | (wide.bfloat16().float() == wide) | wide.isnan()
         wide = codes.double()
+        if self.kind == "float":
+            return (wide.to(self.dtype).double() == wide) | wide.isnan()
         found = (wide >= self.minimum) & (wide <= self.maximum) & (wide == wide.round())
         if self.kind == "binary":
             return found & ((wide == self.minimum) | (wide == self.maximum))
@@ -128,6 +145,12 @@ class NumberFormat:
     def scale_bytes(self, scales: int) -> int:
         """Count the bytes of so many stored scales."""
         return scales * self.scale_bits // 8
+
+    def group_scale_bytes(self, rows: int, row_length: int) -> int:
+        """Count the bytes of the scales of the groups of `rows` rows of `row_length` codes; 0 of a format without."""
+        if self.group_size is None:
+            return 0
+        return self.scale_bytes(rows * -(-row_length // self.group_size))
 
     def grouped(self, group_size: int, scale_bits: int = 16) -> NumberFormat:
         """Return the format with a scale for each `group_size` consecutive weights of a row: `int4_g32_s16`.
@@ -195,6 +218,7 @@ def _check_bits(bits: int) -> None:
 
 FLOAT32 = NumberFormat("float32", 32, "float", -3.4028234663852886e38, 3.4028234663852886e38)
 FLOAT16 = NumberFormat("float16", 16, "float", -65504.0, 65504.0)
+BFLOAT16 = NumberFormat("bfloat16", 16, "float", -3.3895313892515355e38, 3.3895313892515355e38)
 BINARY = NumberFormat("binary", 1, "binary", -1, 1)
 TERNARY = NumberFormat("ternary", 2, "integer", -1, 1)  # three values; stored in two bits
 INT8 = signed_integer(8)

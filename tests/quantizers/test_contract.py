@@ -23,18 +23,23 @@ from quantizers import (
 )
 
 NAMES = [
+    "group_integer",
     "int8",
     "int8_qat",
     "lsq",
+    "odd",
     "pixel8",
     "scaled_sign",
     "sign",
     "stochastic_sign",
+    "table",
     "tanh_sign",
     "ternary",
     "uint8",
     "uniform",
+    "unit_range",
 ]
+NEEDED = {"table": {"values": "nf4"}}
 X = torch.randn(6, 40, generator=torch.Generator().manual_seed(0))
 PER_CHANNEL = {
     "int8": {"channel_axis": 0},
@@ -45,8 +50,13 @@ PER_CHANNEL = {
 EVERY = [*((name, {}) for name in NAMES), *PER_CHANNEL.items()]
 
 
+def made(name, **options):
+    """The quantizer, with the options that it cannot do without."""
+    return make(name, **NEEDED.get(name, {}), **options)
+
+
 def ready(name, **options):
-    quantizer = make(name, **options)
+    quantizer = made(name, **options)
     quantizer.start_observing()
     quantizer.observe(X)
     quantizer.freeze()
@@ -72,7 +82,7 @@ def test_is_binary_is_what_forward_gives(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_calibration_readies_what_needs_it(name):
-    quantizer = make(name).train()
+    quantizer = made(name).train()
     quantizer(X)
     assert quantizer.needs_calibration == (not quantizer.is_ready)
     assert quantizer.needs_calibration == (name in ("int8", "uint8", "uniform"))
@@ -82,7 +92,7 @@ def test_only_calibration_readies_what_needs_it(name):
 def test_encoding_is_what_tensors_are_quantized_with(name, options):
     quantizer = ready(name, **options)
     encoding = quantizer.encoding()
-    if name in ("ternary", "scaled_sign"):
+    if name in ("ternary", "scaled_sign", "group_integer", "odd", "table"):
         assert encoding is None
         return
     for x in (X, 100 * X):
@@ -232,7 +242,7 @@ def test_defaults_do_nothing():
 
 def test_learned_parameters_are_the_parameters():
     for name in NAMES:
-        quantizer = make(name)
+        quantizer = made(name)
         assert [id(each.parameter) for each in quantizer.learned_parameters()] == [
             id(each) for each in quantizer.parameters()
         ]
@@ -243,7 +253,7 @@ def test_learned_parameters_are_the_parameters():
 
 def test_observers():
     for name in NAMES:
-        assert (make(name).observer is not None) == (name in ("int8", "uint8", "uniform", "int8_qat"))
+        assert (made(name).observer is not None) == (name in ("int8", "uint8", "uniform", "int8_qat"))
 
 
 def test_set_relaxed():
@@ -312,7 +322,7 @@ class TestStraightThrough:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("make_ready", [make, ready])
+@pytest.mark.parametrize("make_ready", [made, ready])
 def test_a_batch_without_examples_is_nothing(name, make_ready):
     quantizer, x = make_ready(name), torch.empty(0, 40, requires_grad=True)
     for training in (True, False):
