@@ -27,18 +27,26 @@ class ConfigError(UserError):
         message: what is wrong, and what would be right.
         key: dotted path of the key that is wrong, e.g. `parameters.scheme.values`.
         file: the file that holds it, if any.
+        details: further lines, below the message.
     """
 
-    def __init__(self, message: str, key: str | None = None, file: str | None = None) -> None:
+    def __init__(
+        self, message: str, key: str | None = None, file: str | None = None, details: tuple[str, ...] = ()
+    ) -> None:
         self.message = message
         self.key = key
         self.file = file
+        self.details = details
         super().__init__(": ".join(part for part in (file, key, message) if part))
+
+    def __str__(self) -> str:
+        """Return file, key and message in one line, and the details below."""
+        return "\n".join([str(self.args[0]), *(f"  {line}" for line in self.details)])
 
     def within(self, *, file: str | None = None, prefix: str | None = None) -> ConfigError:
         """Return the same error with the file, or with `prefix.` before its key."""
         key = ".".join(part for part in (prefix, self.key) if part) or None
-        return ConfigError(self.message, key, file or self.file)
+        return ConfigError(self.message, key, file or self.file, self.details)
 
 
 class TrainingError(UserError):

@@ -29,7 +29,7 @@ from qbench.cli.run_packed import run_packed
 from qbench.cli.sweep import sweep
 from qbench.cli.train import train
 from qbench.cli.validate import validate
-from qbench.sweep.plug_ins import make_importable
+from qbench.sweep.importable import make_importable
 
 app = typer.Typer(
     cls=Commands,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from qbench.cli.options import Json, Run
+from qbench.cli.options import Json, Plugins, Run
 from qbench.cli.output import print_json
 
 
@@ -26,6 +26,7 @@ def calibrate(
     sets: Annotated[int, typer.Option(min=1, metavar="N", help="Calibration sets of --compare.")] = 5,
     bits: Annotated[int, typer.Option(min=2, max=8, metavar="N", help="Of an activation.")] = 8,
     weight_bits: Annotated[int, typer.Option(min=2, max=8, metavar="N", help="Of a weight.")] = 8,
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Calibrate a trained float32 network; show its layers under one calibration method, or compare all methods.

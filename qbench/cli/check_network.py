@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qbench.cli.options import Json
+from qbench.cli.options import Json, Plugins
 from qbench.cli.output import print_json
 
 
@@ -32,6 +32,7 @@ def check_network(
             show_default="none, then what the matrix lists",
         ),
     ] = None,
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Compare networks under schemes with an independent computation in float64.

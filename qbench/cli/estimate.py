@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from qbench.cli.options import Json, SchemeName
+from qbench.cli.options import Json, Plugins, SchemeName
 from qbench.cli.output import print_json
 
 
@@ -30,6 +30,7 @@ def estimate(
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Of the training whose memory is printed.")] = 64,
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Print memory, operations and energy of a network under a scheme; nothing is trained.

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from qbench.cli.exit_codes import FAILED
-from qbench.cli.options import Json, Run
+from qbench.cli.options import Json, Plugins, Run
 from qbench.cli.output import print_json
 
 
@@ -18,6 +18,7 @@ def export(
     real_input: Annotated[
         bool, typer.Option("--real-input", help="Keep the first layer's input float32 although the images are pixels.")
     ] = False,
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Write a trained binary network as packed bits, and compare it with the module on every test image.

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from qbench.cli.options import Json, Run
+from qbench.cli.options import Json, Plugins, Run
 from qbench.cli.output import print_json
 
 
 def export_onnx(
     run: Run,
     to: Annotated[Path, typer.Option(metavar="FILE", help="Where the network goes.", show_default=False)],
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Write a trained INT8 network as ONNX with QuantizeLinear and DequantizeLinear nodes.

@@ -7,7 +7,7 @@ import difflib
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import typer
@@ -73,11 +73,12 @@ def _exit_codes(path: Callable[[], str]) -> Iterator[None]:
     except Exception as error:
         if not _is_the_users(error):
             raise
-        _leave(f"error: {error}", BAD_INPUT)
+        details = getattr(error, "details", ())
+        _leave(f"error: {error.args[0] if details else error}", BAD_INPUT, details)
 
 
-def _leave(text: str, code: int) -> None:
-    print(f"qbench: {visible(text)}", file=sys.stderr)
+def _leave(text: str, code: int, details: Sequence[str] = ()) -> None:
+    print(f"qbench: {visible(text)}", *(f"  {visible(line)}" for line in details), sep="\n", file=sys.stderr)
     raise typer.Exit(code) from None
 
 

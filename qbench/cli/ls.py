@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from qbench.cli.options import Json
+from qbench.cli.options import Json, Plugins
 from qbench.cli.output import print_json
 from qbench.report.commands.listing import Kind
 
 
 def ls(
     kind: Annotated[Kind, typer.Argument(metavar="KIND", help="What to list.", show_default=False)],
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """List what there is to choose from.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qbench.cli.options import Device, DeviceName, Json
+from qbench.cli.options import Device, DeviceName, Json, Plugins
 from qbench.cli.output import print_json
 
 
@@ -23,6 +23,7 @@ def run_packed(
     batch: Annotated[int, typer.Option(min=1, metavar="N", help="Images at a time.")] = 100,
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads.")] = 1,
     device: Device = DeviceName.cpu,
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Run a packed network over the test images: accuracy, images per second, the backend that ran it.

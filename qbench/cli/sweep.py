@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qbench.cli.options import Json, SweepFile
+from qbench.cli.options import Json, Plugins, SweepFile
 from qbench.cli.output import print_json, print_report, print_trials, write_page
 from qbench.cli.trials import run_trials
 
@@ -31,6 +31,7 @@ def sweep(
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where results go.", show_default="runs/<name of the sweep>")
     ] = None,
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Run the trials of a sweep file and compare their schemes.
@@ -46,7 +47,8 @@ def sweep(
     trial, and the comparison, is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise. At
     the end report.html shows the comparison; `qbench report` makes it anew, or tables and pictures of it.
 
-    What a file can set: the keys that `qbench train --help` names.
+    What a file can set: the keys that `qbench train --help` names; `label: "{scheme} w={model_options.width}"` names
+    the rows, `plugins: [mine.py]` loads your own quantizers, schemes and models.
     """
     from qbench.sweep.config import load_sweep
     from qbench.sweep.local_executor import LocalExecutor, default_workers
@@ -75,6 +77,7 @@ def sweep(
         goal=config.goal,
         name=config.name,
         description=config.description,
+        label=config.label,
         file=config.text,
     )
     _show(run, config, folder, wandb, as_json)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qbench.cli.options import Json, SchemeName
+from qbench.cli.options import Json, Plugins, SchemeName
 from qbench.cli.output import print_json, print_row
 from qbench.cli.trials import run_trials
 
@@ -35,6 +35,7 @@ def train(
     force: Annotated[
         bool, typer.Option("--force", help="Run again although the result is there; stored weights are used.")
     ] = False,
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Train one network under one scheme and print its metrics.

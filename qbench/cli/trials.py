@@ -68,6 +68,7 @@ def run_trials(
     goal: Literal["minimize", "maximize"] = "maximize",
     name: str | None = None,
     description: str | None = None,
+    label: str | None = None,
     file: str | None = None,
     force: bool = False,
     epochs: bool = False,
@@ -81,6 +82,7 @@ def run_trials(
         shown: the trials that the results are about.
         metric, goal: by which the best trial is named.
         name, description: of the sweep; None for trials of none.
+        label: the sweep's template of rows' names.
         file: the sweep file's text.
         force: run those that are done too.
         epochs: show each epoch's end.
@@ -91,6 +93,8 @@ def run_trials(
     from qbench.sweep.sweep import pending, run_sweep
 
     facts = {"name": name, "metric": metric, "goal": goal, "description": description, "file": file}
+    if label is not None:
+        facts["label"] = label
     with store.opened():
         store.write_origin(facts, run_facts(sys.argv) if pending(trials, store, force) else None)
         with progress_on(sys.stderr, epochs) as progress:

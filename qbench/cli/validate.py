@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from qbench.cli.options import SweepFile
+from qbench.cli.options import Plugins, SweepFile
 
 
-def validate(file: SweepFile) -> None:
+def validate(file: SweepFile, plugin: Plugins = None) -> None:
     """Check a sweep file and every trial of it; run nothing.
 
     \b

@@ -15,6 +15,7 @@ from qbench.sweep.distribution import Distribution, parse_distribution
 from qbench.sweep.yaml_file import read_yaml
 from qbench.trial.config import SETTINGS, TrialConfig
 from qbench.trial.identity import digest
+from qbench.trial.label import check_template
 from qbench.trial.metrics import METRICS
 
 # Keys of wandb that would change what a sweep does, in ways that qbench does not offer: refused, never ignored.
@@ -51,6 +52,8 @@ class _File(BaseModel):
     entity: str | None = None
     run_cap: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=0)] | None = None
+    label: str | None = None
+    plugins: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class SweepConfig:
         run_cap: the most trials of the sweep; None for no limit.
         seed: of a random search: the file's top-level key `seed` (qbench's own), else 0.
         description, project, entity: handed to wandb.
+        label: of the rows, a template (`qbench.trial.label`); None names them by what differs. qbench's own key.
+        plugins: files beside the sweep file, or modules, whose names its trials use (`load_plugins`). qbench's own key.
     """
 
     file: Path
@@ -96,6 +101,8 @@ class SweepConfig:
     description: str | None = None
     project: str | None = None
     entity: str | None = None
+    label: str | None = None
+    plugins: tuple[str, ...] = ()
 
     @property
     def sweep_id(self) -> str:
@@ -136,7 +143,8 @@ def load_sweep(path: Path) -> SweepConfig:
     Raises:
         ConfigError: what `read_yaml` refuses; an unknown key, or one of wandb's that qbench cannot honour; a method
             other than grid and random; no parameter; a parameter whose distribution is malformed, or, in a grid,
-            has no finite list of values. The names of schemes, models and data are checked later, trial by trial.
+            has no finite list of values; a label with a field that is no key of a trial. The names of schemes, models
+            and data are checked later, trial by trial.
     """
     values, text = read_yaml(path)
     try:
@@ -169,6 +177,7 @@ def _parse(path: Path, values: Mapping[str, Any], text: str) -> SweepConfig:
             f"unknown metric {file.metric.name!r}{nearest(file.metric.name, list(METRICS))}", "metric.name"
         )
     _check_name(file.name, path)
+    _check_label(file.label)
     parameters = tuple(_parameters(file.parameters, (), "parameters"))
     if not parameters:
         raise ConfigError("is empty: there is nothing to try", "parameters")
@@ -187,6 +196,8 @@ def _parse(path: Path, values: Mapping[str, Any], text: str) -> SweepConfig:
         description=file.description,
         project=file.project,
         entity=file.entity,
+        label=file.label,
+        plugins=tuple(file.plugins),
     )
 
 
@@ -198,6 +209,14 @@ def _check_name(name: str | None, path: Path) -> None:
             "spaces and any of ._+-, the first a letter or digit",
             "name",
         )
+
+
+def _check_label(label: str | None) -> None:
+    if label is not None:
+        try:
+            check_template(label)
+        except ConfigError as error:
+            raise error.within(prefix="label") from None
 
 
 def _parameters(values: Mapping[str, Any], path: tuple[str, ...], key: str) -> Iterator[Parameter]:

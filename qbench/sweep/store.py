@@ -155,7 +155,8 @@ class Store:
         """Write `origin.json`: how the results were obtained.
 
         Args:
-            facts: `name`, `metric`, `goal`, `description` and `file` (the sweep file's text), in place of earlier ones.
+            facts: `name`, `metric`, `goal`, `description`, `file` (the sweep file's text) and, where the sweep has one,
+                `label` (a template of rows' names), in place of earlier ones.
             run: of an invocation that runs trials: `date`, `command`, `versions`, `machine`. It is added to those of
                 earlier invocations, the list `runs`.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import traceback as tracebacks
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qbench.errors import UserError, one_line
 from qbench.sweep.plan import PlannedTrial, Training
+from qbench.sweep.plug_ins import load_plugins, loaded_plugins
+from qbench.sweep.user_code import reason
 from qbench.sweep.wandb_service import WandbService
 from qbench.trial.record import TrialRecord
 from qbench.trial.result import TrialResult
@@ -28,12 +30,14 @@ class Setup:
         folder: the sweep's.
         importable: folders whose modules dotted paths may name.
         wandb: what makes the trials' wandb runs; None where wandb is disabled.
+        plugins: what the process loads before it runs a trial: all that the process that makes this has loaded.
     """
 
     training: str
     folder: Path
     importable: tuple[Path, ...]
     wandb: WandbService | None
+    plugins: tuple[str, ...] = field(default_factory=loaded_plugins)
 
 
 class TrialRunner:
@@ -59,12 +63,13 @@ class TrialRunner:
         The trial's exceptions become the result's error; Ctrl-C passes.
         """
         try:
+            load_plugins(self._setup.plugins, self._setup.folder)
             resolved = self._training.resolve(trial.config)
             if not self._planned_here and resolved.trial_id != trial.id:
                 # It would store its training under these sources' key, and its result under the plan's.
                 raise UserError("the sources were edited after the sweep was planned; run it again")
         except Exception as error:
-            return TrialResult.failure(_reason(error), tracebacks.format_exc()), None
+            return TrialResult.failure(reason(error), tracebacks.format_exc()), None
         run, wandb_failure = self._start_run(trial)
         row = None
         try:
@@ -75,7 +80,7 @@ class TrialRunner:
             if run is not None:
                 run.keep(self._record(trial, result), self._setup.folder / "wandb" / "models")
         except (Exception, SystemExit) as error:
-            result = TrialResult.failure(_reason(error), tracebacks.format_exc())
+            result = TrialResult.failure(reason(error), tracebacks.format_exc())
         finally:
             if run is not None:
                 run.finish(row)
@@ -97,12 +102,6 @@ class TrialRunner:
             # Trying again with every trial could wait for the same network time-out each time.
             self._wandb = None
             return None, one_line(error)
-
-
-def _reason(error: BaseException) -> str:
-    """Return a trial's error in one line; the user's own errors need no class."""
-    message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return " ".join(message.split()) or type(error).__name__
 
 
 def _plain_row(result: TrialResult) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qbench.sweep.importable import make_importable
 from qbench.sweep.plan import load_training
-from qbench.sweep.plug_ins import make_importable
 from qbench.sweep.trial_runner import Setup, TrialRunner
 
 if TYPE_CHECKING:

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from offline_records import runs
@@ -215,7 +216,7 @@ def test_the_result_is_kept_if_a_table_cannot_be_made(real, online_free, monkeyp
 
 def test_a_failed_trial_ends_its_run_as_failed(fake, online_free):
     result, _ = run(online_free, LogsAnEpoch(fake, fail=True), trial(), service(online_free))
-    assert result.error == "ValueError: no"
+    assert re.fullmatch(r"ValueError: no \(.*test_wandb_service\.py, line \d+\)", result.error)
     exits = [record.exit.exit_code for record in records(online_free / "out") if record.HasField("exit")]
     assert exits == [1]
 
