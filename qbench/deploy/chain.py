@@ -81,6 +81,8 @@ def _name(node: Node) -> str:
 
 
 def _noun(node: Node) -> str:
+    if node.target == "slot":
+        return f"the activation function {node.function}"
     return type(node.module).__name__ if _is_module(node) else base_name(node.target)
 
 

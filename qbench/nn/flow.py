@@ -13,12 +13,6 @@ from qbench.nn.graph.node import Node
 _PLACES = ("max_pool", "reshape", "identity")
 """Operations that a BatchNorm may stand behind and still be the layer's own: they only choose and move values."""
 
-_RISING = frozenset(
-    ("relu", "relu6", "hardtanh", "clamp", "tanh", "sigmoid", "hardsigmoid", "log_sigmoid", "softplus", "softsign",
-     "elu", "celu", "selu", "sign")
-)  # fmt: skip
-"""Activations that never fall, so that their value's sign is a comparison of their input with one number."""
-
 
 @dataclass(frozen=True)
 class Flow:
@@ -56,7 +50,7 @@ def flow(graph: Graph, start: Node) -> Flow:
             found = replace(found, norms=(*found.norms, user), rising=True)
         elif user.kind not in _PLACES:
             own = False
-            found = replace(found, rising=found.rising and user.kind == "activation" and user.function in _RISING)
+            found = replace(found, rising=found.rising and user.kind == "activation" and user.facts.rising)
         if user.shape:
             found = replace(found, end=user)
         here = user

@@ -66,7 +66,7 @@ def apply_scheme(
             and see `check_structure`.
     """
     _check_values(model)
-    uninstall(model)
+    earlier = uninstall(model)
     graph = None if input_shape is None else _read(model, input_shape)
     places = find_places(model, graph)
     if not places.count:
@@ -84,7 +84,7 @@ def apply_scheme(
         weight_quantizer or default_weight_quantizer(scheme),
         activation_quantizer or default_activation_quantizer(scheme),
     )
-    fill_slots(model, scheme, graph)
+    fill_slots(model, scheme, graph, input_shape, earlier)
     replace_norms(model, scheme.recipe, graph)
     switch_off_fast_paths(model)
     if input_shape is not None:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from qbench.schemes.named import Named
+
 _Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -17,8 +19,8 @@ class Recipe(BaseModel):
     """The settings of a training.
 
     Attributes:
-        activation_function: what fills the model's activation slots. "identity" where a binary quantizer takes the
-            place of the ReLU.
+        activation_function: what fills the model's activation slots: a name of `qbench.nn.activation.ACTIVATIONS`, or a
+            dotted path, with options or without. "identity" where a binary quantizer takes the place of the ReLU.
         norm: "shift" makes every BatchNorm before the last quantizable layer shift-based; "none" leaves all out.
         norm_momentum: of BatchNorm's running averages, in torch's sense; None keeps the model's (shift-based: 1/8).
         optimizer: "adam", "shift-adamax", or "sgd" without momentum.
@@ -35,7 +37,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    activation_function: Literal["relu", "hardtanh", "identity"] = "relu"
+    activation_function: Named = "relu"
     norm: Literal["batch", "shift", "none"] = "batch"
     norm_momentum: Annotated[float, Field(gt=0, le=1)] | None = None
     optimizer: Literal["adam", "shift-adamax", "sgd"] = "adam"

@@ -10,6 +10,7 @@ from qbench.errors import ConfigError, quoted
 from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.node import Node
 from qbench.nn.quant_layer import QuantLayer
+from qbench.schemes.named import NamedSpec
 from qbench.schemes.value_signs import Parts, Zeros, value_signs
 from quantizers import BINARY
 
@@ -17,10 +18,10 @@ _log = logging.getLogger(__name__)
 
 _REPLACED = "put an nn.ReLU (which the scheme replaces) or a qbench Activation in its place, or a BatchNorm after it"
 _CALLED = "apply the scheme with the network's input_shape, so that it replaces ReLUs that are called as functions, too"
-_CHOSEN = "take another activation_function than relu in the scheme (identity, hardtanh), or put a BatchNorm after it"
+_CHOSEN = "take another activation_function than {} in the scheme (identity, hardtanh), or put a BatchNorm after it"
 
 
-def check_signs(network: nn.Module, evaluation: Graph, training: Graph | None, function: str) -> None:
+def check_signs(network: nn.Module, evaluation: Graph, training: Graph | None, function: NamedSpec) -> None:
     """Refuse, or warn of, what makes the signs of a binary layer's inputs say little; zero has the sign +1.
 
     Replaced when the scheme is applied, and no matter here: ReLU and ReLU6.
@@ -58,11 +59,12 @@ def _inputs(values: dict[str, Parts], node: Node) -> Parts:
     return frozenset().union(*(values[name] for name in node.inputs))
 
 
-def _check(node: Node, parts: Parts, function: str) -> None:
+def _check(node: Node, parts: Parts, function: NamedSpec) -> None:
     real = f"or leave the layer's input real by layers: {{{quoted(node.path)}: {{activations: null}}}}"
     for part in parts:
         is_relu = part.cause.startswith(("aten.relu", "aten.clamp", "aten.hardtanh"))
-        what = _CHOSEN if function == "relu" else _CALLED if is_relu else _REPLACED
+        chosen = function.name == "relu" or part.cause.endswith("Activation)")  # it fills a slot
+        what = _CHOSEN.format(function) if chosen else _CALLED if is_relu else _REPLACED
         remedy = f"{what}; {real}"
         if part.sign == "nonnegative":
             share = "its binary input" if len(parts) == 1 else "a part of its binary input"

@@ -4,26 +4,39 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from qbench.errors import ConfigError
 from qbench.nn.activation import Activation
-from qbench.nn.functional_activation import FunctionalActivation, install, is_slots_own
+from qbench.nn.evaluation_mode import evaluating, plain_execution
+from qbench.nn.functional_activation import FunctionalActivation, building, install, is_slots_own
+from qbench.nn.graph.example import example_batch
 from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.node import Node
 from qbench.nn.hooks import hooks_of
-from qbench.nn.quant_layer import QuantLayer
+from qbench.nn.quant_layer import QuantLayer, quantizing_only
+from qbench.schemes.named import NamedSpec, spelled_out
 from qbench.schemes.scheme import Scheme
+from qbench.schemes.slot_shape import SlotShape, slot_shape
 
 _log = logging.getLogger(__name__)
 
 RELUS = ("relu", "relu6")
 """The functions that a scheme's activation function takes the place of."""
 
+_RELU = NamedSpec(name="relu")
 
-def fill_slots(network: nn.Module, scheme: Scheme, graph: Graph | None) -> None:
+
+def fill_slots(
+    network: nn.Module,
+    scheme: Scheme,
+    graph: Graph | None,
+    input_shape: tuple[int, ...] | Tensor | None = None,
+    earlier: Mapping[nn.Module, FunctionalActivation] | None = None,
+) -> None:
     """Give the activation slots the scheme's function: `Activation`, nn.ReLU, nn.ReLU6, and with a graph their calls
     as functions, in place or not.
 
@@ -31,17 +44,24 @@ def fill_slots(network: nn.Module, scheme: Scheme, graph: Graph | None) -> None:
     results reach a layer that the scheme quantizes, through whatever is between them but another activation or
     product: a ReLU in front of an LSTM that stays float stays, too.
 
+    A function with parameters is a module of its own in each place: in each slot, and in each call of a ReLU that is a
+    function. A slot that computes the same already keeps its module, and what was trained there.
+
     Args:
         network: its layers have their quantizers.
         scheme: says which function.
         graph: of the network before anything was replaced; None fills every slot that is a module, and no other.
+        input_shape: that the graph was read with.
+        earlier: the slots of functional ReLUs that stood there before (see `uninstall`).
 
     Raises:
-        ConfigError: a module with hooks that would have to be replaced.
+        ConfigError: a module with hooks that would have to be replaced; and, by name, an activation function that is
+            not known, that does not take its options, that needs the channels where they are not known, that does not
+            keep the shape, or whose slot is called with different channels.
     """
-    function = scheme.recipe.activation_function
-    if function == "relu" or graph is None:
-        _fill_modules(network, function, kept=set())
+    function = spelled_out(scheme.recipe.activation_function)
+    if function == _RELU or graph is None:
+        _fill_modules(network, function, {}, kept=set())
         return
     by_path: dict[str, list[Node]] = defaultdict(list)
     for node in relus(graph):
@@ -53,9 +73,33 @@ def fill_slots(network: nn.Module, scheme: Scheme, graph: Graph | None) -> None:
     for path in by_path.keys() - kept:
         taken = [node for node in by_path[path] if path not in functional or node.name in reached]
         _warn_of_float(network, graph, taken, scheme)
-    _fill_modules(network, function, {modules[path] for path in kept})
+    called = [path for path in by_path if path not in kept and path not in functional]
+    shapes = {modules[path]: slot_shape(graph, function, by_path[path]) for path in called}
+    stay = {modules[path] for path in kept}
+    if function.options or function.name not in Activation.FUNCTIONS:
+        stay |= _never_called(network, by_path)
+    _fill_modules(network, function, shapes, stay)
     for path in functional:
-        _install(network, path, function, [node.name not in reached for node in by_path[path]], graph)
+        shape = slot_shape(graph, function, by_path[path], several=True)
+        keeps = [node.name not in reached for node in by_path[path]]
+        _install(network, path, function, keeps, graph, last=shape.last, earlier=(earlier or {}).get(modules[path]))
+    if functional:
+        _build_places(network, input_shape)
+
+
+def _never_called(network: nn.Module, called: Iterable[str]) -> set[nn.Module]:
+    """Return the slots that no operation is of: nothing shows what comes into them, and they keep their ReLU."""
+    slots = {module for module in _outside_slots(network) if is_slot(module)}
+    return slots - {network.get_submodule(path) for path in called}
+
+
+def _build_places(network: nn.Module, input_shape: tuple[int, ...] | Tensor | None) -> None:
+    """Build the modules of functional ReLUs in one run of the network on zeros, with its layers in float32."""
+    with building(network) as needed:
+        if not needed or input_shape is None:
+            return
+        with quantizing_only(network), evaluating(network), plain_execution(), torch.no_grad():
+            network(example_batch(input_shape, network))
 
 
 def _warn_of_float(network: nn.Module, graph: Graph, slots: list[Node], scheme: Scheme) -> None:
@@ -71,7 +115,7 @@ def _warn_of_float(network: nn.Module, graph: Graph, slots: list[Node], scheme: 
             "ReLU of its own",
             slots[0].label,
             scheme.name,
-            scheme.recipe.activation_function,
+            spelled_out(scheme.recipe.activation_function),
             ", ".join(found),
         )
 
@@ -124,25 +168,50 @@ def reaches(graph: Graph, node: Node, wanted: Callable[[Node], bool]) -> bool:
     return False
 
 
-def _fill_modules(network: nn.Module, function: str, kept: set[nn.Module]) -> None:
+def _fill_modules(
+    network: nn.Module, function: NamedSpec, shapes: Mapping[nn.Module, SlotShape], kept: set[nn.Module]
+) -> None:
     replaced: dict[nn.Module, nn.Module] = {}
-    for module in list(network.modules()):
+    like = next(network.parameters(), torch.zeros(()))
+    for module in list(_outside_slots(network)):
         # Not named_children(), which gives a module that stands in two places once.
         for name, child in module._modules.items():
-            if isinstance(child, Activation) and not isinstance(child, FunctionalActivation):
-                child.fill("relu" if child in kept else function)
-            elif child is not None and child not in kept and is_slot(child) and _is_replaced(child, function):
+            if isinstance(child, FunctionalActivation) or child is None:
+                continue
+            if isinstance(child, Activation):
+                _fill(child, _RELU if child in kept else function, shapes.get(child), like)
+            elif child not in kept and is_slot(child) and _is_replaced(child, function):
                 if child not in replaced:
-                    replaced[child] = _slot_of(child, function)
+                    replaced[child] = _slot_of(child, function, shapes.get(child), like)
                 setattr(module, name, replaced[child])
 
 
-def _is_replaced(child: nn.Module, function: str) -> bool:
+def _outside_slots(network: nn.Module) -> Iterator[nn.Module]:
+    """Yield the modules but those within slots, which are parts of an activation function."""
+    within = {each for slot in network.modules() if isinstance(slot, Activation) for each in slot.modules()}
+    yield from (module for module in network.modules() if module not in within)
+
+
+def _fill(slot: Activation, function: NamedSpec, shape: SlotShape | None, like: Tensor) -> None:
+    """Let a slot compute the function; without a graph its shape is not known."""
+    before = slot.module
+    if shape is None:
+        slot.fill(function.name, function.options)
+    else:
+        slot.fill(function.name, function.options, channels=shape.channels, last=shape.last)
+    if slot.module is not None and slot.module is not before:
+        slot.module.to(like.device, like.dtype).train(slot.training)
+        if shape is not None:
+            generator = torch.Generator().manual_seed(0)
+            slot.check(torch.randn(shape.shape, generator=generator).to(like.device, like.dtype))
+
+
+def _is_replaced(child: nn.Module, function: NamedSpec) -> bool:
     """A ReLU is the same as a slot and as itself; one that somebody hooks into, or a bounded one, stays as it is."""
-    return function != "relu" or (type(child).forward is nn.ReLU.forward and not _has_hooks(child))
+    return function != _RELU or (type(child).forward is nn.ReLU.forward and not _has_hooks(child))
 
 
-def _slot_of(relu: nn.Module, function: str) -> Activation:
+def _slot_of(relu: nn.Module, function: NamedSpec, shape: SlotShape | None, like: Tensor) -> Activation:
     if _has_hooks(relu):
         raise ConfigError(
             f"{type(relu).__name__} has hooks, and the scheme puts {function} in its place, where they would be lost: "
@@ -150,16 +219,25 @@ def _slot_of(relu: nn.Module, function: str) -> Activation:
             "model",
         )
     own = "relu" if type(relu).forward is nn.ReLU.forward else "relu6"
-    slot = Activation(own=own, inplace=bool(getattr(relu, "inplace", False)))
-    slot.fill(function)
-    return slot.train(relu.training)
+    slot = Activation(own=own, inplace=bool(getattr(relu, "inplace", False))).train(relu.training)
+    _fill(slot, function, shape, like)
+    return slot
 
 
 def _has_hooks(module: nn.Module) -> bool:
     return not all(is_slots_own(hook) for hook in hooks_of(module))
 
 
-def _install(network: nn.Module, path: str, function: str, keeps: list[bool], graph: Graph) -> None:
+def _install(
+    network: nn.Module,
+    path: str,
+    function: NamedSpec,
+    keeps: list[bool],
+    graph: Graph,
+    *,
+    last: bool,
+    earlier: FunctionalActivation | None,
+) -> None:
     """Put a slot into the module called `path` for the ReLUs that its forward calls as functions."""
     owner = network.get_submodule(path)
     calls = [node.path for node in graph.layers if node.path.startswith(f"{path}." if path else "")]
@@ -178,4 +256,4 @@ def _install(network: nn.Module, path: str, function: str, keeps: list[bool], gr
         for name, module in owner.named_modules(prefix=path)
         if module is not owner and not isinstance(module, FunctionalActivation) and (name in inner or is_slot(module))
     ]
-    install(owner, function, kept, within)
+    install(owner, function.name, kept, within, options=function.options, last=last, earlier=earlier)

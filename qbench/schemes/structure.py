@@ -17,6 +17,7 @@ from qbench.nn.graph.graph import Graph
 from qbench.nn.graph.kinds import base_name
 from qbench.nn.meter import meter
 from qbench.nn.quant_layer import QuantLayer
+from qbench.schemes.named import spelled_out
 from qbench.schemes.places import Places, find_places
 from qbench.schemes.quantization import Quantization, Role
 from qbench.schemes.running import check_running, check_takes
@@ -93,7 +94,7 @@ def check_structure(network: nn.Module, scheme: Scheme, input_shape: tuple[int, 
     training = _training_graph(network, input_shape, scheme)
     if training is not None:
         _check_calls(checked, graph, training)
-    check_signs(network, graph, training, scheme.recipe.activation_function)
+    check_signs(network, graph, training, spelled_out(scheme.recipe.activation_function))
     tell_signs(network, graph)
     check_running(network, input_shape)
 

@@ -49,11 +49,6 @@ Parts = frozenset[Values]
 _ANY: Parts = frozenset({Values("any")})
 _PARTS = 64  # more are taken for one of either sign
 
-_NONNEGATIVE = {"relu", "relu6", "sigmoid", "hardsigmoid", "softplus", "softmax", "exp", "abs", "square"}
-_KEEPS_SIGN = {"gelu", "silu", "mish", "elu", "celu", "selu", "leaky_relu", "rrelu", "tanh", "softsign", "hardtanh",
-               "hardswish", "sign", "hardshrink", "softshrink"}  # fmt: skip
-_ZERO_OVER_A_RANGE = {"hardswish", "hardshrink", "softshrink", "threshold"}
-
 # Operations of kind `other` whose values are some of their input's, or means or sums of such.
 _TAKEN = {"slice", "select", "getitem", "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "index",
           "index_select", "gather", "narrow", "take", "expand", "expand_as", "repeat", "repeat_interleave", "tile",
@@ -108,14 +103,14 @@ def _union(inputs: Iterable[Parts]) -> Parts:
 
 
 def _activation(node: Node, values: Values) -> Values:
-    function = node.function or ""
+    function, facts = node.function or "", node.facts
     low = node.arguments.get("min", node.arguments.get("min_val"))
-    if function in _NONNEGATIVE or (function == "clamp" and low is not None and low >= 0):
+    if facts.nonnegative or (function == "clamp" and low is not None and low >= 0):
         return Values("nonnegative", values.cause if values.sign == "nonnegative" else node.label, values.zeros)
     zeros = values.zeros
-    if function in _ZERO_OVER_A_RANGE and (function != "threshold" or node.arguments.get("value") == 0):
+    if facts.zero_over_a_range and (function != "threshold" or node.arguments.get("value") == 0):
         zeros = zeros | {Zeros("function", node.label)}
-    if function in _KEEPS_SIGN:
+    if facts.keeps_sign:
         return replace(values, zeros=zeros)
     if function == "threshold" and (node.arguments.get("threshold", -1) >= 0 <= node.arguments.get("value", -1)):
         return Values("nonnegative", node.label, zeros)

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from torch import nn
 
+from qbench.nn.activation import Activation
+from qbench.nn.function_facts import FACTS, FunctionFacts
+
 Kind = Literal[
     "input",
     "layer",
@@ -53,7 +56,7 @@ class Node:
         inputs: names of the operations whose tensors it takes, in the order it takes them.
         parameters: names of the parameters and buffers that it takes without their layer, `fc.weight`.
         arguments: all other arguments, by ATen's names.
-        function: of an activation: `relu`, `hardtanh`, `gelu`, ...; None for the others.
+        function: of an activation: `relu`, `hardtanh`, `gelu`, ..., or the name that fills a slot; None for the others.
         shape: of the tensor that it gives, the batch included; () for none, or several.
         input_shapes: of the tensors of `inputs`.
         macs: multiply-accumulates of a product for one example; 0 for all else, layers too: a `LayerShape` has theirs.
@@ -71,6 +74,13 @@ class Node:
     shape: tuple[int, ...] = ()
     input_shapes: tuple[tuple[int, ...], ...] = ()
     macs: int = 0
+
+    @property
+    def facts(self) -> FunctionFacts:
+        """What is known of an activation's function; of other operations nothing."""
+        if isinstance(self.module, Activation) and self.target == "slot":
+            return self.module.facts
+        return FACTS.get(self.function or "", FunctionFacts())
 
     @property
     def label(self) -> str:
