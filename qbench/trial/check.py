@@ -11,6 +11,7 @@ from qbench.schemes.quantization import Role
 from qbench.schemes.structure import check_structure
 from qbench.training.overrides import overrides
 from qbench.training.scheme_module import SchemeModule
+from qbench.trial.contract import check_contract
 from qbench.trial.resolved import ResolvedTrial
 from quantizers import Quantizer
 
@@ -20,7 +21,7 @@ def check(trial: ResolvedTrial) -> None:
 
     Raises:
         ConfigError: names, options or parts that `run_trial` could not use; a network that the scheme refuses (see
-            `check_structure`).
+            `check_structure`); a quantizer that breaks the contract (see `check_contract`).
     """
     config = trial.config
     post_training = trial.scheme.post_training is not None
@@ -32,6 +33,7 @@ def check(trial: ResolvedTrial) -> None:
             module.quantize()
         else:
             _check_trains(module)
+        check_contract(module)
         if module.input_shape is None or overrides(type(module), ("quantize",)):
             check_structure(module.model, trial.scheme, trial.model.input_shape)
 

@@ -19,6 +19,7 @@ from qbench.training.settings import OnEpoch
 from qbench.trial.calibrate import calibrate_trial
 from qbench.trial.check import check
 from qbench.trial.collected_details import collect_details
+from qbench.trial.contract import check_contract, check_trained
 from qbench.trial.details import write_details
 from qbench.trial.evaluation import check_ready, estimate_costs, evaluate
 from qbench.trial.resolved import ResolvedTrial, resolve
@@ -41,7 +42,8 @@ def run_trial(
 
     Raises:
         ConfigError: a configuration that cannot be built.
-        TrainingError: the loss became infinite or NaN, or a quantizer was not calibrated.
+        TrainingError: the loss became infinite or NaN, or a quantizer was not calibrated, or what is packed of a tensor
+            is not what was evaluated.
         UserError: a checkpoint that is damaged or of another network.
     """
     with _threads(trial.config.threads):
@@ -52,6 +54,7 @@ def run_trial(
         with FileLock(store / "lock"):
             trained = TrainingResult.stored(store)
             if trained is None:
+                check_contract(module)
                 trained = fit(module, splits, store, trial.settings, logger=logger, on_epoch=on_epoch)
                 trained.store(store)
                 module.to("cpu")
@@ -62,9 +65,11 @@ def run_trial(
             load_state(module.model, trained.state)
             if trial.scheme.post_training is not None:
                 module.quantize()
+                check_contract(module)
                 calibrate_trial(trial, module.model, splits, store)
         module.eval()
         check_ready(module.model)
+        check_trained(module.model, splits.test.images)
         costs = estimate_costs(trial, module.model)
         result = evaluate(trial, module, splits, trained, costs)
         details = collect_details(trial, module.model, splits, trained, costs)

@@ -9,12 +9,14 @@ from quantizers.formats import NumberFormat
 from quantizers.layer_place import LayerPlace
 
 BATCH = 4
+"""Examples in a batch of inputs."""
+POSITIONS = (7, 5)
+"""The height and width of a convolution's inputs."""
 PLANTED = (0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -2.5)
 """Values that quantizers treat apart: zeros, ties of whole codes, the ends of ±1."""
 
 Shape = tuple[int, ...]
 _ROWS, _WIDTH, _WINDOW = 6, 41, 3
-_POSITIONS = (7, 5)
 
 
 def default_shapes(role: str) -> tuple[Shape, ...]:
@@ -29,7 +31,7 @@ def shape_at(place: LayerPlace) -> Shape:
     """
     if place.role == "weights":
         return place.weight_shape
-    return (BATCH, place.in_channels, *_POSITIONS[: len(place.weight_shape) - 2])
+    return (BATCH, place.in_channels, *POSITIONS[: len(place.weight_shape) - 2])
 
 
 def smaller_shapes(shape: Shape, role: str, format: NumberFormat) -> list[Shape]:

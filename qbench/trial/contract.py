@@ -1,0 +1,125 @@
+"""The contract of a network's quantizers, checked before training, and on what training made of them."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qbench.errors import ConfigError, TrainingError
+from qbench.nn.evaluation_mode import evaluating
+from qbench.nn.hooks import watching
+from qbench.nn.quant_layer import QuantLayer, quant_layers
+from qbench.schemes.quantization import Role
+from qbench.training.scheme_module import SchemeModule
+from quantizers import Quantizer
+from quantizers.contract import Fault, check_quantizer, tensor_faults
+from quantizers.contract.examples import BATCH, POSITIONS, Shape, smaller_shapes
+
+IMAGES = 64
+"""Test images whose inputs of every layer are checked after training: cheap beside the evaluation."""
+
+_known: dict[tuple[Any, ...], list[Fault]] = {}
+"""What was found, by the quantizer's class, its pickled state, its role and the shape of the tensors."""
+
+
+def check_contract(module: SchemeModule) -> None:
+    """Check every quantizer of a module's layers, as `check_quantizer` does; equal ones once in a process.
+
+    Raises:
+        ConfigError: a quantizer breaks the contract; the message names layer, role, class, check and value.
+    """
+    choose = module.scheme.quantization.choose
+    for name, layer, role, quantizer in _placed(module.model):
+        faults = _faults(quantizer, layer, role)
+        if faults:
+            more = f"; {len(faults) - 1} more" if len(faults) > 1 else ""
+            raise ConfigError(
+                f"{name}: {type(quantizer).__name__} ({role}) breaks the contract of quantizers: {faults[0]}{more} "
+                f"(`qbench check-quantizer` shows every check)",
+                f"scheme_options.{choose(role, name, layer.position, layer.layer_count).option}",
+            )
+
+
+def _placed(network: nn.Module) -> Iterator[tuple[str, QuantLayer, Role, Quantizer]]:
+    """Yield each quantizer with its layer's name, its layer, and its role."""
+    for name, layer in quant_layers(network):
+        roles: tuple[tuple[Role, Quantizer | None], ...] = (
+            ("weights", layer.weight_quantizer),
+            ("activations", layer.input_quantizer),
+        )
+        yield from ((name, layer, role, quantizer) for role, quantizer in roles if quantizer is not None)
+
+
+def _faults(quantizer: Quantizer, layer: QuantLayer, role: Role) -> list[Fault]:
+    shape = _shape(layer, role)
+    state = _state(quantizer)
+    key = (type(quantizer), state, role, smaller_shapes(shape, role, quantizer.format)[0])
+    if key not in _known:
+        found = check_quantizer(quantizer, place=layer.place(role), shape=shape)
+        if state is None:  # not to be told from another one
+            return found
+        _known[key] = found
+    return _known[key]
+
+
+def _shape(layer: Any, role: Role) -> Shape:
+    """Return the shape of the tensors that a layer's quantizer meets; of inputs a few examples."""
+    shape = tuple(layer.weight.shape)
+    if role == "weights":
+        return shape
+    channels = layer.in_features if layer.kind == "linear" else layer.in_channels  # of all groups
+    return (BATCH, channels, *POSITIONS[: len(shape) - 2])
+
+
+def _state(quantizer: Quantizer) -> bytes | None:
+    """Return all that a quantizer is, but for its name; None where it cannot be pickled, which is a fault as well."""
+    try:
+        copied = copy.deepcopy(quantizer)
+        copied.layer_name = ""
+        return pickle.dumps(copied)
+    except Exception:
+        return None
+
+
+@torch.no_grad()
+def check_trained(network: nn.Module, images: Tensor) -> None:
+    """Check that evaluation and packing see the same numbers: in the weights as they are, and in every layer's inputs.
+
+    Of each, `forward` must be the dequantized codes, and the codes those of the format: see
+    `quantizers.contract.tensor_faults`. Latent weights, where evaluation uses them, are not quantized.
+
+    Args:
+        network: trained and calibrated, not packed.
+        images: test images; the first `IMAGES` of them are taken.
+
+    Raises:
+        TrainingError: a quantizer breaks this; the message names layer, role, class, check and value.
+    """
+    layers = dict(quant_layers(network))
+    with evaluating(network):
+        for name, layer in layers.items():
+            if layer.weight_quantizer is not None and not layer.latent_evaluation:
+                _check_tensor(name, layer.weight_quantizer, layer.weight.detach(), "weights")
+
+        def watch(name: str, x: Tensor) -> None:
+            quantizer = layers[name].input_quantizer
+            if quantizer is not None:
+                _check_tensor(name, quantizer, x, "activations")
+
+        with watching(layers, inputs=watch):
+            network(images[:IMAGES])
+
+
+def _check_tensor(name: str, quantizer: Quantizer, x: Tensor, role: Role) -> None:
+    copied = copy.deepcopy(quantizer)  # inputs are counted: see `Quantizer.negative_inputs`
+    faults = tensor_faults(copied, x, role)
+    if faults:
+        raise TrainingError(
+            f"{name}: {type(quantizer).__name__} ({role}) breaks the contract of quantizers after the training: "
+            f"{faults[0]}"
+        )
