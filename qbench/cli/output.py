@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 if TYPE_CHECKING:
     from qbench.report.model.report_model import ReportModel
+    from qbench.report.view import View
     from qbench.sweep.plan import PlannedTrial
 
 
@@ -18,27 +22,47 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, allow_nan=False))
 
 
-def print_row(row: Mapping[str, Any]) -> None:
-    """Print a trial's row, a key a line."""
-    from qbench.trial.metrics import METRICS, show
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME",
+        help="Columns of the table, named as in CSV; or all.",
+        show_default="those that fit the width",
+    ),
+]
 
-    width = max(len(key) for key in row)
-    for key, value in row.items():
-        print(f"{key:<{width}}  {show(key, value) if key in METRICS else '-' if value is None else value}")
 
+def print_report(report: ReportModel, columns: str | None = None) -> None:
+    """Print the comparison and its verdict: drawn on a terminal, plain text in a pipe or file.
 
-def print_report(report: ReportModel) -> None:
-    """Print the comparison and its verdict: drawn on a terminal, plain text in a pipe or file."""
+    In a pipe a line has 80 characters, or as many as the variable COLUMNS says.
+
+    Raises:
+        UserError: `columns` names a column that is none.
+    """
+    from qbench.report.commands.overview_table import overview_table
     from qbench.report.model.verdict import verdict
+
+    print_view(lambda width, drawn: overview_table(report, columns, width, drawn), verdict(report))
+
+
+def print_view(make: Callable[[int, bool], View], sentences: Sequence[str] = ()) -> None:
+    """Print a view and sentences below it, as `print_report` does.
+
+    Args:
+        make: returns the view, given the width in characters and whether it is drawn.
+        sentences: to be wrapped.
+    """
     from qbench.report.render.terminal import draw, plain
-    from qbench.report.views.overview import overview
 
     if sys.stdout.isatty():
         from rich.console import Console
 
-        draw(overview(report), Console(), verdict(report))
+        console = Console()
+        draw(make(console.width, True), console, sentences)
     else:
-        print(plain(overview(report), verdict(report)))
+        width = shutil.get_terminal_size((80, 24)).columns
+        print(plain(make(width, False), sentences, width))
 
 
 def write_page(report: ReportModel, folder: Path) -> Path | None:

@@ -18,11 +18,13 @@ class Cells:
         headings: of the columns.
         numeric: whether a column holds numbers, which are flush right.
         rows: a text for each column.
+        names: of each column, the names of the view's columns that it shows.
     """
 
     headings: tuple[str, ...]
     numeric: tuple[bool, ...]
     rows: tuple[tuple[str, ...], ...]
+    names: tuple[tuple[str, ...], ...] = ()
 
 
 def cells(view: View) -> Cells:
@@ -33,6 +35,7 @@ def cells(view: View) -> Cells:
         tuple(_INTERVAL if len(part) == 2 else view.columns[part[0]].heading for part in parts),
         tuple(view.columns[part[0]].numeric for part in parts),
         tuple(tuple(_joined([row[index] for index in part]) for part in parts) for row in texts),
+        tuple(tuple(view.columns[index].name for index in part) for part in parts),
     )
 
 

@@ -11,44 +11,58 @@ from rich.table import Table
 from rich.text import Text
 
 from qbench.report.render.cells import Cells, cells
+from qbench.report.render.layout import GAP, Layout, fitting, lay_out
 from qbench.report.view import View
 from qbench.report.visible import visible
 
 _LETTERS, _PARETO = "letters", "pareto"
 _WIDTH = 120
-"""Characters of a line of sentences in plain text."""
+"""Characters of a line of sentences in plain text, unless a width is given."""
+_DRAWN_GAP = 3
+"""Characters between two columns on a terminal: padding, divider, padding."""
 
 
-def plain(view: View, sentences: Sequence[str] = ()) -> str:
-    """Return the table, `sentences` (a verdict, wrapped) and the notes as lines of text, without colours or boxes."""
+def plain(view: View, sentences: Sequence[str] = (), width: int | None = None) -> str:
+    """Return the table, `sentences` (a verdict) and the notes as lines of text, without colours or boxes.
+
+    Args:
+        view: the table.
+        sentences: wrapped.
+        width: characters of a line, within which headings, names, sentences and notes break; figures never do. A table
+            with more columns than fit it is wider. None breaks the sentences alone, at 120.
+    """
     table = _table(view)
-    widths = _widths(table)
+    found = lay_out(table, width)
     lines = []
-    for row in (table.headings, *table.rows):
-        parts = [
-            text.rjust(width) if numeric else text.ljust(width)
-            for text, width, numeric in zip(row, widths, table.numeric, strict=True)
-        ]
-        lines.append("  ".join(parts).rstrip())
-    return "\n".join([*lines, *_below(view, sentences)])
+    for number in range(max(map(len, found.headings))):
+        # The lines of a heading stand at the bottom.
+        parts = [_line_of(lines_of, number - max(map(len, found.headings))) for lines_of in found.headings]
+        lines.append(_joined(parts, found, table.numeric))
+    for name, row in zip(found.names, found.rows, strict=True):
+        lines.append(_joined([name[0], *row], found, table.numeric))
+        lines.extend(name[1:])
+    return "\n".join([*lines, *_below(view, sentences, width)])
 
 
 def draw(view: View, console: Console, sentences: Sequence[str] = ()) -> None:
     """Print the same on a terminal.
 
-    A table that is too wide is cut into several, each of which begins with the first column.
+    A table with more columns than fit is cut into several, each of which begins with the first column.
     """
-    found = _table(view)
+    table = _table(view)
+    found = lay_out(table, console.width, _DRAWN_GAP)
     strong = _on_front(view)
-    for columns in _pack(_widths(found), console.width):
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for columns in _pack(found.widths, console.width):
+        drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for index in columns:
-            justify = "right" if found.numeric[index] else "left"
-            table.add_column(found.headings[index], justify=justify, no_wrap=True)  # type: ignore[arg-type]
-        for row, bold in zip(found.rows, strong, strict=True):
+            justify = "right" if table.numeric[index] else "left"
+            heading = Text("\n".join(found.headings[index]))
+            drawn.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        for name, row, bold in zip(found.names, found.rows, strong, strict=True):
             # Text, not markup: a name may hold square brackets.
-            table.add_row(*(Text(row[index]) for index in columns), style="bold" if bold else "")
-        console.print(table)
+            texts = ("\n".join(name), *row)
+            drawn.add_row(*(Text(texts[index]) for index in columns), style="bold" if bold else "")
+        console.print(drawn)
         console.print()
     for sentence in map(visible, sentences):
         console.print(Text(sentence))
@@ -58,14 +72,45 @@ def draw(view: View, console: Console, sentences: Sequence[str] = ()) -> None:
         console.print(Text(note, style="dim"))
 
 
-def _below(view: View, sentences: Sequence[str]) -> list[str]:
-    notes = _notes(view)
-    wrapped = [line for sentence in sentences for line in _wrapped(visible(sentence))]
+def fitting_columns(view: View, width: int, order: Sequence[str] = (), on_terminal: bool = False) -> list[str]:
+    """Return the names of the view's columns that are shown in `width` characters, in the view's order.
+
+    Args:
+        view: the whole table.
+        width: in characters.
+        order: names of columns, the most important first; those without a place come last, in their own order.
+        on_terminal: whether `draw` will show it; else `plain`.
+    """
+    table = _table(view)
+    places = {name: place for place, name in enumerate(order)}
+    others = sorted(
+        range(1, len(table.names)), key=lambda index: min(places.get(name, len(places)) for name in table.names[index])
+    )
+    kept = fitting(table, width, others, _DRAWN_GAP if on_terminal else GAP)
+    return [name for index in kept for name in table.names[index]]
+
+
+def _line_of(lines: Sequence[str], place: int) -> str:
+    """Return a line counted from the end, -1 the last; empty where there are not as many."""
+    return lines[place] if -place <= len(lines) else ""
+
+
+def _joined(parts: Sequence[str], found: Layout, numeric: Sequence[bool]) -> str:
+    texts = [
+        text.rjust(width) if right else text.ljust(width)
+        for text, width, right in zip(parts, found.widths, numeric, strict=True)
+    ]
+    return (" " * GAP).join(texts).rstrip()
+
+
+def _below(view: View, sentences: Sequence[str], width: int | None) -> list[str]:
+    notes = [line for note in _notes(view) for line in ([note] if width is None else _wrapped(note, width))]
+    wrapped = [line for sentence in sentences for line in _wrapped(visible(sentence), width or _WIDTH)]
     return [*(["", *wrapped] if wrapped else []), *(["", *notes] if notes else [])]
 
 
-def _wrapped(sentence: str) -> list[str]:
-    return textwrap.wrap(sentence, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+def _wrapped(sentence: str, width: int) -> list[str]:
+    return textwrap.wrap(sentence, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _notes(view: View) -> list[str]:
@@ -86,7 +131,7 @@ def _table(view: View) -> Cells:
         view = View(view.name, view.title, view.caption, view.columns, rows)
     found = cells(view)
     rows_of_text = tuple(tuple(map(visible, row)) for row in found.rows)
-    found = Cells(tuple(map(visible, found.headings)), found.numeric, rows_of_text)
+    found = Cells(tuple(map(visible, found.headings)), found.numeric, rows_of_text, found.names)
     return _beside(found, found.headings.index(_LETTERS)) if _LETTERS in found.headings[1:] else found
 
 
@@ -99,16 +144,14 @@ def _beside(found: Cells, place: int) -> Cells:
         for row, text in zip(found.rows, texts, strict=True)
     )
     headings = (*found.headings[:place], *found.headings[place + 1 :])
-    return Cells(headings, (*found.numeric[:place], *found.numeric[place + 1 :]), rows)
-
-
-def _widths(found: Cells) -> list[int]:
-    return [max(len(text) for text in column) for column in zip(found.headings, *found.rows, strict=True)]
+    numeric = (*found.numeric[:place], *found.numeric[place + 1 :])
+    names = (*found.names[: place - 1], found.names[place - 1] + found.names[place], *found.names[place + 1 :])
+    return Cells(headings, numeric, rows, names)
 
 
 def _pack(widths: Sequence[int], total: int) -> list[list[int]]:
     """Return the columns of each table, as many tables as the width needs; the first column is in each."""
-    gap = 3  # padding, divider, padding
+    gap = _DRAWN_GAP
     tables = [[0]]
     used = widths[0]
     for index in range(1, len(widths)):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
-from qbench.report.view import Column, Value, View
+from qbench.report.view import Column, Source, Value, View
 from qbench.report.views.overview_notes import INTERVALS, notes
+from qbench.trial.metrics import METRICS
 
 Cell = Callable[[Group], Value]
 OVERVIEW = "overview"
@@ -25,21 +26,82 @@ class _Shown:
     always: bool = False
 
 
-def overview(model: ReportModel) -> View:
-    """Return the table of all groups; a column in which no group has a value is left out."""
+ORDER = (
+    "test/accuracy",
+    "letters",
+    "failed",
+    "not_run",
+    "test/accuracy_low",
+    "test/accuracy_high",
+    "cost/weight_bytes",
+    "cost/energy_uj",
+    "cost/weight_compression",
+    "cost/energy_compression",
+    "kernel/agreement",
+    "runs",
+    "pareto",
+    "cost/quantized_share",
+    "test/accuracy_over",
+    "front_probability",
+    "time/inference_ms",
+    "filters/unique_fraction",
+    "time/train_s",
+)
+"""The columns behind the first, the most important first: what a narrow table shows. See `importance`."""
+
+
+def importance(model: ReportModel) -> tuple[str, ...]:
+    """Return `ORDER`, with what must not be missed first: packed predictions that differ, unequal numbers of runs."""
+    first = []
+    agreements = [group.metrics.get("kernel/agreement") for group in model.groups]
+    if any(agreement is not None and agreement < 1 for agreement in agreements):
+        first.append("kernel/agreement")
+    if len({group.runs for group in model.groups}) > 1:
+        first.append("runs")
+    return tuple(dict.fromkeys(["test/accuracy", "letters", *first, *ORDER]))
+
+
+def overview(model: ReportModel, names: Sequence[str] | None = None) -> View:
+    """Return the table of all groups; a column in which no group has a value is left out.
+
+    Args:
+        model: what was read.
+        names: of the columns behind the first, in this order, which may be any metric of the trials; None for the
+            table's own. Notes are about the columns shown.
+    """
     rows = [[shown.value(group) for shown in _COLUMNS] for group in model.groups]
     kept = [
-        i for i, shown in enumerate(_COLUMNS) if shown.always or any(row[i] not in (None, shown.usual) for row in rows)
+        shown
+        for i, shown in enumerate(_COLUMNS)
+        if shown.always or any(row[i] not in (None, shown.usual) for row in rows)
     ]
+    if names is not None:
+        own = {shown.column.name: shown for shown in _COLUMNS}
+        kept = [
+            _COLUMNS[0],
+            *(own.get(name) or _of_metric(model, name) for name in names if name != _COLUMNS[0].column.name),
+        ]
     return View(
         name=OVERVIEW,
         title="All groups",
         caption="A line is a scheme, with the settings in which it differs from others: means over its seeds.",
-        columns=tuple(_COLUMNS[i].column for i in kept),
-        rows=tuple(tuple(row[i] for i in kept) for row in rows),
-        notes=tuple(notes(model)),
+        columns=tuple(shown.column for shown in kept),
+        rows=tuple(tuple(shown.value(group) for shown in kept) for group in model.groups),
+        notes=tuple(notes(model, {shown.column.name for shown in kept})),
         missing=None if rows else "no trial is done, and nothing is known of those that are planned",
     )
+
+
+def _of_metric(model: ReportModel, name: str) -> _Shown:
+    """Return a column of a metric that the table does not have by itself."""
+    metric = METRICS.get(name)
+    share = metric is not None and metric.unit == "%"
+    unit = f" {metric.unit}" if metric is not None and metric.unit not in ("", "%") else ""
+    source: Source = "measured" if metric is None or metric.source == "measured" else "estimated"
+    heading = f"{metric.label}{unit}" if metric is not None else name
+    values = [value for group in model.groups if (value := group.metrics.get(name)) is not None]
+    form = ".2%" if share else ",.0f" if all(float(value).is_integer() for value in values) else ",.4g"
+    return _Shown(Column(name, heading, form, source), _metric(name))
 
 
 def _accuracy(end: str) -> Cell:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from qbench.report.model.group import Group
 from qbench.report.model.report_model import ReportModel
 from qbench.report.model.wording import LONGEST, listed, number_of
@@ -11,6 +13,7 @@ from qbench.trial.metrics import show
 
 INTERVALS = {"crossed": "seeds and images", "images": "images", "exact": "images, exact"}
 """By the method of an accuracy's interval: what it is over."""
+_ENDS = ("test/accuracy_low", "test/accuracy_high")
 # Of the columns, the metric and its name in a note.
 _COUNTED = {"cost/weight_bytes": "weight bytes", "cost/quantized_share": "quantized MACs"}
 _MEASURED = {
@@ -22,18 +25,23 @@ _MEASURED = {
 }
 
 
-def notes(model: ReportModel) -> list[str]:
-    """Return the notes, a sentence or two each."""
+def notes(model: ReportModel, shown: Collection[str]) -> list[str]:
+    """Return the notes, a sentence or two each.
+
+    Args:
+        model: what was read.
+        shown: names of the table's columns: a note speaks of these and of no others.
+    """
     return [
-        *_intervals(model),
-        *_letters(model),
-        *_sources(model),
-        *_quantized(model),
-        *_metered(model),
-        *_latency(model),
-        *_random_filters(model),
-        *_energy_spread(model),
-        *_front(model),
+        *_intervals(model, shown),
+        *(_letters(model) if "letters" in shown else []),
+        *_sources(model, shown),
+        *(_quantized(model) if "cost/quantized_share" in shown else []),
+        *_metered(model, shown),
+        *(_latency(model) if "time/inference_ms" in shown else []),
+        *(_random_filters(model) if "filters/unique_fraction" in shown else []),
+        *(_energy_spread(model) if "cost/energy_uj" in shown else []),
+        *_front(model, shown),
         *(f"other budget: {note}" for note in model.budgets),
         *_shared_trainings(model),
         *_best(model),
@@ -45,12 +53,16 @@ def _has(model: ReportModel, metric: str) -> bool:
     return any(group.metrics.get(metric) is not None for group in model.groups)
 
 
-def _intervals(model: ReportModel) -> list[str]:
+def _intervals(model: ReportModel, shown: Collection[str]) -> list[str]:
     methods = {group.accuracy.method for group in model.groups if group.accuracy is not None}
-    if not methods:
+    if not methods or not {"test/accuracy", *_ENDS} & set(shown):
         return []
+    runs = {group.runs for group in model.groups if group.runs}
+    each = number_of(max(runs), "run") if len(runs) == 1 and "runs" not in shown else "runs"
+    if not {*_ENDS, "test/accuracy_over"} & set(shown):
+        return [f"accuracy: mean over {each} on the test images"]
     over = "seeds and test images, for others like them" if "crossed" in methods else "test images"
-    lines = [f"accuracy: mean over runs on the test images; interval: 95 %, over {over}"]
+    lines = [f"accuracy: mean over {each} on the test images; interval: 95 %, over {over}"]
     if "images" in methods:
         lines.append(
             f"interval over images: fewer than {MIN_SEEDS} seeds; it is over test images alone and says nothing of "
@@ -74,18 +86,19 @@ def _letters(model: ReportModel) -> list[str]:
     ]
 
 
-def _sources(model: ReportModel) -> list[str]:
-    counted = [text for name, text in _COUNTED.items() if _has(model, name)]
-    measured = [text for name, text in _MEASURED.items() if _has(model, name)]
+def _sources(model: ReportModel, shown: Collection[str]) -> list[str]:
+    counted = [text for name, text in _COUNTED.items() if name in shown and _has(model, name)]
+    measured = [text for name, text in _MEASURED.items() if name in shown and _has(model, name)]
     parts = []
     if counted:
         parts.append(f"counted from shapes and formats: {', '.join(counted)}")
-    if _has(model, "cost/energy_uj"):
+    if "cost/energy_uj" in shown and _has(model, "cost/energy_uj"):
         parts.append(
             "estimated: energy of one inference (operations and memory accesses at Horowitz's 45 nm prices, binary "
             "ones at our own)"
         )
-    if any(_has(model, f"cost/{name}_compression") for name in ("weight", "energy")):
+    ratios = [name for name in ("cost/weight_compression", "cost/energy_compression") if name in shown]
+    if any(_has(model, name) for name in ratios):
         parts.append("×: how many times less than float32")
     return [
         *(["; ".join(parts)] if parts else []),
@@ -102,7 +115,9 @@ def _quantized(model: ReportModel) -> list[str]:
     ]
 
 
-def _metered(model: ReportModel) -> list[str]:
+def _metered(model: ReportModel, shown: Collection[str]) -> list[str]:
+    if not any(name.startswith("cost/") for name in shown):
+        return []
     names = [
         group.name for group in model.groups if any(trial.row.get("cost/account") == "meter" for trial in group.trials)
     ]
@@ -118,7 +133,7 @@ def _latency(model: ReportModel) -> list[str]:
     if not _has(model, "time/inference_ms"):
         return []
     return [
-        "latency: of one image on the CPU, packed where `kernel agrees` has a value and float32 elsewhere; other "
+        "latency: of one image on the CPU, packed where the network packs and float32 elsewhere; other "
         "trials may have run meanwhile, so that small differences say nothing"
     ]
 
@@ -146,15 +161,20 @@ def _spread(group: Group) -> float:
     return 0.0 if low is None or high is None or not mid else (high - low) / 2 / mid
 
 
-def _front(model: ReportModel) -> list[str]:
+def _front(model: ReportModel, shown: Collection[str]) -> list[str]:
     if all(group.pareto is None for group in model.groups):
         return []
     few = min(group.runs for group in model.groups if group.pareto is not None) < MIN_SEEDS
-    return [
+    star = (
         "Pareto: no other scheme tested on the same images is as accurate or better with no more weight bytes and "
-        "energy, by means; on front: the share of bootstrap draws of seeds and test images in which that holds"
-        + (f", where fewer than {MIN_SEEDS} seeds say next to nothing of other seeds" if few else "")
-    ]
+        "energy, by means"
+    )
+    share = "on front: the share of bootstrap draws of seeds and test images in which that holds" + (
+        f", where fewer than {MIN_SEEDS} seeds say next to nothing of other seeds" if few else ""
+    )
+    both = {"pareto": star, "front_probability": share if "pareto" in shown else f"{share} ({star})"}
+    parts = [text for name, text in both.items() if name in shown]
+    return ["; ".join(parts)] if parts else []
 
 
 def _named(group: Group) -> str:
