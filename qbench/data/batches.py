@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from qbench.data.splits import Examples
 from qbench.seeds import derive
+
+if TYPE_CHECKING:
+    from qbench.data.splits import Examples
 
 EVALUATION_BATCH = 1000
 """Examples in a batch wherever a network is evaluated."""

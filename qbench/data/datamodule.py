@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytorch_lightning as pl
 
-from qbench.data.batches import EVALUATION_BATCH, Batches
 from qbench.data.splits import Splits
+from qbench.data.training_batches import Batch, TrainingBatches
 
 
 class TensorDataModule(pl.LightningDataModule):
@@ -13,7 +15,7 @@ class TensorDataModule(pl.LightningDataModule):
 
     Args:
         splits: the data.
-        batch_size: examples in a training batch; evaluation takes EVALUATION_BATCH at once.
+        batch_size: examples in a training batch; evaluation has batches of its own size.
         seed: of the order of training batches.
     """
 
@@ -23,7 +25,7 @@ class TensorDataModule(pl.LightningDataModule):
         self.batch_size = batch_size
         self.seed = seed
 
-    def train_dataloader(self) -> Batches:
+    def train_dataloader(self) -> TrainingBatches:
         """Return the training batches, in another order each epoch.
 
         Raises:
@@ -34,14 +36,14 @@ class TensorDataModule(pl.LightningDataModule):
                 f"TensorDataModule feeds one process, the trainer has {self.trainer.world_size}: "
                 "wrap the examples in a torch DataLoader, to which Lightning adds a distributed sampler"
             )
-        return Batches(self.splits.train, self.batch_size, self.seed)
+        return self.splits.train.training_batches(self.batch_size, self.seed)
 
-    def val_dataloader(self) -> Batches:
+    def val_dataloader(self) -> Iterable[Batch]:
         """Return the validation batches, in the split's order."""
-        return Batches(self.splits.validation, EVALUATION_BATCH)
+        return self.splits.validation.batches()
 
-    def test_dataloader(self) -> Batches:
+    def test_dataloader(self) -> Iterable[Batch]:
         """Return the test batches, in the split's order."""
-        return Batches(self.splits.test, EVALUATION_BATCH)
+        return self.splits.test.batches()
 
     predict_dataloader = test_dataloader

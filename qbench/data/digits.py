@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from qbench.data.splits import Examples, Splits, stratified
 
 
-def load(split_seed: int = 0) -> Splits:
+def load(split_seed: int = 0) -> Splits[Examples]:
     """Return digits, pixels 0..16 as `2x/16 - 1`, split 60/20/20 by class: 1,077 / 360 / 360 images [N, 1, 8, 8].
 
     The scaled pixels are multiples of 1/8, so that their sums are exact in float32 in any order.

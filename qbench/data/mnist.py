@@ -98,7 +98,7 @@ def read(folder: Path, counts: Counts = PUBLISHED) -> tuple[Examples, Examples]:
     return sets[0], sets[1]
 
 
-def load(split_seed: int = 0) -> Splits:
+def load(split_seed: int = 0) -> Splits[Examples]:
     """Return MNIST as BinaryNet takes it: `2x/255 - 1`, 50,000 / 10,000 / 10,000 images [N, 1, 28, 28].
 
     For the validation set see `hold_out`.

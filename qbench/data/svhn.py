@@ -77,7 +77,7 @@ def read(folder: Path, part: str, counts: Sequence[int] | None = None) -> Exampl
     return Examples(torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64)))
 
 
-def split(parts: dict[str, Examples], test: Examples, seed: int, validation: dict[str, int] | None = None) -> Splits:
+def split(parts: dict[str, Examples], test: Examples, seed: int, validation: dict[str, int] | None = None) -> Splits[Examples]:
     """Return splits whose validation images are drawn by `seed`, an equal number of each digit.
 
     Args:
@@ -106,7 +106,7 @@ def _joined(parts: list[Examples]) -> Examples:
     return Examples(torch.cat([part.stored for part in parts]), torch.cat([part.labels for part in parts]))
 
 
-def _load(split_seed: int, names: tuple[str, ...]) -> Splits:
+def _load(split_seed: int, names: tuple[str, ...]) -> Splits[Examples]:
     folder = data_folder()
     files = [FILES[name] for name in (*names, "test")]
     provide("SVHN", files, folder)
@@ -116,7 +116,7 @@ def _load(split_seed: int, names: tuple[str, ...]) -> Splits:
     return split(parts, test, split_seed)
 
 
-def load(split_seed: int = 0) -> Splits:
+def load(split_seed: int = 0) -> Splits[Examples]:
     """Return SVHN as BinaryNet takes it: `2x/255 - 1`, 598,388 / 6,000 / 26,032 images [N, 3, 32, 32].
 
     The training images are those of the training and the extra file that are no validation images (see `split`).
@@ -131,12 +131,12 @@ def load(split_seed: int = 0) -> Splits:
     return _load(split_seed, ("train", "extra"))
 
 
-def load_without_extra(split_seed: int = 0) -> Splits:
+def load_without_extra(split_seed: int = 0) -> Splits[Examples]:
     """Return SVHN without its extra file (1.3 GB): 69,257 / 4,000 / 26,032 images, otherwise as `load`."""
     return _load(split_seed, ("train",))
 
 
-def load_lcn(split_seed: int = 0) -> Splits:
+def load_lcn(split_seed: int = 0) -> Splits[Examples]:
     """Return SVHN as BinaryConnect takes it: global, then local contrast normalization; otherwise as `load`.
 
     It is float32 and takes 7.4 GB. Since local normalization divides by local contrast, global normalization matters
@@ -145,6 +145,11 @@ def load_lcn(split_seed: int = 0) -> Splits:
     splits = load(split_seed)
     parts = (splits.train, splits.validation, splits.test)
     return Splits(*(Examples(normalized(part.stored), part.labels) for part in parts))
+
+
+def digest(split_seed: int) -> str:
+    """Return the digest of the pixels that `load_lcn` normalizes: its 7.4 GB of float32 follow from them."""
+    return load(split_seed).digest()
 
 
 def normalized(pixels: Tensor) -> Tensor:
