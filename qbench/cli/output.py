@@ -46,6 +46,19 @@ def print_report(report: ReportModel, columns: str | None = None) -> None:
     print_view(lambda width, drawn: overview_table(report, columns, width, drawn), verdict(report))
 
 
+def print_results(report: ReportModel, columns: str | None) -> None:
+    """Print the comparison of trials that just ran: a column that they do not have is a warning, and no error."""
+    from qbench.errors import UserError
+
+    try:
+        print_report(report, columns)
+    except UserError as error:
+        if columns is None:
+            raise
+        print(f"warning: {error}", file=sys.stderr)
+        print_report(report)
+
+
 def print_view(make: Callable[[int, bool], View], sentences: Sequence[str] = ()) -> None:
     """Print a view and sentences below it, as `print_report` does.
 

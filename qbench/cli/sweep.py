@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qbench.cli.options import Json, Plugins, SweepFile
-from qbench.cli.output import print_json, print_report, print_trials, write_page
+from qbench.cli.output import Columns, print_json, print_results, print_trials, write_page
 from qbench.cli.trials import run_trials
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def sweep(
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where results go.", show_default="runs/<name of the sweep>")
     ] = None,
+    columns: Columns = None,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
@@ -45,11 +46,13 @@ def sweep(
     Trials that are done are never run again: stop with Ctrl-C, go on with the same command. Failed trials are tried
     again. results.csv and results.json are written after each trial, with a row for those that have not run. Each
     trial, and the comparison, is also a wandb run in the output folder, offline unless WANDB_MODE says otherwise. At
-    the end report.html shows the comparison; `qbench report` makes it anew, or tables and pictures of it.
+    the end report.html shows the comparison; `qbench report` makes it anew, or tables and pictures of it, and `qbench
+    show` prints the table again.
 
     What a file can set: the keys that `qbench train --help` names; `label: "{scheme} w={model_options.width}"` names
     the rows, `plugins: [mine.py]` loads your own quantizers, schemes and models.
     """
+    from qbench.report.commands.overview_table import check_columns
     from qbench.sweep.config import load_sweep
     from qbench.sweep.local_executor import LocalExecutor, default_workers
     from qbench.sweep.plan import TRAINING, load_training, make_plan
@@ -58,6 +61,7 @@ def sweep(
     from qbench.sweep.trial_runner import Setup
     from qbench.sweep.wandb_service import sweep_service
 
+    check_columns(columns)
     config = load_sweep(file)
     folder = output or default_output(config.name)
     wandb = sweep_service(config, folder.resolve())
@@ -80,17 +84,19 @@ def sweep(
         label=config.label,
         file=config.text,
     )
-    _show(run, config, folder, wandb, as_json)
+    _show(run, config, folder, wandb, columns, as_json)
     run.leave()
 
 
-def _show(run: TrialsRun, config: SweepConfig, folder: Path, wandb: WandbService | None, as_json: bool) -> None:
+def _show(
+    run: TrialsRun, config: SweepConfig, folder: Path, wandb: WandbService | None, columns: str | None, as_json: bool
+) -> None:
     """Write the page, print the comparison, and write its wandb run unless the sweep was interrupted."""
     page = write_page(run.report, folder)
     if as_json:
         print_json(run.to_dict(name=config.name, sweep_id=config.sweep_id, report=page and str(page)))
     else:
-        print_report(run.report)
+        print_results(run.report, columns)
         runs = f"; wandb runs in wandb/, {wandb.mode}" if wandb else ""
         html = f"{page.name}, " if page else ""
         print(f"\nResults: {folder}/ ({html}results.csv, results.json, summary.json{runs})")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from qbench.cli.options import Json, Plugins, SchemeName
-from qbench.cli.output import print_json, print_row
+from qbench.cli.output import Columns, print_json, print_results
 from qbench.cli.trials import run_trials
 
 
@@ -35,6 +35,7 @@ def train(
     force: Annotated[
         bool, typer.Option("--force", help="Run again although the result is there; stored weights are used.")
     ] = False,
+    columns: Columns = None,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
@@ -46,12 +47,14 @@ def train(
       qbench train --scheme int8-kl --seed 3 --epochs 10 --option model_options.width=16
       qbench train --scheme binarynet --option module=my_module.MyModule    (my_module.py in this folder)
 
-    A trial that was run before is answered from DIR. Set WANDB_MODE=disabled to leave wandb out.
+    It prints the table that a sweep prints; --columns chooses others, --json has every metric. A trial that was run
+    before is answered from DIR. Set WANDB_MODE=disabled to leave wandb out.
 
     Other keys: batch_size, learning_rate_end, model_options.KEY (`qbench ls models` names them), scheme_options.KEY
     (`qbench ls schemes --json`), calibration_images, split_seed, module, module_options.KEY, network, select,
     select_mode, device, compile, threads.
     """
+    from qbench.report.commands.overview_table import check_columns
     from qbench.sweep.executor import InProcessExecutor
     from qbench.sweep.options import trial_config
     from qbench.sweep.plan import TRAINING, load_training, plan_trial
@@ -59,6 +62,7 @@ def train(
     from qbench.sweep.trial_runner import Setup
     from qbench.sweep.wandb_service import trial_service
 
+    check_columns(columns)
     wandb = trial_service(output.resolve())
     given = {"seed": seed, "model": model, "data": data, "epochs": epochs, "learning_rate": learning_rate}
     config = trial_config({"scheme": scheme, **given}, option or [])
@@ -70,6 +74,6 @@ def train(
     if as_json:
         print_json(run.to_dict(row=record.row if record else None))
     elif record:
-        print_row(record.row)
+        print_results(run.report, columns)
         print(f"\nResults: {output}/ (trials/{trial.id}.json, results.csv, results.json, summary.json)")
     run.leave()

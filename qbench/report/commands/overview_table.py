@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from qbench.errors import UserError, nearest
 from qbench.report.model.report_model import ReportModel
 from qbench.report.render.terminal import fitting_columns
 from qbench.report.view import Column, View
-from qbench.report.views.overview import ORDER, importance, overview
+from qbench.report.views.overview import COLUMNS, importance, overview
+from qbench.trial.metrics import METRICS
 
 ALL = "all"
 _INTERVAL = "interval"
@@ -28,7 +30,8 @@ def overview_table(model: ReportModel, columns: str | None, width: int, on_termi
         UserError: a name that is no column's.
     """
     if columns is not None:
-        return overview(model, named_columns(model, columns))
+        metrics = dict.fromkeys(name for group in model.groups for name in group.metrics)
+        return overview(model, named_columns(columns, metrics))
     whole = overview(model)
     kept = fitting_columns(whole, width, importance(model), on_terminal)
     left = [column for column in whole.columns if column.name not in kept]
@@ -39,19 +42,32 @@ def overview_table(model: ReportModel, columns: str | None, width: int, on_termi
     return replace(view, notes=(*view.notes, note))
 
 
-def named_columns(model: ReportModel, columns: str) -> list[str] | None:
+def check_columns(columns: str | None) -> None:
+    """Refuse, before trials run, what can be no column's name; a metric of a module's own must be named whole.
+
+    Raises:
+        UserError: as `named_columns`.
+    """
+    if columns is not None:
+        named_columns(columns, [*METRICS, *(name.strip() for name in columns.split(",") if "/" in name)])
+
+
+def named_columns(columns: str, metrics: Iterable[str]) -> list[str] | None:
     """Return the names of the columns that `columns` names, in its order; None for all.
 
     A column is named as in CSV (`test/accuracy`), by that name's last part (`accuracy`), or by its heading (`weight
-    bytes`); `interval` is both ends of the accuracy's. Any metric of the trials can be a column.
+    bytes`); `interval` is both ends of the accuracy's.
+
+    Args:
+        columns: what the user wrote.
+        metrics: names of the trials' metrics, each of which can be a column.
 
     Raises:
         UserError: no column has such a name, with the nearest; or several do, with their names.
     """
     if columns.strip() == ALL:
         return None
-    own = overview(model, ORDER).columns[1:]
-    metrics = dict.fromkeys(name for group in model.groups for name in group.metrics)
+    own, metrics = COLUMNS[1:], list(metrics)
     known = list(dict.fromkeys([*(column.name for column in own), *metrics]))
     spoken: dict[str, list[str]] = {}
     for column in own:

@@ -140,3 +140,5 @@ _COLUMNS = (
     _Shown(Column("pareto", "Pareto", "", "computed"), lambda group: group.pareto),
     _Shown(Column("front_probability", "on front", ".1%", "computed"), lambda group: group.front_probability),
 )
+COLUMNS = tuple(shown.column for shown in _COLUMNS)
+"""Every column that the table can have by itself, the first one included."""

@@ -4,7 +4,7 @@ import pytest
 from planted import labels, record, studies_of
 
 from qbench.errors import UserError
-from qbench.report.commands.overview_table import named_columns, overview_table
+from qbench.report.commands.overview_table import check_columns, named_columns, overview_table
 from qbench.report.model.report_model import make_report
 from qbench.report.render.terminal import plain
 
@@ -79,14 +79,26 @@ def test_packed_predictions_that_differ_are_never_left_out():
     assert "kernel/agreement" in {column.name for column in wrong.columns}
 
 
+def chosen(model, columns):
+    return named_columns(columns, list(model.groups[0].metrics))
+
+
+def test_columns_are_checked_before_trials_run():
+    check_columns(None)
+    check_columns("all")
+    check_columns("accuracy, val/accuracy, a_module/own, macs")
+    with pytest.raises(UserError, match="no column 'acuracy'"):
+        check_columns("acuracy")
+
+
 def test_columns_are_named_as_in_csv_by_their_last_part_or_heading():
     model = twenty()
-    assert named_columns(model, "all") is None
-    assert named_columns(model, "energy_uj, cost/weight_bytes,Kernel agrees") == [
+    assert chosen(model, "all") is None
+    assert chosen(model, "energy_uj, cost/weight_bytes,Kernel agrees") == [
         "cost/energy_uj", "cost/weight_bytes", "kernel/agreement",
     ]  # fmt: skip
-    assert named_columns(model, "interval") == ["test/accuracy_low", "test/accuracy_high"]
-    assert named_columns(model, "accuracy,val/accuracy,macs") == ["test/accuracy", "val/accuracy", "cost/macs"]
+    assert chosen(model, "interval") == ["test/accuracy_low", "test/accuracy_high"]
+    assert chosen(model, "accuracy,val/accuracy,macs") == ["test/accuracy", "val/accuracy", "cost/macs"]
     view = overview_table(model, "macs,val/accuracy", 80)
     assert view.cells()[0] == ["fp32 width=8", "3,421,056", "95.00 %"]
 
