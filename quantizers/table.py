@@ -56,7 +56,7 @@ class Table(Quantizer):
 
     def __init__(
         self,
-        values: str | Sequence[float],
+        values: str | Sequence[float] = "nf4",
         group_size: int | None = None,
         scale_bits: int = 32,
         cover: bool = True,

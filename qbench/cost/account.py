@@ -22,7 +22,6 @@ from qbench.nn.norm import NORMS, ShiftNorm
 from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.nn.trace import TracedLayer, layer_shape, trace_graph
 from qbench.nn.traced_norm import TracedNorm
-from quantizers import Quantizer
 
 _log = logging.getLogger(__name__)
 
@@ -34,12 +33,12 @@ class Rows:
     Attributes:
         layers: a row for each layer, and for each kind of operation in one module, in the order in which they run.
         kept_values: inputs and outputs of all products, which training keeps.
-        uncounted_values: of parameters that belong to no row.
+        uncounted_bytes: of parameters that belong to no row.
     """
 
     layers: tuple[LayerCost, ...]
     kept_values: int
-    uncounted_values: int
+    uncounted_bytes: int
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,11 @@ class Account:
         for row, values in self._calls(stored):
             rows[row.name] = rows[row.name] + row if row.name in rows else row
             kept += values
-        quantizers = [module for module in self.network.modules() if isinstance(module, Quantizer)]
-        known = stored.parameters | {parameter for each in quantizers for parameter in each.parameters()}
-        uncounted = sum(parameter.numel() for parameter in self.network.parameters() if parameter not in known)
-        return Rows(tuple(rows.values()), kept, uncounted)
+        # Codes and scales stand in the weights' place: their quantizers are not stored.
+        weights = [layer.weight_quantizer for _, layer in quant_layers(self.network)]
+        known = stored.parameters | {each for quantizer in weights if quantizer for each in quantizer.parameters()}
+        uncounted = [parameter for parameter in self.network.parameters() if parameter not in known]
+        return Rows(tuple(rows.values()), kept, sum(each.numel() * each.element_size() for each in uncounted))
 
     def _calls(self, stored: Stored) -> Iterator[tuple[LayerCost, int]]:
         """Yield the cost of each call, and the values that training keeps of it."""

@@ -15,7 +15,7 @@ from qbench.nn.quant_op.op_cost import OpCost
 from qbench.nn.quant_op.select import select_op
 from qbench.nn.trace import TracedLayer
 from qbench.nn.traced_norm import TracedNorm
-from quantizers import BINARY, FLOAT32, NumberFormat, storage_bytes
+from quantizers import BINARY, FLOAT32, NumberFormat, Quantizer, storage_bytes
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,12 @@ class LayerCost:
         operations: of the QuantOp and the normalization after it, on operands packed without gaps.
         weight_bytes: codes at their packed width, each output channel's row padded to whole bytes.
         scale_bytes: scales and zero points, of the weights and of the input.
-        other_bytes: bias, and the normalization folded to scale and shift (8 bytes a channel), or to a threshold
-            (4 bytes a channel and one bit for its direction) where the next layer's input is binary. An int8 layer
-            has neither: its normalization is in the scales and the int32 bias (4 bytes a channel).
+        other_bytes: what else quantizing the input reads (`Quantizer.inference_tensors` at the size of their dtypes:
+            thresholds, a curve, a network of its own); of a weight's quantizer nothing is, for the codes are stored and
+            nothing is quantized any more. Further the bias, and the normalization folded to scale and shift (8 bytes a
+            channel), or to a threshold (4 bytes a channel and one bit for its direction) where the next layer's input
+            is binary. An int8 layer has neither: its normalization is in the scales and the int32 bias (4 bytes a
+            channel).
         input_bytes, output_bytes: activations at the width they are stored with: the output has the next layer's
             input format; the last one is float32. An addition reads the operand that waits for the other one, which
             comes to it from its layer; norms and functions of single values are computed on the way, too.
@@ -86,6 +89,7 @@ class Stored:
         parameters: those that are counted in any form.
         in_float: those that are stored in float32.
         layers: the layers whose codes, scales and bias are stored, and the epilogues whose numbers are.
+        tensors: the ids of those that the quantizers of inputs read.
         norms: names of the BatchNorms whose scale and shift are stored.
     """
 
@@ -93,6 +97,7 @@ class Stored:
     in_float: set[nn.Parameter] = field(default_factory=set)
     layers: dict[str, set[Any]] = field(default_factory=dict)
     norms: set[str] = field(default_factory=set)
+    tensors: set[int] = field(default_factory=set)
 
     def float_values(self, *parameters: Any) -> int:
         """Return how many values of these parameters no row has stored in float32 before; they are now."""
@@ -102,6 +107,13 @@ class Stored:
         self.in_float.update(new)
         self.parameters.update(new)
         return sum(each.numel() for each in new)
+
+    def quantizer_bytes(self, quantizer: Quantizer) -> int:
+        """Return the bytes of what quantizing an input reads beside scale and zero point, unless a row stores it."""
+        new = {id(each): each for each in quantizer.inference_tensors().values() if id(each) not in self.tensors}
+        self.tensors.update(new)
+        self.parameters.update(quantizer.parameters())
+        return sum(each.numel() * each.element_size() for each in new.values())
 
     def new_values(self, parameter: Any) -> int:
         """Return how many values of a parameter are counted for the first time, in whatever form; they are now."""
@@ -129,17 +141,20 @@ def layer_cost(traced: TracedLayer, stored: Stored) -> LayerCost:
     epilogue = Epilogue(
         weight_format=weight_format,
         weight_scale_bytes=_weight_scale_bytes(layer, weight_format.packed_bytes(*layer_shape.weight_rows)),
-        input_scale_bytes=_input_scale_bytes(input_format),
+        input_scale_bytes=_input_scale_bytes(layer, input_format),
         bias=getattr(layer, "bias", None) is not None,
         norms=tuple(replace(norm, stored=norm.name in stored.norms) for norm in traced.norms),
         binary_output=output_format == BINARY and traced.rising,
     )
-    op = select_op(weight_format, input_format, layer_shape)
+    shares_scale = not isinstance(layer, QuantLayer) or layer.shares_scale
+    op = select_op(weight_format, input_format, layer_shape, shares_scale)
     cost = op.cost(layer_shape, epilogue)
     scale_bytes, other_bytes = _stored_bytes(traced, epilogue, stored, lambda e: op.cost(layer_shape, e))
     stored.parameters.update(layer.parameters())
-    input_bytes = (input_format if traced.fed else FLOAT32).packed_bytes(1, layer_shape.inputs)
-    output_bytes = output_format.packed_bytes(1, traced.output_elements)
+    if isinstance(layer, QuantLayer) and layer.input_quantizer is not None:
+        other_bytes += stored.quantizer_bytes(layer.input_quantizer)
+    input_bytes = _activation_bytes(input_format if traced.fed else FLOAT32, layer_shape.inputs)
+    output_bytes = _activation_bytes(output_format, traced.output_elements)
     return LayerCost(
         name=traced.name,
         op=op.name,
@@ -214,11 +229,22 @@ def _weight_scale_bytes(layer: nn.Module, weight_bytes: int) -> int:
     return storage_bytes(layer.quantized_weight()) - weight_bytes
 
 
-def _input_scale_bytes(input_format: NumberFormat) -> int:
-    """Count the bytes of the input's scale (4), and of an unsigned input's zero point (1).
+def _activation_bytes(format: NumberFormat, values: int) -> int:
+    """Count the bytes of an activation: its codes, and the scales of its groups, which are new with each example."""
+    return format.packed_bytes(1, values) + format.group_scale_bytes(1, values)
 
-    Pixels have none of their own: theirs are in the thresholds, or in the scale of what follows.
+
+def _input_scale_bytes(layer: nn.Module, input_format: NumberFormat) -> int:
+    """Count the bytes of the input's scales (4 each, or the format's `scale_bits`), and of an unsigned input's zero
+    points (1 each).
+
+    An encoding says how many scales there are; without one it is one. Pixels have none of
+    their own: theirs are in the thresholds, or in the scale of what follows. Those of groups go with the activation.
     """
-    if input_format.kind != "integer":
+    if input_format.kind not in ("integer", "odd", "table") or input_format.group_size is not None:
         return 0
-    return 4 + (input_format.minimum == 0)
+    quantizer = layer.input_quantizer if isinstance(layer, QuantLayer) else None
+    encoding = None if quantizer is None else quantizer.encoding()
+    scales = 1 if encoding is None else encoding.scale.numel()
+    zero_points = scales if input_format.kind == "integer" and input_format.minimum == 0 else 0
+    return input_format.scale_bytes(scales) + zero_points

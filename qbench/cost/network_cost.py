@@ -27,8 +27,8 @@ class NetworkCost:
         layers: the rows: layers that are quantized, or could be, with the BatchNorms right behind them; and what else
             multiplies or adds (see `LayerCost`).
         training: memory of the training.
-        uncounted_bytes: parameters of other modules (a PReLU's slope, say), in float32: stored, but their operations
-            are not counted.
+        uncounted_bytes: parameters of other modules (a PReLU's slope, say; a quantizer's that serves no layer): stored,
+            but their operations are not counted.
         account: what the counts are read from: the graph of the network's operations, held against a meter of its
             products; or, where no graph can be read, the meter and the calls of layers on one example.
     """
@@ -123,10 +123,11 @@ def network_cost(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> N
 def cost_of(found: Account) -> NetworkCost:
     """Count what a network costs whose operations are known already."""
     rows = found.rows()
-    parameters = 4 * sum(parameter.numel() for parameter in found.network.parameters() if parameter.requires_grad)
+    trained = [parameter for parameter in found.network.parameters() if parameter.requires_grad]
+    parameters = sum(parameter.numel() * parameter.element_size() for parameter in trained)
     return NetworkCost(
         layers=rows.layers,
         training=TrainingMemory(parameters, parameters, 2 * parameters, 4 * rows.kept_values),
-        uncounted_bytes=4 * rows.uncounted_values,
+        uncounted_bytes=rows.uncounted_bytes,
         account=found.source,
     )

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """Bytes that training holds in float32 tensors.
+    """Bytes that training holds in tensors, of the size of their dtypes: float32 unless a network has others.
 
     Attributes:
-        parameters: trainable parameters, latent weights included.
+        parameters: trainable parameters, latent weights and those of quantizers included.
         gradients: one per parameter.
         optimizer: its moments: two per parameter of Adam and AdaMax, none of SGD.
         activations: each layer's input and output, kept for the backward pass, for one example of a batch; a lower

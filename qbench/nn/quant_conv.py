@@ -83,7 +83,8 @@ class QuantConv(QuantLayer):
         return self._of_images(binary_product.conv2d(self._images(x), self._filters(weight), self.window), x)
 
     def _packed_product(self, op: QuantOp, x: Quantized, packed: Packed) -> Tensor:
-        images = Quantized(self._images(x.codes), x.scale, x.zero_point, x.format)
+        scale = self._filters(x.scale)  # one, or one an example: of a batch of signals [B, 1, 1]
+        images = Quantized(self._images(x.codes), scale, x.zero_point, x.format)
         return self._of_images(op.conv2d(images, packed, self.window), x.codes)
 
     def _operand(self, weight: Quantized) -> Quantized:
@@ -96,7 +97,7 @@ class QuantConv(QuantLayer):
         return len(self.kernel_size) == 2
 
     def _filters(self, weight: Tensor) -> Tensor:
-        """Return filters [N, C, k], or what broadcasts against them, as [N, C, 1, k]."""
+        """Return filters [N, C, k], or signals, or what broadcasts against them, as [N, C, 1, k]."""
         return weight if self._is_image or weight.dim() < 3 else weight.unsqueeze(-2)
 
     def _images(self, x: Tensor) -> Tensor:

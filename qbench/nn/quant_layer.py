@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from qbench.errors import UserError
 from qbench.nn.layer_shape import LayerShape
 from qbench.nn.quant_op.base import QuantOp
 from qbench.nn.quant_op.packed import Packed
@@ -83,6 +84,12 @@ class QuantLayer(nn.Module):
         """The format of the inputs that evaluation uses."""
         return FLOAT32 if self.input_quantizer is None else self.input_quantizer.format
 
+    @property
+    def shares_scale(self) -> bool:
+        """Whether all inputs have one scale, as far as their quantizer says: sums of codes can then be scaled."""
+        encoding = None if self.input_quantizer is None else self.input_quantizer.encoding()
+        return encoding is None or encoding.scale.numel() == 1
+
     def place(self, role: Literal["weights", "activations"]) -> LayerPlace:
         """Return what a quantizer of the layer's weights, or of its input, may know of the layer."""
         return LayerPlace(self.name, role, self.kind, tuple(self.weight.shape), self.position, self.layer_count)
@@ -116,7 +123,7 @@ class QuantLayer(nn.Module):
 
         The weights are packed as they are now: after another training step, pack again. `train()` unpacks.
         """
-        op = select_op(self.weight_format, self.input_format, layer_shape)
+        op = select_op(self.weight_format, self.input_format, layer_shape, self.shares_scale)
         self._packed = (op, op.pack(self._operand(self.quantized_weight())))
         return op
 
@@ -141,6 +148,7 @@ class QuantLayer(nn.Module):
         if self._packed is not None and not self.training:
             op, packed = self._packed
             quantized = as_float(x) if self.input_quantizer is None else self.input_quantizer.quantize(x)
+            self._check_scale(op, quantized)
             return self._with_bias(self._packed_product(op, quantized, packed))
         if self.input_quantizer is not None:
             x = self.input_quantizer(x)
@@ -154,6 +162,20 @@ class QuantLayer(nn.Module):
         else:
             sums = self._product(x, weight, None)
         return self._with_bias(sums if scale is None else sums * self._of_channels(scale))
+
+    def _check_scale(self, op: QuantOp, x: Quantized) -> None:
+        """Refuse inputs whose scales, found for this very tensor, differ among the products of a sum.
+
+        Raises:
+            UserError: they do; or there are several zero points.
+        """
+        summed = self.weight.dim() - 1  # the channels, and a convolution's positions
+        differ = any(size > 1 for size in x.scale.shape[-summed:])
+        if op.packs and (differ or (x.zero_point is not None and x.zero_point.numel() > 1)):
+            raise UserError(
+                f"{self.name or self.kind}: its input has scales {list(x.scale.shape)} or zero points that differ in "
+                f"the products of one sum, and {op.name} adds up codes; give it one of each, or a scale an example"
+            )
 
     def _weight_factors(self) -> tuple[Tensor, Tensor | None]:
         """Return the weights that are multiplied, and the scale of the sums; None for 1."""

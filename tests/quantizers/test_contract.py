@@ -39,7 +39,6 @@ NAMES = [
     "uniform",
     "unit_range",
 ]
-NEEDED = {"table": {"values": "nf4"}}
 X = torch.randn(6, 40, generator=torch.Generator().manual_seed(0))
 PER_CHANNEL = {
     "int8": {"channel_axis": 0},
@@ -50,13 +49,8 @@ PER_CHANNEL = {
 EVERY = [*((name, {}) for name in NAMES), *PER_CHANNEL.items()]
 
 
-def made(name, **options):
-    """The quantizer, with the options that it cannot do without."""
-    return make(name, **NEEDED.get(name, {}), **options)
-
-
 def ready(name, **options):
-    quantizer = made(name, **options)
+    quantizer = make(name, **options)
     quantizer.start_observing()
     quantizer.observe(X)
     quantizer.freeze()
@@ -82,7 +76,7 @@ def test_is_binary_is_what_forward_gives(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_calibration_readies_what_needs_it(name):
-    quantizer = made(name).train()
+    quantizer = make(name).train()
     quantizer(X)
     assert quantizer.needs_calibration == (not quantizer.is_ready)
     assert quantizer.needs_calibration == (name in ("int8", "uint8", "uniform"))
@@ -242,7 +236,7 @@ def test_defaults_do_nothing():
 
 def test_learned_parameters_are_the_parameters():
     for name in NAMES:
-        quantizer = made(name)
+        quantizer = make(name)
         assert [id(each.parameter) for each in quantizer.learned_parameters()] == [
             id(each) for each in quantizer.parameters()
         ]
@@ -253,7 +247,7 @@ def test_learned_parameters_are_the_parameters():
 
 def test_observers():
     for name in NAMES:
-        assert (made(name).observer is not None) == (name in ("int8", "uint8", "uniform", "int8_qat"))
+        assert (make(name).observer is not None) == (name in ("int8", "uint8", "uniform", "int8_qat"))
 
 
 def test_set_relaxed():
@@ -322,7 +316,7 @@ class TestStraightThrough:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("make_ready", [made, ready])
+@pytest.mark.parametrize("make_ready", [make, ready])
 def test_a_batch_without_examples_is_nothing(name, make_ready):
     quantizer, x = make_ready(name), torch.empty(0, 40, requires_grad=True)
     for training in (True, False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from qbench.nn.layer_shape import ConvWindow, LayerShape
 from qbench.nn.operations import Operations
 from qbench.nn.quant_op.packed import Packed
 from qbench.nn.quant_op.sign_weight_op import SignWeightOp
-from quantizers import PIXEL8, NumberFormat, Quantized
+from quantizers import NumberFormat, Quantized
 
 
 class BitplaneOp(SignWeightOp):
@@ -35,8 +36,9 @@ class BitplaneOp(SignWeightOp):
 
     def supports(self, weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape) -> tuple[bool, str]:
         """Return whether weights are binary and inputs unsigned, and no sum too long for int32."""
-        if activation.kind == "integer" and activation.minimum == 0:  # its zero point is a code: Z is whole
-            activation = PIXEL8
+        # The zero point of unsigned integers is a code: Z is whole.
+        if activation.kind == "integer" and activation.minimum == 0 and activation.maximum <= 255:
+            activation = replace(activation, kind="pixel")
         return super().supports(weight, activation, layer_shape)
 
     def pack(self, weight: Quantized) -> Packed:

@@ -16,7 +16,12 @@ from quantizers import BINARY, TERNARY, NumberFormat, Quantized
 
 
 class FloatOp(QuantOp):
-    """Float arithmetic on dequantized values: serves every pair of formats, runs nothing packed."""
+    """Float arithmetic on dequantized values: serves every pair of formats, runs nothing packed.
+
+    What it costs of a quantized weight is memory: the codes are read at their width, and each product is counted as one
+    of float32. One scale a channel multiplies the sums. With scales of groups every weight is multiplied by its own,
+    once an inference, before the products; values of a table are looked up, which counts as no operation.
+    """
 
     name = "float"
     packs = False
@@ -58,7 +63,12 @@ class FloatOp(QuantOp):
         return Operations(fp32_mul=layer_shape.macs, fp32_add=layer_shape.macs)
 
     def weight_scale_cost(self, layer_shape: LayerShape, epilogue: Epilogue) -> OpCost:
-        """Count one multiplication an output value, unless a BatchNorm takes the scale in; for ±1, a threshold."""
+        """Count one multiplication an output value, unless a BatchNorm takes the scale in; for ±1, a threshold.
+
+        Of scales of groups, one a weight.
+        """
+        if epilogue.weight_format.group_size is not None:
+            return OpCost(Operations(fp32_mul=layer_shape.weights), scale_bytes=epilogue.weight_scale_bytes)
         if epilogue.weight_format == BINARY:
             return epilogue.sign_scale_cost(layer_shape)
         multiplies = epilogue.weight_scale_bytes and not epilogue.norms

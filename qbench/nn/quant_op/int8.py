@@ -18,6 +18,9 @@ from quantizers import NumberFormat, Quantized
 class Int8Op(PackedOp):
     """int8 × int8 -> int32, then scaled: integers of 2 to 8 bits, signed or unsigned, with zero points.
 
+    Odd codes of at most 7 bits are integers, too (-127, -125, ..., 127): their sums are exact as well, and what stands
+    outside an image is the integer 0, a real 0, although it is no odd code. Those of 8 bits reach ±255.
+
     An unsigned code is read as `code - 128`, and its zero point likewise, which changes no value. Zero points are
     taken out of the products of whole rows:
 
@@ -33,10 +36,13 @@ class Int8Op(PackedOp):
     max_k = (2**31 - 1) // (128 * 128)
 
     def supports(self, weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape) -> tuple[bool, str]:
-        """Return whether both are integers of at most 8 bits, and no sum too long for int32."""
+        """Return whether both are integers of at most 8 bits that share scales, and no sum too long for int32."""
         for role, format in (("activations", activation), ("weights", weight)):
-            if format.kind != "integer" or format.bits > 8:
+            if format.kind not in ("integer", "odd") or not _fits_byte(format):
                 return False, f"needs integer {role} of at most 8 bits, got {format}"
+        served = self._shares_scales(weight, activation)
+        if not served[0]:
+            return served
         # A code and its zero point differ by up to 255 in an unsigned format.
         largest = [max(f.maximum, -f.minimum) if f.minimum < 0 else f.maximum for f in (weight, activation)]
         longest = min(self.max_k, int((2**31 - 1) // (largest[0] * largest[1])))
@@ -118,14 +124,19 @@ def _centred(codes: Tensor, zero_point: Tensor | None) -> Tensor:
     return values - zero_point.int().reshape(-1, *[1] * (codes.dim() - 1))
 
 
+def _fits_byte(format: NumberFormat) -> bool:
+    """Whether int8 or uint8 holds all codes of a format."""
+    return (format.minimum >= -128 and format.maximum <= 127) or (format.minimum >= 0 and format.maximum <= 255)
+
+
 def as_int8(x: Quantized) -> tuple[Tensor, Tensor | None]:
-    """Return the codes of an integer format as int8, and their zero point (int32 [] or [N]; None for 0).
+    """Return the codes of an integer or odd format as int8, and their zero point (int32 [] or [N]; None for 0).
 
     Of unsigned codes 128 is taken away, and of their zero point as well, which changes no value.
     """
     zero_point = None if x.zero_point is None else x.zero_point.reshape(-1).squeeze().int()
-    if x.codes.dtype == torch.int8:
-        return x.codes, zero_point
+    if x.format.minimum < 0:
+        return x.codes.to(torch.int8), zero_point
     if zero_point is None:
         zero_point = torch.zeros((), dtype=torch.int32, device=x.codes.device)
     return (x.codes.to(torch.int16) - 128).to(torch.int8), zero_point - 128

@@ -12,7 +12,7 @@ from qbench.nn.layer_shape import ConvWindow, LayerShape
 from qbench.nn.quant_op.base import QuantOp
 from qbench.nn.quant_op.packed import Packed
 from qbench.nn.quant_op.tap_sums import tap_sums
-from quantizers import Quantized
+from quantizers import NumberFormat, Quantized
 
 
 class PackedOp(QuantOp):
@@ -81,6 +81,14 @@ class PackedOp(QuantOp):
             part = Quantized(codes, x.scale, x.zero_point, x.format)
             parts.append(self._one_group(part, packed.rows(group * filters, (group + 1) * filters), one))
         return torch.cat(parts, -1)
+
+    @staticmethod
+    def _shares_scales(weight: NumberFormat, activation: NumberFormat) -> tuple[bool, str]:
+        """Return whether all products of a sum have one scale, and if not, why: a sum of codes has no other use."""
+        for role, format in (("activations", activation), ("weights", weight)):
+            if format.group_size is not None:
+                return False, f"needs {role} with one scale a sum, got {format}: {format.group_size} values share one"
+        return True, ""
 
     @staticmethod
     def _fits(layer_shape: LayerShape, max_k: int) -> tuple[bool, str]:

@@ -16,8 +16,15 @@ OPS: tuple[QuantOp, ...] = (XnorOp(), BitplaneOp(), BinaryWeightOp(), Int8Op(), 
 """In order of preference; FloatOp, last, serves everything."""
 
 
-def select_op(weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape) -> QuantOp:
-    """Return the first of OPS that serves these formats and this layer shape."""
+def select_op(
+    weight: NumberFormat, activation: NumberFormat, layer_shape: LayerShape, shares_scale: bool = True
+) -> QuantOp:
+    """Return the first of OPS that serves these formats and this layer shape.
+
+    shares_scale: False where the products of a sum have inputs of different scales, which only float arithmetic adds.
+    """
+    if not shares_scale and layer_shape.kind != "embedding":
+        return OPS[-1]
     for op in OPS:
         if op.supports(weight, activation, layer_shape)[0]:
             return op

@@ -26,6 +26,9 @@ class SignWeightOp(PackedOp):
             return False, f"needs {BINARY} weights, got {weight}"
         if activation.kind != self.activation_kind:
             return False, f"needs {self.activation_kind} activations, got {activation}"
+        served = self._shares_scales(weight, activation)
+        if not served[0]:
+            return served
         return self._fits(layer_shape, self.max_k)
 
     def weight_scale_cost(self, layer_shape: LayerShape, epilogue: Epilogue) -> OpCost:
