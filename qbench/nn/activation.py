@@ -139,7 +139,7 @@ class Activation(nn.Module):
         """Refuse a function that does not run on `x`, which stays as it is, or writes into what it takes.
 
         Raises:
-            ConfigError: it raises an error of its own, gives another shape, or gives or changes the very values it took.
+            ConfigError: it raises an error of its own, gives another shape, or changes or returns what it took.
         """
         taken, inplace = x.detach().clone(), self.inplace
         self.inplace = False
