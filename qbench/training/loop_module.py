@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -21,6 +23,7 @@ class LoopModule(pl.LightningModule):
 
     loop_state: LoopState | None = None
     logged: dict[str, bool] | None = None
+    _is_silent = False
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute, as every module does, but one of Lightning's without a search."""
@@ -70,6 +73,8 @@ class LoopModule(pl.LightningModule):
 
         In the short loop a value with `logger=False` is dropped, for nothing else reads it there.
         """
+        if self._is_silent:
+            return
         if self.loop_state is None:
             if self.logged is not None:
                 on_step, on_epoch = False, True
@@ -77,3 +82,12 @@ class LoopModule(pl.LightningModule):
             super().log(name, value, prog_bar, logger, on_step, on_epoch, reduce_fx, *args, **options)
         elif logger is not False:
             self.loop_state.log(name, value, self.device, reduce_fx, options.get("batch_size"))
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Let `log` drop what it gets while the context lasts: a training step's values, in evaluation."""
+        before, self._is_silent = self._is_silent, True
+        try:
+            yield
+        finally:
+            self._is_silent = before

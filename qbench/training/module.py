@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from inspect import currentframe
 from math import isfinite
-from typing import Any
+from typing import Any, Self
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.cloud_io import _load as read_checkpoint
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
@@ -15,13 +18,19 @@ from qbench.errors import ConfigError, TrainingError
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.initialize import initialize
 from qbench.schemes.scheme import Scheme
+from qbench.training.batch_images import images_of
 from qbench.training.first_batch import InputShape
+from qbench.training.hyperparameters import constructor_arguments, loading_arguments, split
 from qbench.training.latent_clip import clip_after_steps
 from qbench.training.learning_rate import decay_per_epoch, first_and_last
 from qbench.training.loss import squared_hinge
+from qbench.training.mean_loss import MeanLoss
+from qbench.training.module_checkpoint import SCHEME_KEY, keep_scheme, named_as
 from qbench.training.parameter_groups import parameter_groups
+from qbench.training.planned_epochs import planned_epochs
 from qbench.training.scheme_module import SchemeModule
 from qbench.training.shift_adamax import ShiftAdaMax, halving
+from qbench.training.validation import scores_and_loss
 from qbench.training.wrapped_module import WrappedModule
 
 
@@ -42,6 +51,9 @@ class QuantModule(SchemeModule):
     Overrides of these may use `current_epoch`, `global_step`, `logger`, `log` and `log_dict` in either loop. A subclass
     that overrides a hook of Lightning's is trained by a `pl.Trainer` instead (`qbench.training.fit`).
 
+    Every step runs the network through `forward`, so that one of a subclass's own counts. A checkpoint keeps the scheme
+    and the plain arguments of the constructor, a subclass's as well: see `load_from_checkpoint`.
+
     Args:
         model: maps [B, ...] to scores [B, classes]; quantized in place.
         scheme: a `Scheme` or a registered scheme's name.
@@ -61,8 +73,14 @@ class QuantModule(SchemeModule):
         ConfigError: a model that cannot be quantized; a learning_rate_end where the scheme halves the rate.
         TrainingError: after an epoch whose mean loss or a parameter is infinite or NaN.
 
-    Logs: `train/loss`, `val/accuracy`, `test/accuracy` (fractions) per epoch.
+    Logs: `train/loss`, `val/loss`, `val/accuracy`, `test/loss`, `test/accuracy` (fractions) per epoch.
     """
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Remember the arguments, a subclass's own among them, for the checkpoints."""
+        module = super().__new__(cls)
+        object.__setattr__(module, "_built_with", (args, options))
+        return module
 
     def __init__(
         self,
@@ -82,8 +100,11 @@ class QuantModule(SchemeModule):
         initialize(model, self.scheme, seed)
         self.val_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
+        self._val_loss, self._test_loss = MeanLoss(), MeanLoss()
         self._losses: list[Tensor] = []
         clip_after_steps(self, self.clip_latents)
+        keep_scheme(self, self)
+        self._keep_arguments({"model": model, "scheme": scheme})
 
     @staticmethod
     def wrap(
@@ -108,11 +129,80 @@ class QuantModule(SchemeModule):
             module, scheme, input_shape=input_shape, network=network, classes=classes, seed=seed
         ).theirs
 
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = None,
+        **arguments: Any,
+    ) -> Self:
+        """Return the module of a checkpoint: scheme, input shape, classes, rates, seed, weights, calibration.
+
+        >>> module = QuantModule.load_from_checkpoint("best.ckpt", model=network)
+
+        A post-training scheme that was quantized is quantized again, and has the checkpoint's scales.
+
+        Args:
+            checkpoint_path, map_location, hparams_file, strict, weights_only: as Lightning's.
+            arguments: of the constructor: `model`, the network that was trained, freshly built, and whatever else a
+                checkpoint does not keep because it is no plain value. Others take the place of those that it keeps.
+
+        Raises:
+            ConfigError: an argument that is missing; another scheme, or layers with other quantizers, than it was
+                trained with.
+        """
+        if hparams_file is None:
+            held = read_checkpoint(checkpoint_path, map_location="meta", weights_only=weights_only)
+            if hasattr(checkpoint_path, "seek"):
+                checkpoint_path.seek(0)
+            kept = held.get(cls.CHECKPOINT_HYPER_PARAMS_KEY, {})
+            arguments = loading_arguments(cls, kept, held.get(SCHEME_KEY, {}).get("left_out", {}), arguments)
+        return super().load_from_checkpoint(
+            checkpoint_path, map_location, hparams_file, strict, weights_only, **arguments
+        )
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load a state as every module does; under whatever names torch.compile has given to parts of either."""
+        return super().load_state_dict(named_as(self, state_dict), strict=strict, assign=assign)
+
+    def save_hyperparameters(self, *args: Any, ignore: Any = None, frame: Any = None, logger: bool = True) -> None:
+        """Save hyperparameters as every LightningModule does, but for the network, whose weights a checkpoint has."""
+        ignored = ["model", *([ignore] if isinstance(ignore, str) else ignore or [])]
+        here = currentframe()
+        caller = here.f_back if frame is None and here is not None else frame
+        super().save_hyperparameters(*args, ignore=ignored, frame=caller, logger=logger)
+
+    def _keep_arguments(self, given: Mapping[str, Any]) -> None:
+        """Make hyperparameters of the constructor's plain arguments; `given` are those that QuantModule's own got."""
+        args, options = vars(self).pop("_built_with", ((), {}))
+        arguments = constructor_arguments(self, args, options, given)
+        if arguments.get("scheme") is given["scheme"]:
+            arguments["scheme"] = self.scheme
+        kept, self.left_out = split(arguments)
+        self.hparams.update(kept)
+
     # What one step and one epoch are made of. The short loop calls these; so do Lightning's hooks below.
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the training loss of a batch: squared hinge."""
-        return squared_hinge(self.model(images), labels)
+        """Return the training loss of a batch, [].
+
+        Where a subclass overrides it, validation and tests call it too, without gradients: `self.training` is False
+        then, and what it logs is dropped.
+        """
+        return self.loss_of_scores(self.scores(images), labels)
+
+    def loss_of_scores(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of scores [B, classes] and labels [B]: squared hinge."""
+        return squared_hinge(scores, labels)
+
+    def scores(self, images: Tensor) -> Tensor:
+        """Return the scores that `forward` gives for a batch, [B, classes]; errors as there."""
+        self.check_calibrated()
+        found: Tensor = self(images)
+        return found
 
     def check_finite(self, losses: list[Tensor], epoch: int) -> float | None:
         """Return the mean of an epoch's losses, None where there are none; called after the epoch's last step.
@@ -164,7 +254,7 @@ class QuantModule(SchemeModule):
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch's losses, and start the epoch."""
         self._losses.clear()
-        self.start_epoch(self.current_epoch, self._epochs())
+        self.start_epoch(self.current_epoch, planned_epochs(self.trainer))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the batch's loss."""
@@ -181,36 +271,37 @@ class QuantModule(SchemeModule):
             self.log("train/loss", loss, sync_dist=True)  # the same on all ranks; Lightning warns without
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Count and log the right predictions."""
+        """Log the right predictions and the loss."""
         images, labels = batch
-        self.val_accuracy(self.model(images), labels)
-        self.log("val/accuracy", self.val_accuracy)
+        scores, loss = scores_and_loss(self, images, labels)
+        self.val_accuracy(scores, labels)
+        self._val_loss.update(loss, len(labels))
+        self.log_dict({"val/accuracy": self.val_accuracy, "val/loss": self._val_loss})
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Count and log the right predictions."""
+        """Log the right predictions and the loss."""
         images, labels = batch
-        self.test_accuracy(self.model(images), labels)
-        self.log("test/accuracy", self.test_accuracy)
+        scores, loss = scores_and_loss(self, images, labels)
+        self.test_accuracy(scores, labels)
+        self._test_loss.update(loss, len(labels))
+        self.log_dict({"test/accuracy": self.test_accuracy, "test/loss": self._test_loss})
 
-    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Return the predicted classes, int64 [B]."""
-        return self.model(batch[0]).argmax(1)
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the predicted classes, int64 [B], of a batch of images, or of a tuple that begins with them.
+
+        Raises:
+            ConfigError: a batch of another kind.
+        """
+        return self.scores(images_of(batch)).argmax(1)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the scheme's optimizer, and its decay of the learning rate."""
         optimizer = self.make_optimizer()
-        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer, self._epochs())}
+        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer, planned_epochs(self.trainer))}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the trainable parameters with their learning rates: see `qbench.training.parameter_groups`."""
         return parameter_groups(self, self.scheme.recipe, self.learning_rate)
-
-    def _epochs(self) -> int:
-        """Return the Trainer's number of epochs; a ValueError where it is unbounded."""
-        epochs = self.trainer.max_epochs
-        if epochs is None or epochs < 0:
-            raise ValueError("the learning rate decays over a known number of epochs: give the Trainer max_epochs")
-        return epochs
 
 
 def _mean_of_processes(value: Tensor) -> Tensor:

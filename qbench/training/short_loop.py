@@ -14,7 +14,6 @@ from torch.optim import Optimizer
 
 from qbench.data.batches import Batches
 from qbench.data.splits import Splits
-from qbench.training.accuracy import accuracy
 from qbench.training.checkpoint import is_due, load_checkpoint, save_checkpoint
 from qbench.training.determinism import deterministic
 from qbench.training.loop_state import LoopState
@@ -24,6 +23,7 @@ from qbench.training.progress import Progress, log_epoch
 from qbench.training.result import TrainingResult
 from qbench.training.settings import OnEpoch, TrainingSettings
 from qbench.training.sign_flips import SignFlips
+from qbench.training.validation import validate
 
 CHECKPOINT = "checkpoint.pt"
 """Name of the short loop's checkpoint."""
@@ -62,7 +62,7 @@ def train_in_short_loop(
             loss = _train_epoch(module, loss_of, batches, optimizer, state, epochs)
             scheduler.step()
             module.eval()
-            metrics = {"val/accuracy": accuracy(module.model, validation), "epoch": float(epoch)}
+            metrics = validate(module, validation) | {"epoch": float(epoch)}
             if loss is not None:
                 metrics["train/loss"] = loss
             metrics = state.epoch_metrics() | flips.since_last(module.model) | metrics

@@ -124,7 +124,8 @@ class Watcher(QuantModule):
         super().start_epoch(epoch, epochs)
 
     def loss(self, images: Any, labels: Any) -> Any:
-        self.note("loss")
+        if self.training:  # validation calls it for val/loss, before or after the epoch's end
+            self.note("loss")
         loss = super().loss(images, labels)
         self.right(self.model(images).detach(), labels)
         self.log("right", self.right)

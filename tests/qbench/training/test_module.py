@@ -206,7 +206,7 @@ def test_a_training_step_and_hooks_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_unbounded_epochs_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="max_epochs"):
+    with pytest.raises(ConfigError, match="give it max_epochs or max_steps"):
         trainer(tmp_path, max_epochs=-1).fit(small(), loader())
 
 

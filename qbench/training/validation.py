@@ -1,0 +1,98 @@
+"""What a module's validation measures: the right predictions and the mean loss."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from inspect import getattr_static
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric, MetricCollection
+
+from qbench.data.batches import EVALUATION_BATCH, Batches
+from qbench.data.splits import Examples
+
+if TYPE_CHECKING:
+    from qbench.training.module import QuantModule
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@torch.no_grad()
+def validate(module: QuantModule, examples: Examples) -> dict[str, float]:
+    """Return `val/accuracy` and `val/loss` of a module in evaluation mode: means over `examples`.
+
+    The device is waited for once, at the end.
+
+    Raises:
+        ZeroDivisionError: no examples.
+    """
+    device = examples.labels.device
+    right, total = (
+        torch.zeros((), dtype=torch.int64, device=device),
+        torch.zeros((), dtype=torch.float64, device=device),
+    )
+    for images, labels in Batches(examples, EVALUATION_BATCH):
+        scores, loss = scores_and_loss(module, images, labels)
+        right += (scores.argmax(1) == labels).sum()
+        total += loss.reshape(()).double() * len(labels)
+    return {"val/accuracy": int(right) / len(examples), "val/loss": float(total) / len(examples)}
+
+
+def scores_and_loss(module: QuantModule, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the scores of a batch, [B, classes], and its loss, [], in one forward pass.
+
+    The loss is `loss_of_scores`; where a subclass computes another one from the images, by overriding `loss`, it is
+    that, which runs the network once more: see `_own_loss`.
+    """
+    scores = module.scores(images)
+    own = _own_loss(module)
+    return scores, module.loss_of_scores(scores, labels) if own is None else _watched(module, own, images, labels)
+
+
+def _own_loss(module: QuantModule) -> Loss | None:
+    """Return the `loss` that a subclass (or the instance) has in place of QuantModule's; None where it has none.
+
+    None as well where the same class, or one that inherits from it, says by `loss_of_scores` what evaluation takes.
+    """
+    own: Loss | None = vars(module).get("loss")
+    own = getattr(own, "_torchdynamo_orig_callable", own)  # compiled for the training
+    order = [vars(kind) for kind in type(module).__mro__]
+    if getattr(own, "__func__", own) not in (None, getattr_static(type(module), "loss")):
+        return own
+    place, scored = (next(i for i, names in enumerate(order) if name in names) for name in ("loss", "loss_of_scores"))
+    return type(module).loss.__get__(module) if place < scored else None
+
+
+@torch.compiler.disable
+def _watched(module: QuantModule, loss: Loss, images: Tensor, labels: Tensor) -> Tensor:
+    """Return a loss that was written for training: what it logs, counts or draws at random leaves no trace.
+
+    It may ask `self.training`, which is False.
+    """
+    on_cuda = [images.device.index] if images.device.type == "cuda" else []
+    with torch.no_grad(), torch.random.fork_rng(devices=on_cuda), module.silent(), _metrics_put_aside(module):
+        try:
+            return loss(images, labels).detach()
+        except RuntimeError as error:
+            error.add_note(
+                f"qbench calls {type(module).__name__}.loss in evaluation too, without gradients, for val/loss; there "
+                "self.training is False, or override loss_of_scores(scores, labels), which is then called in its place"
+            )
+            raise
+
+
+@contextmanager
+def _metrics_put_aside(module: QuantModule) -> Iterator[None]:
+    """Put copies in the places of the module's own metrics while the context lasts."""
+    before = {name: each for name, each in module.named_children() if isinstance(each, Metric | MetricCollection)}
+    try:
+        for name, metric in before.items():
+            setattr(module, name, copy.deepcopy(metric))
+        yield
+    finally:
+        for name, metric in before.items():
+            setattr(module, name, metric)
