@@ -49,6 +49,7 @@ class Registry(Generic[T]):
         self.group = group
         self._items: dict[str, T] = {}
         self._origins: dict[str, str] = {}
+        self._modules: dict[str, str] = {}
         self._warned: set[EntryPoint] = set()
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -70,14 +71,14 @@ class Registry(Generic[T]):
         Raises:
             NameClashError: the name is taken by another object, a built-in one for example.
         """
-        origin = _caller()
+        module, origin = _caller()
         if self._items.get(name, item) is not item:
             raise NameClashError(
                 f"{self.kind} {name!r} is already registered as {self._items[name]!r} ({self._origins[name]}): "
                 f"{item!r} ({origin}) needs another name"
             )
         if name not in self._items:
-            self._origins[name] = origin
+            self._origins[name], self._modules[name] = origin, module
         self._items[name] = item
 
     def get(self, name: str) -> T:
@@ -125,6 +126,15 @@ class Registry(Generic[T]):
             return self._origins[name]
         return _distribution(declared(self.group or "")[name][0])
 
+    def module_of(self, name: str) -> str | None:
+        """Return the module that filed a name, or that a dotted path or an entry point leads to; None of a built-in."""
+        if name in self._items:
+            return self._modules[name] or None
+        points = [] if self.group is None else declared(self.group).get(name, [])
+        if points:
+            return points[0].module
+        return (name.partition(":") if ":" in name else name.rpartition("."))[0] or None
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
@@ -161,7 +171,10 @@ class Registry(Generic[T]):
         return item
 
     def _unknown(self, name: str) -> str:
-        return f"unknown {self.kind} {name!r}{nearest(name, self.names())}"
+        text = f"unknown {self.kind} {name!r}{nearest(name, self.names())}"
+        if self.group is None:
+            return text
+        return f"{text}. If a plug-in defines it, name its file by --plugin, or under `plugins:` in a sweep's file"
 
 
 def _distribution(point: EntryPoint) -> str:
@@ -170,18 +183,18 @@ def _distribution(point: EntryPoint) -> str:
     return "entry point of " + ("an unknown distribution" if found is None else f"{found.name} {found.version}")
 
 
-def _caller() -> str:
-    """Return who calls a registry: the file of the nearest module outside the project, else BUILT_IN."""
+def _caller() -> tuple[str, str]:
+    """Return who calls a registry: the nearest module outside the project and its file, else "" and BUILT_IN."""
     frame = sys._getframe(1)
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))
         package = name.partition(".")[0]
         if package == "importlib":  # a module of the project is being imported
-            return BUILT_IN
+            return "", BUILT_IN
         if package not in _OURS:
-            return Path(frame.f_code.co_filename).name
+            return name, Path(frame.f_code.co_filename).name
         frame = frame.f_back  # type: ignore[assignment]
-    return BUILT_IN
+    return "", BUILT_IN
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -103,7 +103,9 @@ def _joined(batches: LoaderBatches, count: int) -> Examples:
     return Examples(torch.cat(images), torch.cat(labels))
 
 
-def splits_of(module: pl.LightningDataModule, input_shape: tuple[int, ...], classes: int, where: str) -> Splits[LoadedExamples]:
+def splits_of(
+    module: pl.LightningDataModule, input_shape: tuple[int, ...], classes: int, where: str
+) -> Splits[LoadedExamples]:
     """Return the splits that a LightningDataModule's loaders read, after its `prepare_data` and `setup`.
 
     Each loader is made once, the training's after the module's attribute `batch_size`, if it has one, was set to the

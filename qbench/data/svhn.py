@@ -77,7 +77,9 @@ def read(folder: Path, part: str, counts: Sequence[int] | None = None) -> Exampl
     return Examples(torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64)))
 
 
-def split(parts: dict[str, Examples], test: Examples, seed: int, validation: dict[str, int] | None = None) -> Splits[Examples]:
+def split(
+    parts: dict[str, Examples], test: Examples, seed: int, validation: dict[str, int] | None = None
+) -> Splits[Examples]:
     """Return splits whose validation images are drawn by `seed`, an equal number of each digit.
 
     Args:

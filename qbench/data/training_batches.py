@@ -7,7 +7,6 @@ from typing import Protocol
 
 from torch import Tensor
 
-
 Batch = tuple[Tensor, Tensor]
 """Images, float32 [B, C, H, W], with their labels, int64 [B]."""
 

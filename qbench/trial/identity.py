@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import qbench
+from qbench.trial.plug_in_sources import plug_in_sources
 
 METRIC_SOURCES: dict[str, tuple[str, ...]] = {
     "qbench": (
@@ -78,12 +77,5 @@ def _folder(package: str) -> Path:
 
 
 def source_digest(modules: set[str]) -> str:
-    """Return the identity of plug-ins: the source files that these imported modules were loaded from."""
-    return digest([[name, _module_digest(sys.modules[name])] for name in sorted(modules)])
-
-
-@functools.cache
-def _module_digest(module: ModuleType) -> str:
-    # Read once for each import: an edit after it is not the code that runs.
-    path = getattr(module, "__file__", None)
-    return hashlib.sha256(b"" if path is None else Path(path).read_bytes()).hexdigest()
+    """Return the identity of plug-ins: see `plug_in_sources`."""
+    return digest(plug_in_sources(modules))

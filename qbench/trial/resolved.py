@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from qbench.data.datasets import Dataset, get_dataset
+from qbench.data.splits import Splits
 from qbench.errors import ConfigError
 from qbench.nn.models.catalogue import get_model
 from qbench.nn.models.model import Model
@@ -25,16 +25,12 @@ from qbench.training.selection import Selection
 from qbench.training.settings import TrainingSettings
 from qbench.training.wrapped_module import WrappedModule
 from qbench.trial.config import TrialConfig
+from qbench.trial.data_identity import check_unchanged, data_digest
 from qbench.trial.identity import code_digest, digest, source_digest
+from qbench.trial.named_objects import plug_in_modules
+from qbench.trial.plug_in_sources import KNOWN_PACKAGES
 from qbench.trial.their_module import OWN_NETWORK, make_theirs, own_model
-from quantizers import QUANTIZERS
 from quantizers.registry import import_dotted
-
-# Packages whose code the version or `code_digest` stands for, or that a plug-in's classes are made of.
-_KNOWN_PACKAGES = sys.stdlib_module_names | {
-    *("qbench", "quantizers", "cuda_ext"),
-    *("torch", "pytorch_lightning", "lightning_fabric"),
-}
 
 
 @dataclass(frozen=True)
@@ -72,8 +68,10 @@ class ResolvedTrial:
 
     @functools.cached_property
     def trial_id(self) -> str:
-        """Identity of the result: the configuration, the scheme, the code and the plug-ins that produce it."""
-        return digest(self.config.model_dump(), self.scheme.settings(), code_digest(), self._plugin_digest)
+        """Identity of the result: the configuration, the scheme, and the code, plug-ins and data that produce it."""
+        return digest(
+            self.config.model_dump(), self.scheme.settings(), code_digest(), self._plugin_digest, self.data_digest
+        )
 
     @functools.cached_property
     def training_key(self) -> str:
@@ -84,21 +82,28 @@ class ResolvedTrial:
         trained = self.scheme.training_scheme().settings()
         # A module that overrides quantizers does so in training, or after it.
         stage = self.scheme.flat()["stage"] if self._overrides_quantizers else None
-        return digest(config, trained, stage, code_digest(), self._plugin_digest)
+        return digest(config, trained, stage, code_digest(), self._plugin_digest, self.data_digest)
+
+    @functools.cached_property
+    def data_digest(self) -> str:
+        """What stands for the data's content: see `qbench.trial.data_identity.data_digest`."""
+        return data_digest(self.dataset, self.config.split_seed, self.config.data)
+
+    def load_splits(self) -> Splits:
+        """Return the trial's data, which are those that it was planned with.
+
+        Raises:
+            DataError: files that are missing or damaged; images or labels that are refused; other content than when
+                the trial was planned.
+        """
+        splits = self.dataset.splits(self.config.split_seed, self.config.data)
+        check_unchanged(self.dataset, splits, self.data_digest, self.config.data)
+        return splits
 
     @functools.cached_property
     def plugins(self) -> frozenset[str]:
-        """The modules outside the project whose code this trial runs: they define its parts, or bases of them."""
-        parts = [self.model.build, self.dataset.load, self.module]
-        parts += [QUANTIZERS.get(spec.name) for spec in self.scheme.specs]
-        modules: set[str] = set()
-        for part in parts:
-            found: Any = part
-            while isinstance(found, functools.partial):
-                found = found.func
-            bases = found.__mro__ if isinstance(found, type) else (found,)
-            modules |= {base.__module__ for base in bases if hasattr(base, "__module__")}
-        return frozenset(name for name in modules if name.partition(".")[0] not in _KNOWN_PACKAGES)
+        """The modules outside the project that define what this trial names, or bases of it; not what they import."""
+        return frozenset(name for name in plug_in_modules(self) if name.partition(".")[0] not in KNOWN_PACKAGES)
 
     @functools.cached_property
     def _plugin_digest(self) -> str:

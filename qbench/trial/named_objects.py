@@ -1,0 +1,65 @@
+"""What a trial names, as objects, and the modules whose code they are."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from qbench.data.datasets import DATASETS
+from qbench.nn.activation import ACTIVATIONS
+from qbench.nn.models.catalogue import MODELS
+from qbench.schemes.named import spelled_out
+from quantizers import QUANTIZERS, Registry
+
+if TYPE_CHECKING:
+    from qbench.trial.resolved import ResolvedTrial
+
+# The registries of what a recipe names, by its field.
+_RECIPE: dict[str, Registry[Any]] = {"activation_function": ACTIVATIONS}
+
+
+def named(trial: ResolvedTrial) -> Iterator[tuple[Registry[Any], str]]:
+    """Yield each name that a trial looks up in a registry (a scheme is a value, which stands there in full)."""
+    yield MODELS, trial.config.model
+    yield DATASETS, trial.config.data
+    yield from ((QUANTIZERS, spec.name) for spec in trial.scheme.specs)
+    for field, registry in _RECIPE.items():
+        value = getattr(trial.scheme.recipe, field)
+        if value is not None:
+            yield registry, spelled_out(value).name
+
+
+def objects_of(trial: ResolvedTrial) -> list[Any]:
+    """Return what a trial's names stand for: builders, loaders, classes, functions."""
+    found = [trial.model.build, trial.dataset.load, trial.dataset.digest, trial.module]
+    looked_up = (registry.get(name) for registry, name in named(trial) if registry not in (MODELS, DATASETS))
+    return [*found, *looked_up]
+
+
+def plug_in_modules(trial: ResolvedTrial) -> set[str]:
+    """Return the modules that define what a trial names, or bases of it, or that filed it under its name."""
+    modules = set(modules_of(objects_of(trial)))
+    modules |= {name for registry, each in named(trial) if (name := registry.module_of(each)) is not None}
+    if trial.config.module is not None:
+        modules.add(trial.config.module.rpartition(":" if ":" in trial.config.module else ".")[0])
+    return modules
+
+
+def modules_of(objects: Iterable[Any]) -> Iterator[str]:
+    """Yield the names of the modules that define some objects.
+
+    Of a class these are its bases' too; of a `functools.partial` those of the function and of its arguments; of a bound
+    method those of its object's class; of any other object those of its class.
+    """
+    for each in objects:
+        if isinstance(each, functools.partial):
+            yield from modules_of([each.func, *each.args, *each.keywords.values()])
+        elif isinstance(each, type):
+            yield from (base.__module__ for base in each.__mro__)
+        elif (owner := getattr(each, "__self__", None)) is not None and callable(each):
+            yield from modules_of([owner, each.__func__] if hasattr(each, "__func__") else [owner])
+        elif isinstance(name := getattr(each, "__module__", None), str):
+            yield name
+            if not hasattr(each, "__code__"):
+                yield from modules_of([type(each)])
