@@ -13,7 +13,8 @@ from qbench.errors import ConfigError
 from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.ptq.weight_outliers import outlier_reports
 from qbench.seeds import derive
-from quantizers import Observer, Quantizer, clip_outliers
+from qbench.training.readiness import calibrating
+from quantizers import Encoding, Observer, Quantizer, clip_outliers
 
 _BIAS_UNITS = 2.0**24  # float32 holds all whole numbers up to here
 _SMALLEST_UNIT = 2.0**-100
@@ -25,16 +26,36 @@ CALIBRATION_BATCH = 32
 def calibration_images(splits: Splits, count: int, seed: int) -> Examples:
     """Return `count` training images, drawn without replacement by `seed`.
 
+    Of a loader that only iterates, whose examples have no numbers, they are the first ones in its order under seed 0.
+
     Raises:
         ConfigError: `count` is above the number of training images.
     """
-    return splits.train[calibration_indices(splits, count, seed)]
+    places = calibration_indices(splits, count, seed)
+    found = splits.train.first(count) if places is None else splits.train[places]
+    if len(found) < count:
+        raise ConfigError(f"{count} images of {len(found)} training images", "calibration_images")
+    return found
 
 
-def calibration_indices(splits: Splits, count: int, seed: int) -> Tensor:
-    """Return the places of `calibration_images` among the training images, int64 [count]; errors as there."""
-    if count > len(splits.train):
+def check_calibration_images(splits: Splits, count: int) -> None:
+    """Refuse to calibrate on more images than there are, as far as the data tell.
+
+    Raises:
+        ConfigError: `count` is above the number of training images.
+    """
+    if splits.train.has_places and count > len(splits.train):
         raise ConfigError(f"{count} images of {len(splits.train)} training images", "calibration_images")
+
+
+def calibration_indices(splits: Splits, count: int, seed: int) -> Tensor | None:
+    """Return the places of `calibration_images` among the training images, int64 [count]; errors as there.
+
+    None stands for the first ones of a loader that only iterates.
+    """
+    check_calibration_images(splits, count)
+    if not splits.train.has_places:
+        return None
     order = torch.randperm(len(splits.train), generator=torch.Generator().manual_seed(derive(seed, "calibration")))
     return order[:count]
 
@@ -71,7 +92,7 @@ def _make_room_for_bias(layer: QuantLayer, quantizer: Quantizer, weight: Tensor)
     is left of a weight is then rounded to S_w: its product with an input code q is off by at most |q|·|b| / 2^25.
     """
     encoding, source = quantizer.encoding(), _integer_scale(layer.input_quantizer)
-    if layer.bias is None or encoding is None or encoding.format.kind != "integer":
+    if layer.bias is None or encoding is None or not _is_integer(encoding):
         return
     if source is None or source.numel() != 1:
         return
@@ -124,8 +145,9 @@ def observe(network: nn.Module, images: Tensor, batch_size: int = CALIBRATION_BA
         quantizer.start_observing()
     training = network.training
     network.eval()
-    for batch in images.tensor_split(-(-len(images) // batch_size)):
-        network(batch)
+    with calibrating():
+        for batch in images.tensor_split(-(-len(images) // batch_size)):
+            network(batch)
     network.train(training)
 
 
@@ -164,7 +186,12 @@ def round_biases(network: nn.Module) -> None:
 def _integer_scale(quantizer: Quantizer | None) -> Tensor | None:
     """Return the scale of a quantizer that gives integers of a known encoding, else None."""
     encoding = None if quantizer is None else quantizer.encoding()
-    return encoding.scale if encoding is not None and encoding.format.kind == "integer" else None
+    return encoding.scale if encoding is not None and _is_integer(encoding) else None
+
+
+def _is_integer(encoding: Encoding) -> bool:
+    """Whether the codes are integers with one scale for each sum of their products, so that biases have a unit."""
+    return encoding.format.kind in ("integer", "odd") and encoding.format.group_size is None
 
 
 def input_quantizers(network: nn.Module) -> dict[str, Quantizer]:

@@ -27,9 +27,9 @@ class TensorReport:
 
     Attributes:
         format: name of the number format.
-        low, high: the values of the lowest and the highest code, over all channels.
-        scale_low, scale_high: the smallest and the largest scale of a channel; equal for a scale per tensor.
-        clipped: share of values beyond low..high of their channel.
+        low, high: the smallest and the largest value, over all channels.
+        scale_low, scale_high: the smallest and the largest scale of a channel or group; equal for a scale per tensor.
+        clipped: share of values beyond low..high of their channel or group.
         sqnr_db: `10·log10(Σ x² / Σ (x - x̂)²)`; infinite where nothing was lost.
     """
 
@@ -150,10 +150,10 @@ class _Tally:
 
 
 def _ends(quantized: Quantized) -> tuple[Tensor, Tensor]:
-    """Return the values of the lowest and the highest code, of each channel; they broadcast against the codes."""
-    zero_point = 0 if quantized.zero_point is None else quantized.zero_point
-    format, scale = quantized.format, quantized.scale
-    return (format.minimum - zero_point) * scale, (format.maximum - zero_point) * scale
+    """Return the smallest and the largest value of each channel or group; they broadcast against the codes."""
+    zero_point = 0 if quantized.zero_point is None else quantized.per_code(quantized.zero_point)
+    (low, high), scale = quantized.format.extremes, quantized.per_code(quantized.scale)
+    return (low - zero_point) * scale, (high - zero_point) * scale
 
 
 def _weight_report(layer: QuantLayer) -> TensorReport | None:

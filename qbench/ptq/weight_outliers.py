@@ -58,7 +58,7 @@ def _ranges_before_relus(network: nn.Module, input_shape: tuple[int, ...] | Tens
 def _limits(layer: QuantLayer) -> tuple[float, float] | None:
     """Return the lowest and the highest input that a layer's quantizer lets through; None where it has no limits."""
     encoding = None if layer.input_quantizer is None else layer.input_quantizer.encoding()
-    if encoding is None or encoding.format.kind != "integer":
+    if encoding is None or encoding.format.kind not in ("integer", "odd", "table"):
         return None
     return float(encoding.low.min()), float(encoding.high.max())
 

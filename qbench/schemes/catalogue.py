@@ -169,6 +169,39 @@ for _method in ("minmax", "percentile", "mse", "kl"):
         _spec("int8", method="minmax"),
     )
 
+# Weights alone, after training: 4 bits with a scale for each group of a row, activations in float32. Scales of 16 bits
+# add 1/2 bit a weight in groups of 32 and 1/4 in groups of 64, those of 8 bits 1/4 in groups of 32.
+_GROUPED = {
+    "int4-g32": ("4-bit integer weights in groups of 32 with 16-bit scales", _spec("group_integer", group_size=32)),
+    "nf4-g64": (
+        "4-bit NormalFloat weights in groups of 64 with 16-bit scales (QLoRA)",
+        _spec("table", values="nf4", group_size=64, scale_bits=16),
+    ),
+    "mxfp4": (
+        "E2M1 weights in groups of 32 with power-of-two scales, as OCP's MX specification converts",
+        _spec("table", values="e2m1", group_size=32, scale_bits=8, cover=False),
+    ),
+}
+for _name, (_what, _weights) in _GROUPED.items():
+    _add(
+        _name,
+        f"post-training, weights only: {_what}",
+        Quantization(weights=_weights),
+        post_training=PostTraining(fold_batch_norm=True),
+    )
+
+# A few bits in training.
+_add(
+    "dorefa-4bit",
+    "4-bit weights (tanh-normalized odd codes) and 4-bit activations in [0, 1], ends in float32 (DoReFa-Net)",
+    Quantization(
+        weights=_spec("odd", bits=4),
+        activations=_spec("unit_range", bits=4),
+        first_layer="float",
+        last_layer="float",
+    ),
+)
+
 # INT8 in training.
 _add(
     "int8-qat",

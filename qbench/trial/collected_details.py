@@ -17,7 +17,7 @@ from qbench.io import finite
 from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.ptq.calibrated_range import calibrated_range
 from qbench.ptq.calibration import calibration_indices
-from qbench.ptq.quantization_report import report_quantization
+from qbench.ptq.quantization_report import IMAGES, report_quantization
 from qbench.training.result import TrainingResult
 from qbench.trial.details import Rows, TrialDetails
 from qbench.trial.resolved import ResolvedTrial
@@ -123,10 +123,11 @@ def _codes(layer: QuantLayer) -> Tensor:
 
 
 def _quantization(network: nn.Module, splits: Splits) -> dict[str, Any]:
-    """Return the report on the layers of a network with integer weights or inputs; nothing of another one."""
-    if not any(quantizer.format.kind == "integer" for quantizer in _quantizers(network)):
+    """Return the report on the layers of a network with weights or inputs of several bits; nothing of another one."""
+    if not any(quantizer.format.kind in ("integer", "odd", "table") for quantizer in _quantizers(network)):
         return {}
-    return report_quantization(network, splits.validation.images, splits.validation.labels).to_dict()
+    some = splits.validation.first(IMAGES)
+    return report_quantization(network, some.images, some.labels).to_dict()
 
 
 def _quantizers(network: nn.Module) -> list[Quantizer]:
@@ -155,4 +156,5 @@ def _calibration(trial: ResolvedTrial, splits: Splits) -> dict[str, Any]:
     if trial.scheme.post_training is None:
         return {}
     count, seed = trial.config.calibration_images, trial.config.split_seed
-    return {"seed": seed, "images": count, "indices": calibration_indices(splits, count, seed).tolist()}
+    places = calibration_indices(splits, count, seed)
+    return {"seed": seed, "images": count, "indices": list(range(count)) if places is None else places.tolist()}

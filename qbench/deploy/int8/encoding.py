@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from qbench.deploy.block import Block
 from qbench.deploy.chain import UnsupportedStructureError, blocks
 from qbench.nn.quant_conv2d import QuantConv2d
-from quantizers import Encoding
+from quantizers import Encoding, NumberFormat
 
 
 class NotIntegerError(UnsupportedStructureError):
@@ -71,13 +71,32 @@ def _check(block: Block) -> None:
     for role, quantizer in (("weights", layer.weight_quantizer), ("inputs", layer.input_quantizer)):
         if quantizer is None or (role == "weights" and layer.latent_evaluation):
             raise NotIntegerError(f"{block.name}: its {role} are float32")
-        if quantizer.format.kind != "integer":
-            raise NotIntegerError(f"{block.name}: its {role} are {quantizer.format}, not integers")
+        reason = _reason(role, quantizer.format)
+        if reason is not None:
+            raise NotIntegerError(f"{block.name}: its {role} are {quantizer.format}, {reason}")
         if not quantizer.is_ready:
             raise NotIntegerError(f"{block.name}: its {role} are not calibrated")
     input_encoding(block)
     if layer.bias is not None and not bool(torch.isfinite(layer.bias).all()):
         raise NotIntegerError(f"{block.name}: its bias is infinite or NaN")
+
+
+def _reason(role: str, format: NumberFormat) -> str | None:
+    """Return why there is no chain of int8 with the format; None where there is.
+
+    Odd weights of at most 7 bits are integers. Odd inputs are not served: a requantized sum takes every code.
+    """
+    if format.kind == "odd" and role == "weights":
+        if format.bits > 7:
+            return "which reach beyond int8: give them at most 7 bits"
+    elif format.kind != "integer":
+        return "not integers"
+    if format.group_size is not None:
+        return f"with a scale for each {format.group_size} of a row: no int32 sum has one scale"
+    ends = (-128, 127) if format.minimum < 0 else (0, 255)
+    if format.minimum < ends[0] or format.maximum > ends[1]:
+        return f"with codes beyond {ends[0]}..{ends[1]}"
+    return None
 
 
 def input_encoding(block: Block) -> Encoding:

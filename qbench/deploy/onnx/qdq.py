@@ -101,12 +101,13 @@ def _product(graph: Graph, block: Block, value: str) -> str:
     weight = fitted_weight(layer.quantized_weight(), layer.bias, input_encoding(block).scale)
     per_channel = weight.scale.numel() > 1
     scale = weight.scale.detach().float().reshape(-1 if per_channel else ())
-    zero_point = torch.zeros_like(scale, dtype=weight.codes.dtype)
+    dtype = torch.int8 if weight.format.minimum < 0 else torch.uint8
+    zero_point = torch.zeros_like(scale, dtype=dtype)
     if weight.zero_point is not None:
-        zero_point = weight.zero_point.reshape(scale.shape).to(weight.codes.dtype)
+        zero_point = weight.zero_point.reshape(scale.shape).to(dtype)
     axis = {"axis": 0} if per_channel else {}
     constants = [graph.constant(f"{name}.weight.scale", scale), graph.constant(f"{name}.weight.zero_point", zero_point)]
-    codes = graph.constant(f"{name}.weight.codes", weight.codes)
+    codes = graph.constant(f"{name}.weight.codes", weight.codes.to(dtype))
     inputs = [value, graph.node("DequantizeLinear", [codes, *constants], f"{name}.weight", **axis)]
     if layer.bias is not None:
         inputs.append(_bias(graph, block, scale))

@@ -35,7 +35,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::quantizers.DegenerateKLWarning"
 INTEGER_SCHEMES = [
     name
     for name in SCHEMES
-    if name.startswith(("int8", "uint8", "int4")) and SCHEMES.get(name).post_training is not None
+    if name.startswith(("int8", "uint8", "int4"))
+    and SCHEMES.get(name).post_training is not None
+    and SCHEMES.get(name).quantization.activations is not None
 ]
 
 
