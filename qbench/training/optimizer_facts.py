@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from qbench.training.module import QuantModule
 from qbench.training.overrides import overrides
 from qbench.training.parameter_groups import RATE_SCALE
+from qbench.training.rates_asked import warn_of_rates
 from qbench.training.used import Used
 
 # What decides the rates of a QuantModule that trains by its scheme's recipe.
@@ -37,6 +38,8 @@ def used(module: pl.LightningModule, optimizers: Sequence[Optimizer], first: Seq
         epochs: trained.
     """
     unknown: list[str] = []
+    if isinstance(module, QuantModule) and overrides(type(module), _RECIPE):
+        warn_of_rates(module, optimizers, f"build the optimizer of {type(module).__name__}.parameter_groups()")
     if isinstance(module, QuantModule) and not overrides(type(module), _RECIPE):
         start: float | None = module.learning_rate
         end: float | None = module.rate_after(epochs)

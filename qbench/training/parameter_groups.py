@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from qbench.nn.quant_layer import quant_layers
 from qbench.schemes.initialize import glorot_scale
 from qbench.schemes.recipe import Recipe
-from quantizers import Quantizer
+from qbench.training.learned import learned_parameters, quantizers_of
 
 RATE_SCALE = "rate_scale"
 """Key of a parameter group: its learning rate over that of the training."""
@@ -24,10 +24,16 @@ def parameter_groups(module: nn.Module, recipe: Recipe, learning_rate: float) ->
     (`requires_grad` is False) is in no group. ShiftAdaMax gets the scale apart from the rate, for it rounds both by
     AP2; with the others a group says by `RATE_SCALE` what its rate has been multiplied by.
 
-    The key `name` tells groups apart in logs: `parameters`, `weights x5.2` (scaled), `quantizers x0.01`.
+    The key `name` tells groups apart in logs: `parameters`, `weights x5.2` (scaled), `quantizers x0.01`. A group without
+    the key `weight_decay` has the optimizer's.
+
+    Raises:
+        ConfigError: see `qbench.training.learned.learned_parameters`.
     """
     scales = _scales(module) if recipe.learning_rate_scale == "glorot" else {}
-    learned, of_quantizers = _of_quantizers(module)
+    asked = learned_parameters(module)
+    learned = {parameter: _Group("quantizers", each.rate, each.weight_decay) for parameter, each in asked.items()}
+    of_quantizers = {parameter for quantizer in quantizers_of(module) for parameter in quantizer.parameters()}
     groups: dict[_Group, list[Tensor]] = {}
     for parameter in module.parameters():
         if not parameter.requires_grad or (parameter in of_quantizers and parameter not in learned):
@@ -67,14 +73,3 @@ def _scales(module: nn.Module) -> dict[Tensor, float]:
         for _, layer in quant_layers(module)
         if layer.weight_quantizer is not None
     }
-
-
-def _of_quantizers(module: nn.Module) -> tuple[dict[Tensor, _Group], set[Tensor]]:
-    """Return the group of each parameter that a quantizer wants trained, and all parameters of quantizers."""
-    quantizers = [each for each in module.modules() if isinstance(each, Quantizer)]
-    learned: dict[Tensor, _Group] = {
-        each.parameter: _Group("quantizers", each.rate, each.weight_decay)
-        for quantizer in quantizers
-        for each in quantizer.learned_parameters()
-    }
-    return learned, {parameter for quantizer in quantizers for parameter in quantizer.parameters()}

@@ -14,7 +14,10 @@ from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.scheme import Scheme
 from qbench.schemes.structure import check_structure
 from qbench.training.first_batch import FirstBatch, InputShape, example_shape
+from qbench.training.late_parameters import LateParameters
+from qbench.training.learned import quantizers_of
 from qbench.training.loop_module import LoopModule
+from qbench.training.readiness import check_calibrated, check_trains
 from quantizers import Quantizer
 
 
@@ -33,9 +36,11 @@ class SchemeModule(LoopModule):
 
     Attributes:
         input_shape: as given or learned; None before the first batch.
+        left_out: arguments of the constructor that a checkpoint cannot keep: the class of each, by name.
 
     Raises:
-        ConfigError: a model that cannot be quantized so.
+        ConfigError: a model that cannot be quantized so; a quantizer that only calibration makes ready, in a scheme
+            that quantizes in training.
     """
 
     def __init__(
@@ -47,6 +52,9 @@ class SchemeModule(LoopModule):
         self.model = model
         self.input_shape = example_shape(model) if input_shape is None else input_shape
         self._first_batch: FirstBatch | None = None
+        self._has_quantized = False
+        self.left_out: dict[str, str] = {}
+        self._late_parameters: LateParameters | None = None
         self._layers: list[QuantLayer] | None = None  # found at the first step: walking the model takes time
         self._quantize_for_training()
 
@@ -85,12 +93,19 @@ class SchemeModule(LoopModule):
             weight_quantizer=self.weight_quantizer,
             activation_quantizer=self.activation_quantizer,
         )
+        self._has_quantized = True
         self._expect_batch(self.scheme)
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the layers have their quantizers: of a post-training scheme only after `quantize`."""
+        return self._has_quantized or any(layer.is_quantized for _, layer in quant_layers(self.model))
 
     def _quantize_for_training(self) -> None:
         """Give the network the form in which it trains: quantized, or that in which it will be quantized afterwards."""
         if self.scheme.post_training is None:
             self.quantize()
+            check_trains(self.model, self.scheme)
             return
         trained = self.scheme.training_scheme()
         apply_scheme(self.model, trained, input_shape=self.input_shape)
@@ -117,18 +132,45 @@ class SchemeModule(LoopModule):
         check_structure(self.model, applied, input_shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the scores, [B, classes]."""
-        return self.model(x)
+        """Return the scores, [B, classes].
+
+        Raises:
+            TrainingError: in evaluation, a post-training scheme's quantizer that waits for calibration.
+        """
+        self.check_calibrated()
+        scores: Tensor = self.model(x)
+        return scores
+
+    def check_calibrated(self) -> None:
+        """Refuse to evaluate a post-training scheme between `quantize` and calibration; errors as `forward`."""
+        if not self.training and self.scheme.post_training is not None and self.is_quantized:
+            check_calibrated(self.model)
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
-        """Prepare for the training steps of epoch `epoch` (from 0) of `epochs`: relax the quantizers, or no longer."""
-        if self.scheme.recipe.relaxed_share:
-            for module in self.modules():
-                if isinstance(module, Quantizer):
-                    module.set_relaxed(epoch < self.scheme.recipe.relaxed_share * epochs)
+        """Prepare for the training steps of epoch `epoch` (from 0) of `epochs`, which the optimizer is there for.
+
+        Every quantizer hears of the epoch (`Quantizer.on_epoch`), after it was relaxed, or no longer.
+        """
+        share = self.scheme.recipe.relaxed_share
+        for quantizer in quantizers_of(self):
+            if share:
+                quantizer.set_relaxed(epoch < share * epochs)
+            quantizer.on_epoch(epoch, epochs)
+        self.expect_parameters()
+
+    def expect_parameters(self) -> None:
+        """Take the parameters that the quantizers have now for all that they will have: the first step checks it."""
+        self._late_parameters = LateParameters(self)
 
     def clip_latents(self) -> None:
-        """Bound the latent weights as their quantizers say; called after each optimizer step."""
+        """Bound the latent weights as their quantizers say; called after each optimizer step.
+
+        Raises:
+            ConfigError: after an epoch's first step, a parameter of a quantizer that the optimizer does not know.
+        """
+        if self._late_parameters is not None:
+            self._late_parameters.check(self)
+            self._late_parameters = None
         if self._layers is None:
             self._layers = [layer for _, layer in quant_layers(self.model)]
         for layer in self._layers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytorch_lightning as pl
@@ -9,10 +10,17 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import nn
 
 from qbench.errors import ConfigError, nearest
+from qbench.schemes.recipe import Recipe
 from qbench.schemes.scheme import Scheme
 from qbench.training.first_batch import InputShape, example_shape
 from qbench.training.latent_clip import clip_after_steps
+from qbench.training.module_checkpoint import keep_scheme
+from qbench.training.parameter_groups import parameter_groups
+from qbench.training.planned_epochs import planned_epochs
+from qbench.training.rates_asked import warn_of_rates
+from qbench.training.readiness import check_calibrated
 from qbench.training.scheme_module import SchemeModule
+from quantizers import Quantizer
 
 
 class WrappedModule(SchemeModule):
@@ -58,6 +66,7 @@ class WrappedModule(SchemeModule):
         # Not as a submodule, of which the two would be each other's.
         object.__setattr__(self, "theirs", theirs)
         self.network, self.classes = network, classes
+        self._has_told_rates = False
         if isinstance(theirs, SchemeModule) or hasattr(theirs, "qbench"):
             raise ConfigError(f"{type(theirs).__name__} is quantized already", "module")
         if not is_overridden("configure_optimizers", theirs):
@@ -66,9 +75,11 @@ class WrappedModule(SchemeModule):
             input_shape = example_shape(theirs)
         super().__init__(find_network(theirs, network), scheme, input_shape=input_shape, seed=seed)
         clip_after_steps(theirs, self.clip_latents)
-        if self.scheme.recipe.relaxed_share:
-            self._start_epoch = theirs.on_train_epoch_start
-            setattr(theirs, "on_train_epoch_start", self._start_their_epoch)  # noqa: B010
+        keep_scheme(theirs, self)
+        self._start_epoch = theirs.on_train_epoch_start
+        setattr(theirs, "on_train_epoch_start", self._start_their_epoch)  # noqa: B010
+        for hook in _EVALUATIONS:
+            setattr(theirs, hook, _CheckedEvaluation(self, getattr(theirs, hook)).start)
         object.__setattr__(theirs, "qbench", self)
 
     def quantize(self) -> None:
@@ -97,13 +108,56 @@ class WrappedModule(SchemeModule):
                 )
 
     def _start_their_epoch(self) -> None:
-        epochs = self.theirs.trainer.max_epochs
-        if epochs is None or epochs < 0:
-            raise ConfigError(
-                f"{self.scheme.name} trains relaxed for a share of the epochs: give the Trainer max_epochs", "epochs"
-            )
-        self.start_epoch(self.theirs.current_epoch, epochs)
+        # Of an unbounded training nobody knows the epochs; which is no matter to most schemes.
+        if self._follows_epochs():
+            self.start_epoch(self.theirs.current_epoch, planned_epochs(self.theirs.trainer))
+        self.expect_parameters()
+        self._tell_of_rates()
         self._start_epoch()
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Return the trainable parameters of `theirs` in groups for a torch optimizer, at their rates.
+
+        Those of quantizers have the rates and decays that they ask for, all others the learning rate. For the module's
+        own `configure_optimizers`, which otherwise honours no rates:
+
+        >>> def configure_optimizers(self):
+        ...     return torch.optim.Adam(self.qbench.parameter_groups(1e-3))
+        """
+        return parameter_groups(self.theirs, Recipe(), learning_rate)
+
+    def _tell_of_rates(self) -> None:
+        """Say once which quantizers do not get the rates that they ask for, in the module's own optimizers."""
+        if not self._has_told_rates:
+            remedy = "build the optimizer of self.qbench.parameter_groups(learning_rate) in configure_optimizers"
+            warn_of_rates(self.theirs, self.theirs.trainer.optimizers, remedy)
+            self._has_told_rates = True
+
+    def _follows_epochs(self) -> bool:
+        quantizers = (each for each in self.model.modules() if isinstance(each, Quantizer))
+        scheduled = any(type(each).on_epoch is not Quantizer.on_epoch for each in quantizers)
+        return scheduled or bool(self.scheme.recipe.relaxed_share)
+
+
+_EVALUATIONS = ("on_validation_start", "on_test_start", "on_predict_start")
+
+
+class _CheckedEvaluation:
+    """A hook of a wrapped LightningModule's, which refuses to evaluate what waits for calibration.
+
+    Args:
+        wrapped: holds the network.
+        hook: the LightningModule's own, which is called as well.
+    """
+
+    def __init__(self, wrapped: WrappedModule, hook: Callable[[], None]) -> None:
+        self._wrapped, self._hook = wrapped, hook
+
+    def start(self) -> None:
+        """Check, then do what the module does; errors as `SchemeModule.forward`."""
+        if self._wrapped.scheme.post_training is not None and self._wrapped.is_quantized:
+            check_calibrated(self._wrapped.model)
+        self._hook()
 
 
 def find_network(theirs: pl.LightningModule, name: str) -> nn.Module:
