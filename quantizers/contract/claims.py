@@ -75,8 +75,9 @@ def codes_and_scale(subject: Subject) -> Iterator[str]:
         else:
             y = quantizer(x)
         if not y.requires_grad:
-            yield "the gradient does not reach x through codes and scale" if product else "forward has no gradient"
-            return
+            if product:
+                yield "the gradient does not reach x through codes and scale, as it does through forward"
+            return  # without one of forward `gradient` says so
         y.backward(torch.linspace(0.5, 1.5, x.numel()).view(x.shape))
         found.append(torch.zeros_like(x) if x.grad is None else x.grad)
     forward, through = found

@@ -98,7 +98,7 @@ def _remedy(x: Tensor, values: Tensor, codes: Tensor, differ: Tensor) -> str:
     largest = torch.stack([x.abs(), values.abs(), codes.abs()]).amax(0)
     if bool(((values - codes).abs() <= _LAST_BITS * largest)[differ].all()):
         return (
-            "the last bits alone. `x + (q - x).detach()` rounds twice: write `q.detach() + (x - x.detach())`, or use "
+            "rounding alone. `x + (q - x).detach()` rounds twice: write `q.detach() + (x - x.detach())`, or use "
             "quantizers.straight_through; and q must be scale * (codes - zero_point), in this order"
         )
     return "training and evaluation see other numbers than kernels do; return quantize(x).dequantize() in forward"
