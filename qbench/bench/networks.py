@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qbench.bench.timing import BASELINE, Contestant
+from qbench.data.classification import count_right, predicted_classes
 from qbench.deploy.packed.convert import pack
 from qbench.deploy.packed.network import PackedNetwork
 from qbench.nn.models.catalogue import get_model
@@ -95,7 +96,7 @@ def _inference(network: Callable[[Tensor], Tensor], images: Tensor) -> Callable[
 
 def _agreement(contestants: dict[str, Contestant]) -> float:
     """Return the share of equal predictions of the packed contestants and the fake-quantized one."""
-    expected = contestants["fake-quantized"].call().argmax(1)
+    expected = predicted_classes(contestants["fake-quantized"].call())
     packed = [contestant for name, contestant in contestants.items() if name.startswith("packed")]
-    equal = sum(int((contestant.call().argmax(1) == expected).sum()) for contestant in packed)
+    equal = sum(int(count_right(contestant.call(), expected)) for contestant in packed)
     return equal / (len(packed) * len(expected))

@@ -17,14 +17,16 @@ from qbench.conformance.recording import Call, record
 from qbench.conformance.reference import Reference
 from qbench.conformance.subject import Subject
 from qbench.cost.estimate import estimate_network
+from qbench.data.classification import predicted_classes
 from qbench.errors import UserError, one_line
 from qbench.nn.meter import UnaccountedError
+from qbench.nn.packing import packed
 from qbench.nn.quant_layer import quant_layers
 from qbench.ptq.calibration import calibrate
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.scheme import Scheme
+from qbench.training.accuracy import predict
 from qbench.training.module import QuantModule
-from qbench.trial.evaluation import packed_predictions
 
 EXAMPLES = 16
 """Inputs that are compared."""
@@ -81,15 +83,22 @@ def _compare(subject: Subject, network: nn.Module, plain: nn.Module, scheme: Sch
     reference.compare(x, calls, result)
     difference = reference.difference
     packed = _compare_packed(module.model, calls, reference.results, difference)
-    predicted = packed_predictions(module.model, x)
+    predicted = _packed_classes(module.model, x)
     share = _share(module.model, plain, example, x[:1], scheme)
     return {
         "error": difference.value,
         "error_at": difference.place,
         "packed_layers": packed,
-        "agreement": None if predicted is None else float((predicted[0] == result.argmax(1)).double().mean()),
+        "agreement": None if predicted is None else float((predicted == predicted_classes(result)).double().mean()),
         "quantized_share": share,
     }
+
+
+@torch.no_grad()
+def _packed_classes(network: nn.Module, x: Tensor) -> Tensor | None:
+    """Return the predictions of packed execution; None where no layer runs packed."""
+    with packed(network, x) as ops:
+        return predict(network, x) if any(op.packs for op in ops.values()) else None
 
 
 def _train(module: QuantModule, x: Tensor) -> None:

@@ -33,19 +33,18 @@ def calibration_images(splits: Splits, count: int, seed: int) -> Examples:
     """
     places = calibration_indices(splits, count, seed)
     found = splits.train.first(count) if places is None else splits.train[places]
-    if len(found) < count:
-        raise ConfigError(f"{count} images of {len(found)} training images", "calibration_images")
+    check_calibration_images(count, len(found))
     return found
 
 
-def check_calibration_images(splits: Splits, count: int) -> None:
-    """Refuse to calibrate on more images than there are, as far as the data tell.
+def check_calibration_images(count: int, available: int | None) -> None:
+    """Refuse to calibrate on more images than there are for training; None stands for a number that nobody knows.
 
     Raises:
-        ConfigError: `count` is above the number of training images.
+        ConfigError: `count` is above `available`.
     """
-    if splits.train.has_places and count > len(splits.train):
-        raise ConfigError(f"{count} images of {len(splits.train)} training images", "calibration_images")
+    if available is not None and count > available:
+        raise ConfigError(f"{count} images of {available} training images", "calibration_images")
 
 
 def calibration_indices(splits: Splits, count: int, seed: int) -> Tensor | None:
@@ -53,9 +52,9 @@ def calibration_indices(splits: Splits, count: int, seed: int) -> Tensor | None:
 
     None stands for the first ones of a loader that only iterates.
     """
-    check_calibration_images(splits, count)
     if not splits.train.has_places:
         return None
+    check_calibration_images(count, len(splits.train))
     order = torch.randperm(len(splits.train), generator=torch.Generator().manual_seed(derive(seed, "calibration")))
     return order[:count]
 

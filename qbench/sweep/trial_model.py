@@ -62,12 +62,12 @@ def model_facts(record: TrialRecord, model: TrialModel) -> dict[str, Any]:
 
 def _packed(record: TrialRecord, module: SchemeModule, folder: Path) -> TrialModel | None:
     dataset = get_dataset(record.config.data)
-    validation = dataset.load(record.config.split_seed).validation
+    validation = dataset.splits(record.config.split_seed, record.config.data).validation
     try:
         model = pack(
             module,
             dataset.input_shape,
-            find_pixels(validation[:_ENOUGH].images),
+            find_pixels(validation.first(_ENOUGH).images),
             {key: record.row.get(key) for key in _KEPT},
         )
     except NotPackableError:

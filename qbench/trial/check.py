@@ -6,12 +6,13 @@ import torch
 
 from qbench.errors import ConfigError
 from qbench.nn.quant_layer import quant_layers
-from qbench.ptq.calibration import calibration_images
+from qbench.ptq.calibration import check_calibration_images
 from qbench.schemes.quantization import Role
 from qbench.schemes.structure import check_structure
 from qbench.training.overrides import overrides
 from qbench.training.scheme_module import SchemeModule
 from qbench.trial.contract import check_contract
+from qbench.trial.data_identity import training_images
 from qbench.trial.resolved import ResolvedTrial
 from quantizers import Quantizer
 
@@ -20,13 +21,16 @@ def check(trial: ResolvedTrial) -> None:
     """Build the trial as `run_trial` will, and forget it.
 
     Raises:
+        DataError: data that are missing or damaged, or whose images or labels are refused.
         ConfigError: names, options or parts that `run_trial` could not use; a network that the scheme refuses (see
             `check_structure`); a quantizer that breaks the contract (see `check_contract`).
     """
     config = trial.config
+    _ = trial.trial_id  # needs the data, and the files that plug-ins declare
     post_training = trial.scheme.post_training is not None
     if post_training:
-        calibration_images(trial.dataset.load(config.split_seed), config.calibration_images, config.split_seed)
+        available = training_images(trial.dataset, config.split_seed, config.data)
+        check_calibration_images(config.calibration_images, available)
     with torch.random.fork_rng(devices=[]):
         module = trial.build()
         if post_training:

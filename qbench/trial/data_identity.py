@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from qbench.data.datasets import Dataset
 from qbench.data.folder import DataError
 from qbench.data.splits import Examples, Splits
 from qbench.errors import ConfigError
 
-# By (id of the data set, split seed), with the data set, so that the id stays its own.
-_KNOWN: dict[tuple[int, int], tuple[Dataset, str]] = {}
+T = TypeVar("T")
+
+_KNOWN: dict[tuple[str, int, int], tuple[Dataset, Any]] = {}
+"""What was found, by (what, id of the data set, split seed); the data set is kept, so that the id stays its own."""
 
 
 def data_digest(dataset: Dataset, split_seed: int, name: str) -> str:
@@ -26,10 +31,35 @@ def data_digest(dataset: Dataset, split_seed: int, name: str) -> str:
         ConfigError: data that loaders read, of a data set without a `digest`; a `digest` that is no text.
         DataError: files that are missing or damaged; images or labels that are refused (see `Dataset.splits`).
     """
-    key = (id(dataset), split_seed)
+
+    def find() -> str:
+        return _found(dataset, split_seed, name)
+
+    return _once("digest", dataset, split_seed, find)
+
+
+def training_images(dataset: Dataset, split_seed: int, name: str) -> int | None:
+    """Return how many training images a data set has; found once a process. None where only iterating would tell.
+
+    Arguments and errors: as `data_digest`.
+    """
+
+    def find() -> int | None:
+        return _count(dataset.splits(split_seed, name))
+
+    return _once("count", dataset, split_seed, find)
+
+
+def _once(what: str, dataset: Dataset, split_seed: int, find: Callable[[], T]) -> T:
+    key = (what, id(dataset), split_seed)
     if key not in _KNOWN:
-        _KNOWN[key] = (dataset, _found(dataset, split_seed, name))
-    return _KNOWN[key][1]
+        _KNOWN[key] = (dataset, find())
+    found: T = _KNOWN[key][1]
+    return found
+
+
+def _count(splits: Splits) -> int | None:
+    return len(splits.train) if splits.train.has_places else None
 
 
 def _found(dataset: Dataset, split_seed: int, name: str) -> str:
@@ -47,6 +77,7 @@ def _found(dataset: Dataset, split_seed: int, name: str) -> str:
             "(a version, a checksum of its files), or a function of the split seed that returns one",
             "data",
         )
+    _once("count", dataset, split_seed, lambda: _count(splits))
     return splits.digest()
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import cuda_ext
 from qbench.cost.estimate import Estimate, estimate_network
-from qbench.data.splits import Splits
+from qbench.data.splits import Part, Splits
 from qbench.deploy.chain import UnsupportedStructureError
 from qbench.deploy.int8.agreement import agreement
 from qbench.errors import TrainingError
 from qbench.nn.packing import packed
-from qbench.training.accuracy import predict, share
+from qbench.training.accuracy import Predictions, accuracy, predictions_on
 from qbench.training.result import TrainingResult
 from qbench.training.scheme_module import SchemeModule
 from qbench.trial.latency import measure_latency
@@ -23,6 +23,8 @@ from qbench.trial.resolved import ResolvedTrial
 from qbench.trial.result import TrialResult
 from qbench.trial.training_metrics import training_metrics
 from quantizers import Quantizer
+
+_SHAPES = 2  # images that tell in which shapes layers run
 
 
 def evaluate(
@@ -39,19 +41,21 @@ def evaluate(
     """
     network, test, validation = module.model, splits.test, splits.validation
     with counting_negative_inputs(network) as negative:
-        predictions = predict(network, test.images)
-    execution = _execution_metrics(network, test.images, predictions)
+        predictions = predictions_on(network, test, trial.dataset.classes)
+    execution = _execution_metrics(network, test, predictions)
     metrics = {
-        "test/accuracy": share(predictions == test.labels),
-        "val/accuracy": share(predict(network, validation.images) == validation.labels),
+        "test/accuracy": predictions.accuracy,
+        "val/accuracy": accuracy(network, validation),
         **execution,
         "int8/negative_inputs": sum(negative.values()) if negative else None,
-        **measure_latency(network, test.images[:1], execution["kernel/execution"]),
+        **measure_latency(network, test.first(1).images, execution["kernel/execution"]),
         **training_metrics(trained, trial.epochs),
         **costs.metrics(trial.config.batch_size),
     }
     identity = {"trial_id": trial.trial_id, "training_key": trial.training_key, "shared": trained.shared}
-    return TrialResult(trial.config.flat() | identity | metrics, predictions.tolist(), test.labels.tolist())
+    return TrialResult(
+        trial.config.flat() | identity | metrics, predictions.classes.tolist(), predictions.labels.tolist()
+    )
 
 
 def check_ready(network: nn.Module) -> None:
@@ -79,7 +83,7 @@ def estimate_costs(trial: ResolvedTrial, network: nn.Module) -> Estimate:
     )
 
 
-def _execution_metrics(network: nn.Module, images: Tensor, predictions: Tensor) -> dict[str, Any]:
+def _execution_metrics(network: nn.Module, test: Part, predictions: Predictions) -> dict[str, Any]:
     """Return what runs other than in float32, and how far it agrees with fake-quantized evaluation.
 
     A network with integer layers runs as a chain in integers, if it is one. Any other runs layer by layer through the
@@ -96,23 +100,23 @@ def _execution_metrics(network: nn.Module, images: Tensor, predictions: Tensor) 
             "kernel/backend",
         )
     )
-    packed = packed_predictions(network, images)
+    packed = packed_predictions(network, test)
     if packed is None:
         return metrics
-    classes, ops = packed
+    found, ops = packed
     metrics |= {
-        "kernel/agreement": share(classes == predictions),
+        "kernel/agreement": found.agreement(predictions),
         "kernel/execution": "layers",
         "kernel/ops": " ".join(ops),
         "kernel/backend": cuda_ext.backends()["cpu"].selected,
     }
-    return metrics | _chain_metrics(network, images) if "int8" in ops else metrics
+    return metrics | _chain_metrics(network, test) if "int8" in ops else metrics
 
 
-def _chain_metrics(network: nn.Module, images: Tensor) -> dict[str, Any]:
+def _chain_metrics(network: nn.Module, test: Part) -> dict[str, Any]:
     """Return the agreement of the integer chain, or why the network is none."""
     try:
-        found = agreement(network, images)
+        found = agreement(network, (images for images, _ in test.batches()))
     except UnsupportedStructureError as error:
         return {"int8/no_chain": str(error)}
     return {
@@ -124,7 +128,7 @@ def _chain_metrics(network: nn.Module, images: Tensor) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def packed_predictions(network: nn.Module, images: Tensor) -> tuple[Tensor, list[str]] | None:
+def packed_predictions(network: nn.Module, part: Part) -> tuple[Predictions, list[str]] | None:
     """Return the predictions of packed execution and the names of its ops; None where no layer runs packed.
 
     The network is unpacked again afterwards.
@@ -132,7 +136,7 @@ def packed_predictions(network: nn.Module, images: Tensor) -> tuple[Tensor, list
     Raises:
         UserError: a layer that runs in two shapes, for which different ops are chosen.
     """
-    with packed(network, images) as ops:
+    with packed(network, part.first(_SHAPES).images) as ops:
         if not any(op.packs for op in ops.values()):
             return None
-        return predict(network, images), [op.name for op in ops.values()]
+        return predictions_on(network, part), [op.name for op in ops.values()]

@@ -10,7 +10,6 @@ import torch
 from filelock import FileLock
 from pytorch_lightning.loggers import Logger
 
-from qbench.data.batches import Batches
 from qbench.io import load_state
 from qbench.training.fit import drop_checkpoints, fit
 from qbench.training.progress import Progress
@@ -19,7 +18,7 @@ from qbench.training.settings import OnEpoch
 from qbench.trial.calibrate import calibrate_trial
 from qbench.trial.check import check
 from qbench.trial.collected_details import collect_details
-from qbench.trial.contract import check_contract, check_trained
+from qbench.trial.contract import IMAGES, check_contract, check_trained
 from qbench.trial.details import write_details
 from qbench.trial.evaluation import check_ready, estimate_costs, evaluate
 from qbench.trial.resolved import ResolvedTrial, resolve
@@ -45,9 +44,10 @@ def run_trial(
         TrainingError: the loss became infinite or NaN, or a quantizer was not calibrated, or what is packed of a tensor
             is not what was evaluated.
         UserError: a checkpoint that is damaged or of another network.
+        DataError: data that are not those by which the trial was planned.
     """
     with _threads(trial.config.threads):
-        splits = trial.dataset.load(trial.config.split_seed)
+        splits = trial.load_splits()
         store = folder / "trainings" / trial.training_key
         store.mkdir(parents=True, exist_ok=True)
         module = trial.build()
@@ -59,7 +59,7 @@ def run_trial(
                 trained.store(store)
                 module.to("cpu")
             else:
-                steps = len(Batches(splits.train, trial.config.batch_size, trial.config.seed))
+                steps = len(splits.train.training_batches(trial.config.batch_size, trial.config.seed))
                 Progress(trained.history).log_history(logger, steps)
             drop_checkpoints(store)
             load_state(module.model, trained.state)
@@ -69,7 +69,7 @@ def run_trial(
                 calibrate_trial(trial, module.model, splits, store)
         module.eval()
         check_ready(module.model)
-        check_trained(module.model, splits.test.images)
+        check_trained(module.model, splits.test.first(IMAGES).images)
         costs = estimate_costs(trial, module.model)
         result = evaluate(trial, module, splits, trained, costs)
         details = collect_details(trial, module.model, splits, trained, costs)

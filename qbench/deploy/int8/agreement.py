@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from qbench.data.batches import EVALUATION_BATCH
+from qbench.data.classification import count_right, predicted_classes
 from qbench.deploy.int8.network import IntegerNetwork
 from qbench.nn.hooks import watching
 from qbench.nn.quant_op.int8 import as_int8
@@ -32,19 +35,23 @@ class Agreement:
 
 
 @torch.no_grad()
-def agreement(network: nn.Module, images: Tensor, integer: IntegerNetwork | None = None) -> Agreement:
-    """Run `images` [N, ...] both ways, each from the pixels to the scores without help of the other; N > 0.
+def agreement(
+    network: nn.Module, images: Tensor | Iterable[Tensor], integer: IntegerNetwork | None = None
+) -> Agreement:
+    """Run images both ways, each from the pixels to the scores without help of the other.
 
     Args:
         network: in evaluation mode and not packed. One of a single layer hands no codes on: both shares of codes are
             then 1.
-        images: float32.
+        images: float32 [N, ...], N > 0, or batches of them.
         integer: the network's integer form; None makes it.
 
     Raises:
         NotIntegerError, UnsupportedStructureError: as `IntegerNetwork`.
     """
-    integer = integer or IntegerNetwork(network, images[:1])
+    batches = iter(images.split(EVALUATION_BATCH) if isinstance(images, Tensor) else images)
+    first = next(batches)
+    integer = integer or IntegerNetwork(network, first[:1])
     hidden = [stage.block.name for stage in integer.stages[1:]]
     layers: dict[str, Any] = {name: network.get_submodule(name) for name in hidden}
     handed_on: list[Tensor] = []
@@ -57,7 +64,7 @@ def agreement(network: nn.Module, images: Tensor, integer: IntegerNetwork | None
     equal = near = total = same = 0
     predicted = []
     with watching(layers, inputs=record):
-        for batch in images.split(EVALUATION_BATCH):
+        for batch in chain([first], batches):
             handed_on.clear()
             scores = network(batch)
             *codes, integer_scores = (output.cpu() for output in integer.outputs(batch))
@@ -66,7 +73,8 @@ def agreement(network: nn.Module, images: Tensor, integer: IntegerNetwork | None
                 equal += int((distance == 0).sum())
                 near += int((distance <= 1).sum())
                 total += distance.numel()
-            predicted.append(integer_scores.argmax(1))
-            same += int((predicted[-1] == scores.argmax(1)).sum())
+            predicted.append(predicted_classes(integer_scores))
+            same += int(count_right(scores, predicted[-1]))
     shares = (equal / total, near / total) if total else (1.0, 1.0)
-    return Agreement(same / len(images), *shares, torch.cat(predicted))
+    classes = torch.cat(predicted)
+    return Agreement(same / len(classes), *shares, classes)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from qbench.data.batches import EVALUATION_BATCH
+from qbench.data.classification import predicted_classes
 from qbench.deploy.int8.encoding import CodeScale, NotIntegerError, input_encoding, integer_blocks
 from qbench.deploy.int8.stage import make_stage
 from qbench.nn.quant_op.int8 import as_int8
@@ -73,4 +74,4 @@ class IntegerNetwork:
 
     def predict(self, images: Tensor) -> Tensor:
         """Return the classes, int64 [B]: those of the largest int32 score, the first of equals."""
-        return torch.cat([self.outputs(batch)[-1].argmax(1) for batch in images.split(EVALUATION_BATCH)])
+        return torch.cat([predicted_classes(self.outputs(batch)[-1]) for batch in images.split(EVALUATION_BATCH)])

@@ -7,6 +7,7 @@ from torch import Tensor
 
 import cuda_ext
 from qbench.data.batches import EVALUATION_BATCH
+from qbench.data.classification import predicted_classes
 from qbench.deploy.packed.layer import make_layer
 from qbench.deploy.packed.spec import NetworkSpec, PackedModel
 
@@ -65,8 +66,8 @@ class PackedNetwork:
     def predict(self, images: Tensor, batch: int = EVALUATION_BATCH) -> Tensor:
         """Return the class of the largest score, int64 [B]; `batch` images at a time."""
         if len(images) == 0:
-            return self(images).argmax(1)
-        return torch.cat([self(part).argmax(1) for part in images.split(batch)])
+            return predicted_classes(self(images))
+        return torch.cat([predicted_classes(self(part)) for part in images.split(batch)])
 
     def _input(self, images: Tensor) -> Tensor:
         """Return the images in the form that the first layer reads, on the network's device."""

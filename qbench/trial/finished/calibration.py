@@ -8,7 +8,7 @@ from typing import Any
 from qbench.data.datasets import get_dataset
 from qbench.data.splits import Splits
 from qbench.ptq.method_comparison import MethodResult, calibrated, compare_methods
-from qbench.ptq.quantization_report import QuantizationReport, report_quantization
+from qbench.ptq.quantization_report import IMAGES, QuantizationReport, report_quantization
 from qbench.training.scheme_module import SchemeModule
 from qbench.trial.finished.module import open_float_module
 from qbench.trial.record import TrialRecord
@@ -32,9 +32,10 @@ def report_calibrated_trial(record: TrialRecord, method: str, **options: Any) ->
     """
     module, splits = _opened(record)
     network = calibrated(module, splits, method, seed=record.config.split_seed, **options)
-    return report_quantization(network, splits.validation.images, splits.validation.labels)
+    some = splits.validation.first(IMAGES)
+    return report_quantization(network, some.images, some.labels)
 
 
 def _opened(record: TrialRecord) -> tuple[SchemeModule, Splits]:
     config = record.config
-    return open_float_module(record), get_dataset(config.data).load(config.split_seed)
+    return open_float_module(record), get_dataset(config.data).splits(config.split_seed, config.data)

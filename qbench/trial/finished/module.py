@@ -28,7 +28,7 @@ def open_module(record: TrialRecord) -> SchemeModule:
     module = _trained_module(trial, store)
     if trial.scheme.post_training is not None:
         module.quantize()
-        calibrate_trial(trial, module.model, trial.dataset.load(trial.config.split_seed), store)
+        calibrate_trial(trial, module.model, trial.dataset.splits(trial.config.split_seed, trial.config.data), store)
     return module.eval()
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from qbench.data.batches import EVALUATION_BATCH
 from qbench.data.datasets import get_dataset
+from qbench.data.splits import Part
 from qbench.deploy.int8.encoding import NotIntegerError
 from qbench.deploy.onnx.graph import OPSET
 from qbench.deploy.onnx.qdq import export_onnx
 from qbench.errors import UserError
-from qbench.training.accuracy import predict, share
+from qbench.training.accuracy import Predictions, predictions_on
 from qbench.trial.finished.module import open_module
 from qbench.trial.record import TrialRecord
 
@@ -38,23 +37,26 @@ def export_onnx_trial(record: TrialRecord, path: Path) -> dict[str, Any]:
         raise UserError(f"scheme: {config.scheme} gives no INT8 network ({error}); train one such as int8-kl") from None
     import onnx
 
-    images = dataset.load(config.split_seed).test.images
+    test = dataset.splits(config.split_seed, config.data).test
+    expected = predictions_on(network, test)
     return {
         "file": str(path),
         "file_bytes": path.stat().st_size,
         "nodes": len(onnx.load(path).graph.node),
         "opset": OPSET,
-        "images": len(images),
-        "agreement": _agreement(path, images, predict(network, images)),
+        "images": len(expected.labels),
+        "agreement": _agreement(path, test, expected),
     }
 
 
-def _agreement(path: Path, images: Tensor, expected: Tensor) -> float | None:
+def _agreement(path: Path, test: Part, expected: Predictions) -> float | None:
     try:
         import onnxruntime
     except ImportError:
         return None
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    batches = (batch.numpy() for batch in images.split(EVALUATION_BATCH))
-    found = [session.run(["scores"], {"images": batch})[0].argmax(1) for batch in batches]
-    return share(torch.from_numpy(np.concatenate(found)) == expected)
+
+    def scores(images: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(["scores"], {"images": images.numpy()})[0])
+
+    return predictions_on(scores, test).agreement(expected)

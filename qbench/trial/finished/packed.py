@@ -11,7 +11,7 @@ from qbench.deploy.packed.convert import pack
 from qbench.deploy.packed.network import PackedNetwork
 from qbench.deploy.packed.spec import PackedModel
 from qbench.errors import UserError
-from qbench.training.accuracy import predict, share
+from qbench.training.accuracy import predictions_on, share
 from qbench.trial.finished.module import open_module
 from qbench.trial.record import TrialRecord
 from quantizers import find_pixels
@@ -52,22 +52,22 @@ def export_packed(record: TrialRecord, real_input: bool = False) -> Exported:
     """
     config = record.config
     dataset = get_dataset(config.data)
-    splits = dataset.load(config.split_seed)
+    splits = dataset.splits(config.split_seed, config.data)
     module = open_module(record)
     # Some images are enough to tell: should a test image be none of such pixels, it is an error below.
-    pixels = None if real_input else find_pixels(splits.validation[:_ENOUGH].images)
+    pixels = None if real_input else find_pixels(splits.validation.first(_ENOUGH).images)
     kept = {key: record.row.get(key) for key in _KEPT}
     model = pack(module, dataset.input_shape, pixels, kept)
     try:
-        packed = PackedNetwork(model).predict(splits.test.images)
+        packed = predictions_on(PackedNetwork(model), splits.test)
     except ValueError as error:
         hint = "; try --real-input" if pixels == model.spec.input.pixels else ""  # else the network rounds to pixels
         raise UserError(f"data {config.data!r}: {error}{hint}") from None
-    expected = predict(module.model, splits.test.images)
+    expected = predictions_on(module.model, splits.test)
     return Exported(
         model,
-        share(packed == expected),
-        share(expected == torch.tensor(record.predictions)),
-        share(packed == splits.test.labels),
-        len(splits.test),
+        packed.agreement(expected),
+        share(expected.classes == torch.tensor(record.predictions)),
+        packed.accuracy,
+        len(packed.labels),
     )
