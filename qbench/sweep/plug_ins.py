@@ -59,11 +59,12 @@ def _found(name: str, folder: Path) -> Path:
 def _load_file(path: Path) -> str:
     if str(path) in _LOADED:
         return _LOADED[str(path)]
+    name = path.stem
+    _check_name(name, path)
     if (known := _module_of(path)) is not None:
         return _kept(str(path), known)
     make_importable(path.parent)
-    name = path.stem
-    _check_name(name, path)
+    _check_free(name, path)
     spec = spec_from_file_location(name, path, loader=_SourceLoader(name, str(path)))
     assert spec is not None
     assert spec.loader is not None
@@ -126,6 +127,9 @@ def _check_name(name: str, path: Path) -> None:
         raise ConfigError(f"{path.name}: {name!r} cannot name a module; rename it, with letters, digits and _ alone")
     if name in sys.stdlib_module_names:
         raise ConfigError(f"{path.name}: would hide the standard library's module {name!r}; rename it")
+
+
+def _check_free(name: str, path: Path) -> None:
     if name in sys.modules:
         there = getattr(sys.modules[name], "__file__", None) or "already imported"
         raise ConfigError(f"{path.name}: would hide the module {name!r} ({there}); rename it")

@@ -5,10 +5,19 @@ The package of a kind is imported only where that kind is listed: Lightning and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from quantizers import Registry
+
+T = TypeVar("T")
+
+BUILT_IN = "built in"
+"""The origin of a name of this project's own, as registries give it."""
 
 
 class Kind(StrEnum):
@@ -22,27 +31,34 @@ class Kind(StrEnum):
 
 
 def listing(kind: Kind) -> list[dict[str, Any]]:
-    """Return all entries of a kind as plain values for JSON: `name`, `description`, and what the kind adds."""
+    """Return all entries of a kind as plain values for JSON: `name`, `description`, and what the kind adds.
+
+    An entry point of another package that cannot be loaded is left out, with a UserWarning.
+    """
     if kind is Kind.quantizers:
         from quantizers import QUANTIZERS
 
-        return [{"name": name, "description": _first_line(QUANTIZERS.get(name))} for name in QUANTIZERS]
+        return _entries(QUANTIZERS, lambda name, found: {"name": name, "description": _first_line(found)})
     if kind is Kind.schemes:
         from qbench.schemes.catalogue import SCHEMES
 
-        return [SCHEMES.get(name).flat() for name in SCHEMES]
+        return _entries(SCHEMES, lambda name, found: found.flat())
     if kind is Kind.models:
         from qbench.nn.models.catalogue import MODELS
 
-        return [
-            {"name": name, "description": found.description, "options": found.options}
-            for name, found in ((name, MODELS.get(name)) for name in MODELS)
-        ]
+        return _entries(
+            MODELS, lambda name, found: {"name": name, "description": found.description, "options": found.options}
+        )
     if kind is Kind.data:
         from qbench.data.datasets import DATASETS
 
-        return [{"name": name, "description": DATASETS.get(name).description} for name in DATASETS]
+        return _entries(DATASETS, lambda name, found: {"name": name, "description": found.description})
     return _backends()
+
+
+def _entries(registry: Registry[T], describe: Callable[[str, T], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what `describe` says of each thing that can be loaded, and `origin`: where its name comes from."""
+    return [{**describe(name, item), "origin": registry.origin(name)} for name, item in registry.loadable()]
 
 
 def _first_line(item: object) -> str:
@@ -64,12 +80,17 @@ def _backends() -> list[dict[str, Any]]:
     return found
 
 
-def listing_lines(kind: Kind) -> list[tuple[str, str]]:
-    """Return (name, description) of all entries of a kind, for people: a description names a model's options."""
-    lines = []
-    for item in listing(kind):
+def listing_lines(kind: Kind) -> list[tuple[str, ...]]:
+    """Return (name, description) of all entries of a kind, for people: a description names a model's options.
+
+    Where a name is not built in, it is (name, origin, description).
+    """
+    found = listing(kind)
+    origins = any(item.get("origin", BUILT_IN) != BUILT_IN for item in found)
+    lines: list[tuple[str, ...]] = []
+    for item in found:
         text = str(item["description"])
         if item.get("options"):
             text += "; options " + ", ".join(f"{key}={value}" for key, value in item["options"].items())
-        lines.append((str(item["name"]), text))
+        lines.append((str(item["name"]), *([str(item["origin"])] if origins else []), text))
     return lines
