@@ -69,9 +69,9 @@ def function_cost(graph: Graph, node: Node, parameters: Parameters, stored: Stor
     values = elements(graph, node)
     # Running statistics are no parameters: with weight and bias they are one scale and one shift a channel.
     channels = max((len(parameter) for parameter in own if parameter.dim() == 1), default=0)
-    stored_values = stored.float_values(*own)
-    if name == "batch_norm" and stored_values:
-        stored_values = 2 * channels
+    stored_bytes = stored.float_bytes(*own)
+    if name == "batch_norm" and stored_bytes:
+        stored_bytes = 4 * 2 * channels
     return LayerCost(
         name=_name(node),
         op="float",
@@ -82,7 +82,7 @@ def function_cost(graph: Graph, node: Node, parameters: Parameters, stored: Stor
         operations=count(values),
         weight_bytes=0,
         scale_bytes=0,
-        other_bytes=4 * stored_values,
+        other_bytes=stored_bytes,
         input_bytes=4 * waiting,
         output_bytes=0,
         peak_bytes=4 * (waiting + values) if waiting else 0,
@@ -132,7 +132,7 @@ def _product(graph: Graph, node: Node, own: list[nn.Parameter], stored: Stored) 
         macs=node.macs,
         weights=weights,
         weight_bytes=4 * stored.float_values(*matrices),
-        other_bytes=4 * stored.float_values(*own),
+        other_bytes=stored.float_bytes(*own),
         values=(taken, given),
     )
 

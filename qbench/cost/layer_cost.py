@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from qbench.nn.operations import Operations
 from qbench.nn.quant_layer import QuantLayer
@@ -89,7 +89,7 @@ class Stored:
         parameters: those that are counted in any form.
         in_float: those that are stored in float32.
         layers: the layers whose codes, scales and bias are stored, and the epilogues whose numbers are.
-        tensors: the ids of those that the quantizers of inputs read.
+        tensors: those that the quantizers of inputs read, by their ids, which are free again where nobody keeps them.
         norms: names of the BatchNorms whose scale and shift are stored.
     """
 
@@ -97,16 +97,23 @@ class Stored:
     in_float: set[nn.Parameter] = field(default_factory=set)
     layers: dict[str, set[Any]] = field(default_factory=dict)
     norms: set[str] = field(default_factory=set)
-    tensors: set[int] = field(default_factory=set)
+    tensors: dict[int, Tensor] = field(default_factory=dict)
 
     def float_values(self, *parameters: Any) -> int:
         """Return how many values of these parameters no row has stored in float32 before; they are now."""
+        return sum(each.numel() for each in self._new_in_float(parameters))
+
+    def float_bytes(self, *parameters: Any) -> int:
+        """Return the bytes of these parameters, of the size of their dtypes, that no row has stored; they are now."""
+        return sum(each.numel() * each.element_size() for each in self._new_in_float(parameters))
+
+    def _new_in_float(self, parameters: tuple[Any, ...]) -> list[nn.Parameter]:
         new = [
             each for each in dict.fromkeys(parameters) if isinstance(each, nn.Parameter) and each not in self.in_float
         ]
         self.in_float.update(new)
         self.parameters.update(new)
-        return sum(each.numel() for each in new)
+        return new
 
     def quantizer_bytes(self, quantizer: Quantizer) -> int:
         """Return the bytes of what quantizing an input reads beside scale and zero point, unless a row stores it."""
