@@ -12,14 +12,15 @@ from torch import Tensor
 import cuda_ext
 from qbench.bench.timing import quartiles
 from qbench.data.datasets import get_dataset
-from qbench.data.splits import Examples
+from qbench.data.splits import Examples, Part
 from qbench.deploy.packed.network import PackedNetwork
 from qbench.errors import ConfigError, UserError
-from qbench.training.accuracy import predict, share
+from qbench.training.accuracy import predictions_on
 from qbench.trial.finished.module import open_module
 from qbench.trial.record import TrialRecord
 
 _MIN_ROUNDS, _MIN_SECONDS = 5, 0.5
+_TIMED = 1000
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class PackedMeasurement:
         data, split_seed, images: which test images, and how many.
         accuracy: share of right predictions.
         agreement: share of equal predictions with the fake-quantized module of a trial; None if none was given.
-        images_per_second: median over `rounds` passes over all test images, from images to classes.
+        images_per_second: median over `rounds` passes over all test images (of those that a loader reads, over the
+            first 1,000, which are in memory then), from images to classes.
         quartiles: 25 % and 75 % of the same.
         rounds: passes that were timed.
         batch, threads: of the passes.
@@ -72,19 +74,20 @@ def measure_packed(
     """
     name, seed, examples = examples_for(network, data, against)
     try:
-        predictions = network.predict(examples.images, batch)
+        predictions = predictions_on(lambda images: _scores(network, images, batch), examples)
     except ValueError as error:
         raise UserError(f"data {name!r}: {error}") from None
     agreement = None
     if against is not None:
-        agreement = share(predictions == predict(open_module(against).model, examples.images))
-    rates = _rates(network, examples.images, batch)
+        agreement = predictions.agreement(predictions_on(open_module(against).model, examples))
+    timed = examples if isinstance(examples, Examples) else examples.first(_TIMED)
+    rates = _rates(network, timed.images, batch)
     low, middle, high = quartiles(rates)
     return PackedMeasurement(
         data=name,
         split_seed=seed,
-        images=len(examples),
-        accuracy=share(predictions == examples.labels),
+        images=len(predictions.labels),
+        accuracy=predictions.accuracy,
         agreement=agreement,
         images_per_second=middle,
         quartiles=(low, high),
@@ -96,7 +99,7 @@ def measure_packed(
     )
 
 
-def examples_for(network: PackedNetwork, data: str | None, against: TrialRecord | None) -> tuple[str, int, Examples]:
+def examples_for(network: PackedNetwork, data: str | None, against: TrialRecord | None) -> tuple[str, int, Part]:
     """Return (data set, split seed, test images) of `data`, or else of `against`, or else of what the file names.
 
     The split is that of `against`, or else the one that the file names.
@@ -115,7 +118,12 @@ def examples_for(network: PackedNetwork, data: str | None, against: TrialRecord 
             f"{name!r} has images {found.input_shape}, the network takes {network.spec.input.shape}", "data"
         )
     seed = seed if isinstance(seed, int) else 0
-    return name, seed, found.load(seed).test
+    return name, seed, found.splits(seed, name).test
+
+
+def _scores(network: PackedNetwork, images: Tensor, batch: int) -> Tensor:
+    """Return the scores, `batch` images at a time."""
+    return torch.cat([network(part) for part in images.split(batch)])
 
 
 def _rates(network: PackedNetwork, images: Tensor, batch: int) -> list[float]:

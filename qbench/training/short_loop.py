@@ -12,8 +12,8 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor
 from torch.optim import Optimizer
 
-from qbench.data.batches import Batches
 from qbench.data.splits import Splits
+from qbench.data.training_batches import TrainingBatches
 from qbench.training.checkpoint import is_due, load_checkpoint, save_checkpoint
 from qbench.training.determinism import deterministic
 from qbench.training.loop_state import LoopState
@@ -43,7 +43,7 @@ def train_in_short_loop(
     """
     epochs, device = settings.epochs, torch.device(settings.device)
     train, validation = splits.train.to(device), splits.validation.to(device)
-    batches = Batches(train, settings.batch_size, settings.seed)
+    batches = train.training_batches(settings.batch_size, settings.seed)
     module.to(device)
     optimizer = module.make_optimizer()
     scheduler = module.make_scheduler(optimizer, epochs)
@@ -85,7 +85,7 @@ def train_in_short_loop(
 def _train_epoch(
     module: QuantModule,
     loss_of: Callable[[Tensor, Tensor], Tensor],
-    batches: Batches,
+    batches: TrainingBatches,
     optimizer: Optimizer,
     state: LoopState,
     epochs: int,

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from qbench.data.batches import EVALUATION_BATCH, Batches
-from qbench.data.splits import Examples
+from qbench.data.classification import check_scores, count_right
+from qbench.data.splits import Part
 
 if TYPE_CHECKING:
     from qbench.training.module import QuantModule
@@ -22,24 +22,24 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @torch.no_grad()
-def validate(module: QuantModule, examples: Examples) -> dict[str, float]:
-    """Return `val/accuracy` and `val/loss` of a module in evaluation mode: means over `examples`.
+def validate(module: QuantModule, part: Part) -> dict[str, float]:
+    """Return `val/accuracy` and `val/loss` of a module in evaluation mode: means over the part's examples.
 
     The device is waited for once, at the end.
 
     Raises:
         ZeroDivisionError: no examples.
+        ScoresError: the network gives no scores [B, classes].
     """
-    device = examples.labels.device
-    right, total = (
-        torch.zeros((), dtype=torch.int64, device=device),
-        torch.zeros((), dtype=torch.float64, device=device),
-    )
-    for images, labels in Batches(examples, EVALUATION_BATCH):
+    right: Tensor | int = 0
+    total: Tensor | float = 0.0
+    count = 0
+    for images, labels in part.batches():
         scores, loss = scores_and_loss(module, images, labels)
-        right += (scores.argmax(1) == labels).sum()
-        total += loss.reshape(()).double() * len(labels)
-    return {"val/accuracy": int(right) / len(examples), "val/loss": float(total) / len(examples)}
+        right = right + count_right(scores, labels)
+        total = total + loss.reshape(()).double() * len(labels)
+        count += len(labels)
+    return {"val/accuracy": int(right) / count, "val/loss": float(total) / count}
 
 
 def scores_and_loss(module: QuantModule, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,6 +49,7 @@ def scores_and_loss(module: QuantModule, images: Tensor, labels: Tensor) -> tupl
     that, which runs the network once more: see `_own_loss`.
     """
     scores = module.scores(images)
+    check_scores(scores, labels)
     own = _own_loss(module)
     return scores, module.loss_of_scores(scores, labels) if own is None else _watched(module, own, images, labels)
 
