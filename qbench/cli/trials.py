@@ -12,6 +12,7 @@ import typer
 from qbench.cli.exit_codes import DONE, FAILED, INTERRUPTED
 from qbench.cli.origin import run_facts
 from qbench.report.visible import visible
+from qbench.trial.agreement import AGREEMENT, agreement_fault
 
 if TYPE_CHECKING:
     from qbench.report.model.report_model import ReportModel
@@ -43,8 +44,19 @@ class TrialsRun:
             {"trial_id": r.trial_id, "error": r.error, "traceback": str(self.store.traceback_file(r.trial_id))}
             for r in self.result.failed
         ]
+        failed_checks = [
+            {"trial_id": trial.id, "label": trial.label, "check": AGREEMENT, "error": fault}
+            for trial, fault in self._failed_checks()
+        ]
         done = {"output": str(self.store.folder), "ran": self.result.ran, "interrupted": self.result.interrupted}
-        return {**more, **done, "failures": failures, **self.report.as_dict()}
+        return {**more, **done, "failures": failures, "failed_checks": failed_checks, **self.report.as_dict()}
+
+    def _failed_checks(self) -> list[tuple[PlannedTrial, str]]:
+        """Return the trials that are done and whose packed predictions are others, with the sentence that says so."""
+        records = self.result.records
+        done = [(trial, records[trial.id]) for trial in self.shown if trial.id in records]
+        faults = [(trial, agreement_fault(record.row, len(record.labels))) for trial, record in done]
+        return [(trial, fault) for trial, fault in faults if fault is not None]
 
     def leave(self) -> None:
         """Name what went wrong, and end the command with its exit code."""
@@ -52,10 +64,13 @@ class TrialsRun:
         for record in self.result.failed:
             print(visible(f"failed: {labels[record.trial_id]}: {record.error}"), file=sys.stderr)
             print(f"        traceback: {self.store.traceback_file(record.trial_id)}", file=sys.stderr)
+        failed_checks = self._failed_checks()
+        for trial, fault in failed_checks:
+            print(visible(f"failed check: {trial.label}: {fault}"), file=sys.stderr)
         if self.result.interrupted:
             print("interrupted: what is done is kept; the same command goes on from here", file=sys.stderr)
             raise typer.Exit(INTERRUPTED)
-        raise typer.Exit(FAILED if self.result.failed else DONE)
+        raise typer.Exit(FAILED if self.result.failed or failed_checks else DONE)
 
 
 def run_trials(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qbench.errors import UserError
 from qbench.report.statistics.confidence_interval import ConfidenceInterval, accuracy_interval, correct_matrix
 from qbench.report.study import Study
+from qbench.trial.agreement import agreement_fault
 from qbench.trial.config import TrialConfig
 from qbench.trial.details import TrialDetails
 from qbench.trial.naming import long_name, short_names, varying_keys
@@ -42,7 +43,7 @@ class Group:
         metrics: means over the seeds by the metric's name, None where no trial has it. `kernel/agreement` is the lowest
             over the seeds, because a single disagreement is a fault.
         pareto: whether the group is on the Pareto front of test accuracy (up), weight bytes and energy (down), by
-            means; None if one of the three is missing.
+            means; None if one of the three is missing, or where a check failed.
         front_probability: the share of bootstrap draws in which it is; None as for `pareto`.
         letters: groups that share a letter are not distinguishable in accuracy; None where pairs were not compared.
         reference: name of the float32 group that it is held against; None for that group itself, or without one.
@@ -69,6 +70,15 @@ class Group:
     def scheme(self) -> str:
         """The scheme's name."""
         return str(self.config.get("scheme"))
+
+    @property
+    def failed_checks(self) -> tuple[str, ...]:
+        """What is wrong with trials that are done, a sentence each; such a group is on no front and saves nothing.
+
+        Packed predictions that are not those of the network that was tested: see `agreement_fault`.
+        """
+        faults = ((trial.row["seed"], agreement_fault(trial.row, len(trial.labels))) for trial in self.trials)
+        return tuple(f"seed {seed}: {fault}" for seed, fault in faults if fault is not None)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -117,6 +127,7 @@ class Group:
             "letters": self.letters,
             "reference": self.reference,
             "shares_training": self.shares_training,
+            "failed_checks": self.failed_checks,
         }
 
 

@@ -25,6 +25,8 @@ def paragraph(first: Group, second: Group, found: Comparison, budgets: Sequence[
     parts = [*_accuracy(first, second, found), *_costs(first, second)]
     if saved := savings(first, second):
         parts.append(f"So {first.name} takes {saved} beside {second.name}.")
+    for group in (first, second):
+        parts += [f"A check of {group.name} failed, {fault}." for fault in group.failed_checks[:1]]
     if found.difference is not None:
         parts += _power(found.difference)
     own = [line for line in budgets if any(line.startswith(f"{group.name}: ") for group in (first, second))]

@@ -146,18 +146,24 @@ def make_report(studies: Sequence[Study]) -> ReportModel:
 
 
 def _fronts(groups: Sequence[Group]) -> list[tuple[bool | None, float | None]]:
-    """Return for each group whether it is on the front of the groups tested on its images, and how surely."""
+    """Return for each group whether it is on the front of the groups tested on its images, and how surely.
+
+    A group with a failed check has no place, and keeps nobody off: its costs are of a network that predicts otherwise.
+    """
     answers: list[tuple[bool | None, float | None]] = [(None, None)] * len(groups)
     for together in on_same_images(range(len(groups)), groups.__getitem__):
         members = [groups[index] for index in together]
         costs = [tuple(group.metrics.get(name) for name in COSTS) for group in members]
         front = pareto_front(
             [
-                (group.accuracy.mean if group.accuracy else None, *(None if cost is None else -cost for cost in each))
+                (
+                    group.accuracy.mean if group.accuracy and not group.failed_checks else None,
+                    *(None if cost is None else -cost for cost in each),
+                )
                 for group, each in zip(members, costs, strict=True)
             ]
         )
-        correct = [group.correct() if group.trials else None for group in members]
+        correct = [group.correct() if group.trials and not group.failed_checks else None for group in members]
         sure = front_probability(correct, costs, [group.seeds for group in members])
         for index, on, probability in zip(together, front, sure, strict=True):
             answers[index] = (on, probability)
@@ -208,7 +214,10 @@ def _budgets(groups: Sequence[Group], varying: Sequence[str]) -> tuple[str, ...]
 
 
 def _best(studies: Sequence[Study], groups: Sequence[Group]) -> BestTrial | None:
-    """Return the best trial by the metric that every study names; None where they name none, or several."""
+    """Return the best trial by the metric that every study names; None where they name none, or several.
+
+    A trial of a group with a failed check is none.
+    """
     wanted = {(study.origin.get("metric"), study.origin.get("goal")) for study in studies}
     metric, goal = next(iter(wanted), (None, None))
     if len(wanted) != 1 or metric is None:
@@ -216,6 +225,7 @@ def _best(studies: Sequence[Study], groups: Sequence[Group]) -> BestTrial | None
     candidates = [
         BestTrial(metric, value, group.name, trial.row["seed"], trial.trial_id)
         for group in groups
+        if not group.failed_checks
         for trial in group.trials
         if isinstance(value := trial.row.get(metric), int | float)
     ]

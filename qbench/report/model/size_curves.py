@@ -115,8 +115,9 @@ def _size(group: Group, key: str) -> float | None:
 
 
 def _done(groups: Sequence[Group], key: str) -> list[Group]:
-    """Return the groups that have an accuracy and weight bytes, from the smallest size on."""
-    done = [group for group in groups if group.accuracy is not None and group.metrics.get(COSTS[0])]
+    """Return the groups that have an accuracy, weight bytes and no failed check, from the smallest size on."""
+    having = [group for group in groups if group.accuracy is not None and group.metrics.get(COSTS[0])]
+    done = [group for group in having if not group.failed_checks]
     return sorted(done, key=lambda group: _size(group, key) or 0.0)
 
 

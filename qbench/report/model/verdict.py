@@ -23,6 +23,7 @@ def verdict(model: ReportModel) -> tuple[str, ...]:
     return (
         *_unfinished(model),
         *_several_sets(sets),
+        *_failed_checks(model.groups),
         *_disagreements(model.groups),
         *_few_seeds(model),
         *(text for members in sets for text in _compared(model, members)),
@@ -58,8 +59,18 @@ def _several_sets(sets: Sequence[Sequence[Group]]) -> Iterator[str]:
         )
 
 
+def _failed_checks(groups: Sequence[Group]) -> Iterator[str]:
+    found = [f"{group.name} ({group.failed_checks[0]})" for group in groups if group.failed_checks]
+    if found:
+        yield (
+            f"A check failed, so that no saving, no place on the Pareto front and no best trial is said: {listed(found)}."
+        )
+
+
 def _disagreements(groups: Sequence[Group]) -> Iterator[str]:
-    found = [(g.name, a) for g in groups if (a := g.metrics.get("kernel/agreement")) is not None and a < 1]
+    """Say what differs within the tolerance: rounding, which the accuracies below do not show."""
+    agreements = [(g.name, g.metrics.get("kernel/agreement")) for g in groups if not g.failed_checks]
+    found = [(name, agreement) for name, agreement in agreements if agreement is not None and agreement < 1]
     if found:
         parts = listed([f"{name} (on {percent(1 - agreement)} of the images)" for name, agreement in found])
         yield (

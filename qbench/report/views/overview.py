@@ -56,6 +56,8 @@ def importance(model: ReportModel) -> tuple[str, ...]:
     agreements = [group.metrics.get("kernel/agreement") for group in model.groups]
     if any(agreement is not None and agreement < 1 for agreement in agreements):
         first.append("kernel/agreement")
+    if any(group.failed_checks for group in model.groups):
+        first.append("failed_checks")
     if len({group.runs for group in model.groups}) > 1:
         first.append("runs")
     return tuple(dict.fromkeys(["test/accuracy", "letters", *first, *ORDER]))
@@ -132,6 +134,7 @@ _COLUMNS = (
     _Shown(Column("cost/quantized_share", "quantized MACs", ".2%", "counted"), _metric("cost/quantized_share")),
     _Shown(Column("filters/unique_fraction", "unique filters", ".1%", "measured"), _metric("filters/unique_fraction")),
     _Shown(Column("kernel/agreement", "kernel agrees", ".2%", "measured"), _metric("kernel/agreement")),
+    _Shown(Column("failed_checks", "check", "", "computed"), lambda group: "FAILED" if group.failed_checks else None),
     _Shown(Column("time/inference_ms", "latency ms", ".3g", "measured"), _metric("time/inference_ms")),
     _Shown(Column("time/train_s", "training s", ".1f", "measured"), _metric("time/train_s")),
     _Shown(Column("runs", "runs", "d", "counted"), lambda group: group.runs, always=True),

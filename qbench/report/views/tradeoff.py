@@ -106,12 +106,16 @@ def _rows(groups: Sequence[Group], costs: Sequence[Column]) -> tuple[tuple[Value
 
 
 def _mean(group: Group) -> float | None:
-    return None if group.accuracy is None else group.accuracy.mean
+    """Return the accuracy that is held against others; none of a group with a failed check, which beats nobody."""
+    return None if group.accuracy is None or group.failed_checks else group.accuracy.mean
 
 
 def _notes(done: Sequence[Group], having: Sequence[Group], cost: Column) -> tuple[str, ...]:
     without = [group.name for group in done if group not in having]
     notes = [f"not shown: {listed(without)}, whose records have no {cost.name}"] if without and having else []
+    failed = [group.name for group in having if group.failed_checks]
+    if failed:
+        notes.append(f"never on the front, for a check failed: {listed(failed)}")
     sets = len(on_same_images(having, lambda group: group))
     if sets > 1:
         notes.append(f"{sets} sets of test images, each with a front of its own: accuracies compare within a set alone")
