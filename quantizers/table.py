@@ -71,10 +71,6 @@ class Table(Quantizer):
             self.format = format.grouped(group_size, scale_bits)
         self.cover = cover
         self.top = max(abs(value) for value in self.format.values)
-        # Plain tensors, not buffers: they are the format's, which is not stored with a layer.
-        ordered, self._codes = torch.tensor(self.format.values, dtype=torch.float64).sort()
-        self._middles = (ordered[1:] + ordered[:-1]) / 2
-        self._origin = int(ordered.abs().argmin())
 
     @classmethod
     def for_layer(cls, place: LayerPlace, **options: Any) -> Self:
@@ -91,17 +87,10 @@ class Table(Quantizer):
         """Return codes (uint8), and float32 scales: [N, G] of groups, [N, 1, ...] of rows."""
         scale = finite_scales(self, x, self.top, self.cover)
         groups = by_group(x, self.format.group_size).double() / scale.unsqueeze(2)
-        codes = from_groups(self._nearest(groups), x.shape)
+        codes = from_groups(_nearest(groups, self.format.values), x.shape)
         if self.format.group_size is None:
             scale = scale.reshape(-1, *[1] * (x.dim() - 1))
         return Quantized(codes.to(torch.uint8), scale, None, self.format)
-
-    def _nearest(self, x: Tensor) -> Tensor:
-        """Return the codes of the values nearest to `x` (float64), int64 in its shape."""
-        middles = self._middles.to(x.device)
-        lower, upper = torch.bucketize(x, middles), torch.bucketize(x, middles, right=True)
-        place = torch.where((lower - self._origin) % 2 == 0, lower, upper)  # the two differ halfway alone
-        return self._codes.to(x.device)[place]
 
     def extra_repr(self) -> str:
         """Return the settings for `repr`."""
@@ -115,3 +104,12 @@ def _format(values: str | Sequence[float]) -> NumberFormat:
     if values not in VALUE_TABLES:
         raise ValueError(f"unknown table {values!r}. Known: {', '.join(VALUE_TABLES)}; or give a list of its values")
     return value_table(values, VALUE_TABLES[values])
+
+
+def _nearest(x: Tensor, values: Sequence[float]) -> Tensor:
+    """Return the places in `values` of those nearest to `x` (float64), int64 in its shape; ties as `Table` has them."""
+    ordered, places = torch.tensor(values, dtype=torch.float64, device=x.device).sort()
+    middles = (ordered[1:] + ordered[:-1]) / 2
+    lower, upper = torch.bucketize(x, middles), torch.bucketize(x, middles, right=True)
+    even = (lower - ordered.abs().argmin()) % 2 == 0
+    return places[torch.where(even, lower, upper)]  # the two differ halfway alone

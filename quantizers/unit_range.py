@@ -36,11 +36,10 @@ class UnitRange(Quantizer):
     def __init__(self, bits: int = 4) -> None:
         super().__init__()
         self.format = unsigned_integer(bits)
-        self._scale = torch.tensor(1 / self.format.maximum, dtype=torch.float32)  # the format's: nothing is stored
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` clipped and rounded; see the class."""
-        scale = self._scale.to(x.device)
+        scale = self._scale(x.device)
         return straight_through(x, lambda x: (self._codes(x).float() * scale).to(x.dtype), _inside)
 
     @torch.no_grad()
@@ -48,11 +47,15 @@ class UnitRange(Quantizer):
         """Return codes 0..L (uint8), and the scale S."""
         if bool(x.isnan().any()):
             raise ValueError(self.named("NaN has no code"))
-        return Quantized(self._codes(x).to(torch.uint8), self._scale.to(x.device), None, self.format)
+        return Quantized(self._codes(x).to(torch.uint8), self._scale(x.device), None, self.format)
 
     def encoding(self) -> Encoding:
         """Return the scale S."""
-        return Encoding(self.format, self._scale, None)
+        return Encoding(self.format, self._scale(torch.device("cpu")), None)
+
+    def _scale(self, device: torch.device) -> Tensor:
+        """Return S, float32 []."""
+        return torch.tensor(1 / self.format.maximum, dtype=torch.float32, device=device)
 
     def _codes(self, x: Tensor) -> Tensor:
         """Return the codes in float64, in which L·x is exact for float32."""
