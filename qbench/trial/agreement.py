@@ -9,11 +9,11 @@ AGREEMENT = "kernel/agreement"
 AGREEMENT_TOLERANCE = 0.005
 """The share of test images that packed execution may put into another class; one image always may be.
 
-Binary networks agree on every image: their sums are integers both ways. An integer chain rounds each layer's sums to the
-next one's codes, where fake-quantized evaluation has float32 sums in another order: a sum on the border of two codes
-falls to either, and an image whose two best scores are nearly equal changes its class. Measured: 0.02 to 0.06 % of
-10,000 CIFAR-10 images, and 1 of 360 digits at worst. Half a percent is some ten times that, and far from
-a wrong quantizer's 36.94 %; one image is always allowed because of few images it is more than half a percent.
+Binary networks agree on every image: their sums are integers both ways. An integer chain rounds each layer's sums to
+the next one's codes, where fake-quantized evaluation has float32 sums in another order: a sum on the border of two
+codes falls to either, and an image whose two best scores are nearly equal changes its class. Measured: 0.02 to 0.06 %
+of 10,000 CIFAR-10 images, and 1 of 360 digits at worst. Half a percent is some ten times that, and far from a wrong
+quantizer's 63 %; one image is always allowed, for of few images it is more than half a percent.
 """
 
 

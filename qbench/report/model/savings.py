@@ -10,7 +10,8 @@ _BYTES, _ENERGY = "cost/weight_bytes", "cost/energy_uj"
 def savings(group: Group, base: Group) -> str | None:
     """Return how many times fewer weight bytes and less energy `group` takes than `base`; None where nobody knows.
 
-    None, too, where a check of either failed: what would be deployed at these costs is another network. Energy is an estimate with two ends: its ratio is given as the range that they allow.
+    None, too, where a check of either failed: what would be deployed at these costs is another network. Energy is an
+    estimate with two ends: its ratio is given as the range that they allow.
     """
     if group.failed_checks or base.failed_checks:
         return None

@@ -63,7 +63,8 @@ def _failed_checks(groups: Sequence[Group]) -> Iterator[str]:
     found = [f"{group.name} ({group.failed_checks[0]})" for group in groups if group.failed_checks]
     if found:
         yield (
-            f"A check failed, so that no saving, no place on the Pareto front and no best trial is said: {listed(found)}."
+            f"A check failed: {listed(found)}. Of such a group no saving, no place on the Pareto front and no best "
+            "trial is named."
         )
 
 
