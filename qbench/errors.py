@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -110,6 +112,36 @@ def lookup(registry: Registry[T], name: str, expected: type[T], key: str) -> T:
     if not isinstance(found, expected):
         raise ConfigError(f"{name!r} is {type(found).__name__}, expected a {expected.__name__}", key)
     return found
+
+
+def check_options(
+    what: str, build: Callable[..., Any], options: Mapping[str, Any], key: str, given: Collection[str] = ()
+) -> None:
+    """Refuse options that what is named does not take, and those that it lacks.
+
+    Args:
+        what: for the message: `loss 'hinge'`.
+        build: the class or function that gets the options, by their names.
+        options: by name.
+        key: the configuration's key that holds them.
+        given: the parameters of `build` that are no options, because qbench itself gives them.
+
+    Raises:
+        ConfigError: an option that is unknown (the nearest one is named) or missing.
+    """
+    try:
+        parameters = inspect.signature(build).parameters.values()
+    except ValueError:  # written in C, and says nothing
+        return
+    named = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+    known = [each.name for each in named if each.name not in given]
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters)
+    for name in options:
+        if name in given or (name not in known and not takes_any):
+            raise ConfigError(f"{what} has no option {name!r}{nearest(str(name), known)}", key)
+    for each in named:
+        if each.default is each.empty and each.name not in given and each.name not in options:
+            raise ConfigError(f"{what} needs its option {each.name!r}", key)
 
 
 def _short(value: Any) -> str:

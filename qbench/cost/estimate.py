@@ -101,7 +101,7 @@ def estimate_network(
     activation_level: str | None = None,
     table: EnergyTable = HOROWITZ_45NM,
     float_network: nn.Module | None = None,
-    optimizer_moments: int = 2,
+    optimizer_moments: float = 2,
 ) -> Estimate:
     """Estimate the costs of a quantized network and of the same network in float32.
 
@@ -133,7 +133,7 @@ def estimate_network(
     with quantizing_only(reference_found.network):
         reference = cost_of(reference_found)
     training = cost.training if float_network is None else reference.training
-    cost = replace(cost, training=replace(training, optimizer=optimizer_moments * training.parameters))
+    cost = replace(cost, training=replace(training, optimizer=round(optimizer_moments * training.parameters)))
     weight_level = weight_level or table.smallest_level(reference.stored_bytes)
     activation_level = activation_level or table.smallest_level(reference.peak_activation_bytes)
     return Estimate(

@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from qbench.errors import config_error
+from qbench.errors import ConfigError, config_error
 from qbench.schemes.flat_scheme import FLAT_FIELDS, FlatScheme, fields_at
 from qbench.schemes.post_training import PostTraining
 from qbench.schemes.quantization import Quantization
 from qbench.schemes.quantizer_spec import QuantizerSpec
-from qbench.schemes.recipe import Recipe
+from qbench.schemes.recipe import DEFAULT_SCHEDULE, Recipe
 
 
 class Scheme(BaseModel):
@@ -66,14 +66,24 @@ class Scheme(BaseModel):
     def replace(self, **options: Any) -> Scheme:
         """Return the scheme with other values of fields of `FlatScheme`, validated.
 
+        Of `schedule` and `halve_every`, which say the same, the one that is given replaces the other.
+
         Raises:
-            ConfigError: an unknown field or a bad value.
+            ConfigError: an unknown field or a bad value; a learning_rate_end that the schedule does not lead to.
         """
+        fields = self.flat()
+        if "schedule" in options:
+            fields["halve_every"] = None
+        elif options.get("halve_every") is not None:
+            fields["schedule"] = DEFAULT_SCHEDULE
         try:
-            return Scheme.model_validate(self.flat() | options)
+            found = Scheme.model_validate(fields | options)
         except ValidationError as error:
             place = error.errors(include_url=False)[0]["loc"]
             raise config_error(error, fields_at(place)) from None
+        if "learning_rate_end" in options and not found.recipe.uses_learning_rate_end:
+            raise ConfigError(f"the schedule {found.recipe.rate_schedule} does not use it", "learning_rate_end")
+        return found
 
     def training_scheme(self) -> Scheme:
         """Return the scheme that training runs: without the quantizers, if this one quantizes afterwards."""

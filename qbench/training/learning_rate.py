@@ -1,4 +1,4 @@
-"""The learning rate: where it starts, where it ends, and its decay between the two."""
+"""The learning rate: where it starts, and where it ends."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def first_and_last(scheme: Scheme, first: float | None, last: float | None) -> t
         first, last: 0.0 is 0.0, and leaves the weights as they are.
 
     Raises:
-        ConfigError: a rate that is negative or no finite number; a last rate where the scheme halves its rate; one
-            rate of 0 and one above, between which no exponential decay leads.
+        ConfigError: a rate that is negative or no finite number; a last rate where the scheme halves its rate, or its
+            schedule does not lead to one; rates of 0 and above, between which the schedule does not lead.
     """
     recipe = scheme.recipe
     for key, rate in (("learning_rate", first), ("learning_rate_end", last)):
@@ -28,19 +28,28 @@ def first_and_last(scheme: Scheme, first: float | None, last: float | None) -> t
             f"{scheme.name} halves its rate every {recipe.halve_every} epochs; set halve_every in place",
             "learning_rate_end",
         )
+    if last is not None and not recipe.uses_learning_rate_end:
+        raise ConfigError(f"the schedule {recipe.rate_schedule} does not use it", "learning_rate_end")
     if first is None:
         first = recipe.learning_rate
     if last is None:
         last = first * (recipe.learning_rate_end / recipe.learning_rate if recipe.learning_rate else 1.0)
-    if recipe.halve_every is None and (first == 0) != (last == 0):
+    if recipe.uses_learning_rate_end:
+        _check_zeros(recipe.rate_schedule.name, first, last)
+    return first, last
+
+
+def _check_zeros(schedule: str, first: float, last: float) -> None:
+    """Refuse a rate of 0 at one end that no factor leads to, or away from."""
+    if schedule == "exponential" and (first == 0) != (last == 0):
         raise ConfigError(
             f"the rate decays exponentially, which leads from {first:g} to {last:g} in no number of epochs; give a "
             "small rate above 0, or 0 for both, which leaves the weights as they are",
             "learning_rate_end" if last == 0 else "learning_rate",
         )
-    return first, last
-
-
-def decay_per_epoch(first: float, last: float, epochs: int) -> float:
-    """Return the factor of each of `epochs` epochs that leads from rate `first` to `last`; 1 for a rate of 0."""
-    return float((last / first) ** (1 / max(epochs, 1))) if first else 1.0
+    if first == 0 and last > 0:
+        raise ConfigError(
+            f"the rate starts at 0 and is multiplied by the schedule, which leads to no rate of {last:g}; give a small "
+            f"rate above 0, or {schedule} the option warmup",
+            "learning_rate",
+        )

@@ -17,19 +17,21 @@ from torchmetrics.classification import MulticlassAccuracy
 from qbench.errors import ConfigError, TrainingError
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.initialize import initialize
+from qbench.schemes.optimizers.registry import build_optimizer
 from qbench.schemes.scheme import Scheme
 from qbench.training.batch_images import images_of
 from qbench.training.first_batch import InputShape
 from qbench.training.hyperparameters import constructor_arguments, loading_arguments, split
 from qbench.training.latent_clip import clip_after_steps
-from qbench.training.learning_rate import decay_per_epoch, first_and_last
-from qbench.training.loss import squared_hinge
+from qbench.training.learning_rate import first_and_last
+from qbench.training.losses.catalogue import build_loss, needs_teacher
 from qbench.training.mean_loss import MeanLoss
 from qbench.training.module_checkpoint import SCHEME_KEY, keep_scheme, named_as
 from qbench.training.parameter_groups import parameter_groups
 from qbench.training.planned_epochs import planned_epochs
+from qbench.training.recipe_schedule import as_scheme_options, make_schedule, rate_after
 from qbench.training.scheme_module import SchemeModule
-from qbench.training.shift_adamax import ShiftAdaMax, halving
+from qbench.training.teacher import Teacher
 from qbench.training.validation import scores_and_loss
 from qbench.training.wrapped_module import WrappedModule
 
@@ -43,7 +45,7 @@ class QuantModule(SchemeModule):
     ...     def weight_quantizer(self, layer):
     ...         return MyQuantizer() if layer.position > 0 else None
 
-    Training: squared hinge loss; the scheme's optimizer, learning rate and its decay per epoch; updates of quantized
+    Training: the scheme's loss, optimizer, learning rate and its schedule by epoch; updates of quantized
     layers scaled as the scheme says; after each optimizer step the latent weights are clipped. A post-training scheme
     trains the float network; `quantize` and `qbench.calibrate` then quantize it.
 
@@ -64,9 +66,11 @@ class QuantModule(SchemeModule):
         learning_rate: the initial learning rate; None takes the scheme's.
         learning_rate_end: after the last epoch; None keeps the scheme's ratio of the last to the initial rate.
         seed: of the latent weights and the stochastic quantizers.
+        teacher: the trained network that a distilling loss compares with; no part of the module, nor of its state.
 
     Attributes:
         input_shape: as given or learned; None before the first batch.
+        recipe_loss: the scheme's loss (`qbench.training.losses`).
         learning_rate, learning_rate_end: in the first epoch, and after the last one.
 
     Raises:
@@ -92,11 +96,17 @@ class QuantModule(SchemeModule):
         learning_rate: float | None = None,
         learning_rate_end: float | None = None,
         seed: int = 0,
+        teacher: nn.Module | None = None,
     ) -> None:
         chosen = get_scheme(scheme) if isinstance(scheme, str) else scheme
         rates = first_and_last(chosen, learning_rate, learning_rate_end)  # refused before the model is changed
+        with as_scheme_options():
+            loss = build_loss(chosen.recipe.loss, classes)
         super().__init__(model, chosen, input_shape=input_shape, seed=seed)
         self.learning_rate, self.learning_rate_end = rates
+        self.recipe_loss = loss
+        self._check_loss_is_used()
+        self.set_teacher(teacher)
         initialize(model, self.scheme, seed)
         self.val_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
@@ -175,6 +185,15 @@ class QuantModule(SchemeModule):
         caller = here.f_back if frame is None and here is not None else frame
         super().save_hyperparameters(*args, ignore=ignored, frame=caller, logger=logger)
 
+    def _check_loss_is_used(self) -> None:
+        """Refuse a teacher that would be trained for nothing."""
+        if needs_teacher(self.recipe_loss) and type(self).loss_of_scores is not QuantModule.loss_of_scores:
+            raise ConfigError(
+                f"{type(self).__name__}.loss_of_scores takes the place of the loss {self.scheme.recipe.loss}, which "
+                "needs a teacher and would not be called: override loss or batch_loss in its stead",
+                "scheme_options.loss",
+            )
+
     def _keep_arguments(self, given: Mapping[str, Any]) -> None:
         """Make hyperparameters of the constructor's plain arguments; `given` are those that QuantModule's own got."""
         args, options = vars(self).pop("_built_with", ((), {}))
@@ -192,11 +211,41 @@ class QuantModule(SchemeModule):
         Where a subclass overrides it, validation and tests call it too, without gradients: `self.training` is False
         then, and what it logs is dropped.
         """
-        return self.loss_of_scores(self.scores(images), labels)
+        return self.batch_loss(self.scores(images), images, labels)
+
+    def batch_loss(self, scores: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of a batch whose scores are known: `loss_of_scores`, or the recipe's with its teacher.
+
+        Raises:
+            ConfigError: a loss that needs a teacher, and there is none.
+        """
+        if not needs_teacher(self.recipe_loss):
+            return self.loss_of_scores(scores, labels)
+        if self._teacher is None:
+            raise ConfigError(
+                f"the loss {self.scheme.recipe.loss} compares with a teacher: give {type(self).__name__} the trained "
+                "network as teacher=, or set_teacher(network)",
+                "teacher",
+            )
+        loss: Tensor = self.recipe_loss(scores, labels, self._teacher.scores(images))
+        return loss
 
     def loss_of_scores(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of scores [B, classes] and labels [B]: squared hinge."""
-        return squared_hinge(scores, labels)
+        """Return the loss of scores [B, classes] and labels [B]: the recipe's.
+
+        Raises:
+            ConfigError: that needs a teacher's scores, which only `batch_loss` gives.
+        """
+        if needs_teacher(self.recipe_loss):
+            raise ConfigError(
+                f"the loss {self.scheme.recipe.loss} needs a teacher's scores: call batch_loss(scores, images, labels)",
+                "scheme_options.loss",
+            )
+        return self.recipe_loss(scores, labels)
+
+    def set_teacher(self, network: nn.Module | None) -> None:
+        """Let a distilling loss compare with this network: in evaluation mode, frozen, no part of the module."""
+        self._teacher = None if network is None else Teacher(network)
 
     def scores(self, images: Tensor) -> Tensor:
         """Return the scores that `forward` gives for a batch, [B, classes]; errors as there."""
@@ -225,29 +274,25 @@ class QuantModule(SchemeModule):
         """Return the scheme's optimizer over `parameter_groups`.
 
         Raises:
-            ConfigError: every parameter is frozen.
+            ConfigError: every parameter is frozen; an optimizer that refuses its options or the parameters.
         """
         groups = self.parameter_groups()
         if not groups:
             raise ConfigError(f"every parameter of {type(self.model).__name__} is frozen: nothing is to be trained")
-        if self.scheme.recipe.optimizer == "adam":
-            return torch.optim.Adam(groups, fused=True)
-        if self.scheme.recipe.optimizer == "sgd":
-            return torch.optim.SGD(groups, fused=True)
-        return ShiftAdaMax(groups)
+        with as_scheme_options():
+            return build_optimizer(self.scheme.recipe.optimizer, groups)
 
     def make_scheduler(self, optimizer: torch.optim.Optimizer, epochs: int) -> torch.optim.lr_scheduler.LRScheduler:
-        """Return the scheme's decay of the learning rate, to be stepped after each of `epochs` epochs."""
-        if self.scheme.recipe.halve_every is not None:
-            return halving(optimizer, self.scheme.recipe.halve_every)
-        decay = decay_per_epoch(self.learning_rate, self.learning_rate_end, epochs)
-        return torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)
+        """Return the scheme's schedule of the learning rate, to be stepped after each of `epochs` epochs.
+
+        Raises:
+            ConfigError: see `qbench.training.recipe_schedule.make_schedule`.
+        """
+        return make_schedule(self.scheme.recipe, optimizer, epochs, self.learning_rate, self.learning_rate_end)
 
     def rate_after(self, epochs: int) -> float:
         """Return the learning rate after a training of `epochs` epochs."""
-        if self.scheme.recipe.halve_every is not None:
-            return self.learning_rate * 0.5 ** (epochs // self.scheme.recipe.halve_every)
-        return self.learning_rate_end
+        return rate_after(self.scheme.recipe, epochs, self.learning_rate, self.learning_rate_end)
 
     # Lightning's hooks.
 

@@ -75,7 +75,10 @@ def _loss(module: Any) -> str:
     kind = type(module)
     if not isinstance(module, QuantModule) or overrides(kind, ("training_step",)):
         return _qualified(kind, "training_step")
-    return _qualified(kind, "loss") if overrides(kind, ("loss",)) else "squared_hinge"
+    for method in ("loss", "batch_loss", "loss_of_scores"):
+        if overrides(kind, (method,)):
+            return _qualified(kind, method)
+    return str(module.scheme.recipe.loss)
 
 
 def _qualified(kind: type, method: str) -> str:

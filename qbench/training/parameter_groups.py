@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from qbench.nn.quant_layer import quant_layers
 from qbench.schemes.initialize import glorot_scale
+from qbench.schemes.optimizers.registry import rounds_rates
 from qbench.schemes.recipe import Recipe
 from qbench.training.learned import learned_parameters, quantizers_of
 
@@ -24,8 +25,8 @@ def parameter_groups(module: nn.Module, recipe: Recipe, learning_rate: float) ->
     (`requires_grad` is False) is in no group. ShiftAdaMax gets the scale apart from the rate, for it rounds both by
     AP2; with the others a group says by `RATE_SCALE` what its rate has been multiplied by.
 
-    The key `name` tells groups apart in logs: `parameters`, `weights x5.2` (scaled), `quantizers x0.01`. A group without
-    the key `weight_decay` has the optimizer's.
+    The key `name` tells groups apart in logs: `parameters`, `weights x5.2` (scaled), `quantizers x0.01`. A group
+    without the key `weight_decay` has the optimizer's.
 
     Raises:
         ConfigError: see `qbench.training.learned.learned_parameters`.
@@ -56,7 +57,7 @@ class _Group:
         """Return the group as torch's optimizers take it."""
         decay = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
         common = {"params": parameters, "name": self._name, **decay}
-        if recipe.optimizer == "shift-adamax":
+        if rounds_rates(recipe.optimizer):
             return {**common, "lr": learning_rate, "scale": self.scale}
         return {**common, "lr": learning_rate * self.scale, RATE_SCALE: self.scale}
 

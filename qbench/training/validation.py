@@ -51,7 +51,7 @@ def scores_and_loss(module: QuantModule, images: Tensor, labels: Tensor) -> tupl
     scores = module.scores(images)
     check_scores(scores, labels)
     own = _own_loss(module)
-    return scores, module.loss_of_scores(scores, labels) if own is None else _watched(module, own, images, labels)
+    return scores, module.batch_loss(scores, images, labels) if own is None else _watched(module, own, images, labels)
 
 
 def _own_loss(module: QuantModule) -> Loss | None:

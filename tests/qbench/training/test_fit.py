@@ -22,7 +22,7 @@ from qbench.errors import UserError
 from qbench.schemes.catalogue import SCHEMES
 from qbench.training import checkpoint, short_loop
 from qbench.training.fit import drop_checkpoints, fit
-from qbench.training.loss import squared_hinge
+from qbench.training.losses.squared_hinge import squared_hinge
 from qbench.training.module import QuantModule
 from qbench.training.overrides import own_hooks
 from qbench.training.progress import Progress

@@ -8,7 +8,8 @@ import pytest
 
 from qbench.errors import ConfigError
 from qbench.schemes.catalogue import get_scheme
-from qbench.training.learning_rate import decay_per_epoch, first_and_last
+from qbench.schemes.schedules import decay_per_epoch
+from qbench.training.learning_rate import first_and_last
 
 SCHEME = get_scheme("binarynet", learning_rate=0.5, learning_rate_end=0.05)
 

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from quantizers import ap2, ap2_normal
 
@@ -51,9 +50,14 @@ class ShiftAdaMax(Optimizer):
         ValueError: a setting, of all or of a group, out of range.
         RuntimeError: from `step`, for a sparse or complex gradient.
 
+    Attributes:
+        rounds_rates: its rates are rounded to powers of two, to which a schedule has to keep.
+
     Source: Hubara et al., arXiv 1602.02505, algorithm 4 (Courbariaux et al., arXiv 1602.02830, the same), and the
     authors' published Torch7 code; AdaMax: Kingma, Ba, arXiv 1412.6980, algorithm 2.
     """
+
+    rounds_rates = True
 
     def __init__(
         self,
@@ -142,16 +146,3 @@ def _pieces(*lists: list[Tensor]) -> Iterator[list[list[Tensor]]]:
     for tensors in zip(*lists, strict=True):
         for blocks in zip(*(tensor.view(-1).split(_BLOCK) for tensor in tensors), strict=True):
             yield [[block] for block in blocks]
-
-
-def halving(optimizer: Optimizer, epochs: int) -> LRScheduler:
-    """Return a schedule that shifts the learning rate right by one bit every `epochs` epochs: `lr·2^-⌊epoch/epochs⌋`.
-
-    The Torch7 runs halve every 10 epochs on MNIST and every 50 on CIFAR-10.
-
-    Raises:
-        ValueError: fewer than one epoch.
-    """
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs}")
-    return StepLR(optimizer, step_size=epochs, gamma=0.5)
