@@ -16,6 +16,7 @@ import typer
 from qbench.cli.bench import kernels
 from qbench.cli.calibrate import calibrate
 from qbench.cli.check_network import check_network
+from qbench.cli.check_quantizer import check_quantizer
 from qbench.cli.claims import claims
 from qbench.cli.compare import compare
 from qbench.cli.doctor import doctor
@@ -26,6 +27,7 @@ from qbench.cli.group import Commands
 from qbench.cli.ls import ls
 from qbench.cli.report import report
 from qbench.cli.run_packed import run_packed
+from qbench.cli.show import show
 from qbench.cli.sweep import sweep
 from qbench.cli.train import train
 from qbench.cli.validate import validate
@@ -44,7 +46,7 @@ app = typer.Typer(
     Start here:
       qbench sweep sweeps/binary_vs_int8.yaml    seven schemes, five seeds each, on handwritten digits
 
-    Exit codes: 0 done; 1 a trial failed (the rest finished), packed predictions differ or a network is wrong;
+    Exit codes: 0 done; 1 a trial failed (the rest finished), packed predictions differ, a network or quantizer is wrong;
     2 bad input, nothing written; 130 interrupted, what is done is kept.
     """,
 )
@@ -77,12 +79,14 @@ def _set_up(
 
 # In the order of `qbench --help`; a short help stands where the docstring's first line is too long for it.
 app.command()(sweep)
+app.command(short_help="Print the table of a sweep that has run.")(show)
 app.command(short_help="Write a sweep's results as a page, tables or pictures.")(report)
 app.command(short_help="Say how two groups differ, or what equal accuracy costs.")(compare)
 app.command()(validate)
 app.command()(train)
 app.command(short_help="Print a network's memory, operations and energy; train nothing.")(estimate)
 app.command(short_help="Compare networks under schemes with a float64 computation.")(check_network)
+app.command(short_help="Check quantizers: what is tested, packed and counted agrees.")(check_quantizer)
 app.command()(ls)
 app.command(short_help="Write a trained binary network as packed bits.")(export)
 app.command(short_help="Run a packed network: accuracy and images per second.")(run_packed)

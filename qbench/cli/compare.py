@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qbench.cli.options import Json
-from qbench.cli.output import print_json
+from qbench.cli.output import print_json, print_view
 
 if TYPE_CHECKING:
     from qbench.report.model.report_model import ReportModel
@@ -144,16 +144,11 @@ def _print_table(model: ReportModel, at_accuracy: list[float], reference_size: f
         print_json(view.as_dict())
         return
 
-    from qbench.report.render.terminal import draw, plain
+    from qbench.report.render.terminal import narrowed
     from qbench.report.views.equal_accuracy import by_target
 
     for each in by_target(view):
         print(f"{each.title}\n")
-        if sys.stdout.isatty():
-            from rich.console import Console
-
-            draw(each, Console())
-        else:
-            print(plain(each))
+        print_view(lambda width, drawn, each=each: narrowed(each, width, (), drawn, "--json has every column"))
         print()
     print("\n".join(view.notes))

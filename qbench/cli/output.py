@@ -32,6 +32,18 @@ Columns = Annotated[
 ]
 
 
+def check_columns(columns: str | None) -> None:
+    """Refuse, before trials run, what can be no column's name.
+
+    Raises:
+        UserError: such a name.
+    """
+    if columns is not None:
+        from qbench.report.commands.overview_table import check_columns as check  # with it come numpy and scipy
+
+        check(columns)
+
+
 def print_report(report: ReportModel, columns: str | None = None) -> None:
     """Print the comparison and its verdict: drawn on a terminal, plain text in a pipe or file.
 

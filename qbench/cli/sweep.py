@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qbench.cli.options import Json, Plugins, SweepFile
-from qbench.cli.output import Columns, print_json, print_results, print_trials, write_page
+from qbench.cli.output import Columns, check_columns, print_json, print_results, print_trials, write_page
 from qbench.cli.trials import run_trials
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ def sweep(
     What a file can set: the keys that `qbench train --help` names; `label: "{scheme} w={model_options.width}"` names
     the rows, `plugins: [mine.py]` loads your own quantizers, schemes and models.
     """
-    from qbench.report.commands.overview_table import check_columns
     from qbench.sweep.config import load_sweep
     from qbench.sweep.local_executor import LocalExecutor, default_workers
     from qbench.sweep.plan import TRAINING, load_training, make_plan

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from qbench.cli.options import Json, Plugins, SchemeName
-from qbench.cli.output import Columns, print_json, print_results
+from qbench.cli.output import Columns, check_columns, print_json, print_results
 from qbench.cli.trials import run_trials
 
 
@@ -54,7 +54,6 @@ def train(
     (`qbench ls schemes --json`), calibration_images, split_seed, module, module_options.KEY, network, select,
     select_mode, device, compile, threads.
     """
-    from qbench.report.commands.overview_table import check_columns
     from qbench.sweep.executor import InProcessExecutor
     from qbench.sweep.options import trial_config
     from qbench.sweep.plan import TRAINING, load_training, plan_trial

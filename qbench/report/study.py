@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qbench.errors import UserError
+from qbench.report.earlier_trial import EarlierTrial, read_earlier
 from qbench.report.study_format import origin_fault, rows_fault
 from qbench.report.visible import writable
 from qbench.sweep.store import NOT_RUN, ORIGIN, RESULTS_JSON
@@ -34,6 +35,7 @@ class Study:
         origin: what `Store.write_origin` kept: `metric`, `goal`, `description`, `file` (the sweep file's text), `label`
             (the template of its rows' names), `runs` (when, by which command, with which versions, on which machine).
             Empty for an earlier version's folder.
+        earlier: the folder's trials that are none of the plan's: of an earlier plan, or version of the code.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Study:
     details: dict[str, TrialDetails] = field(default_factory=dict)
     not_run: tuple[dict[str, Any], ...] = ()
     origin: dict[str, Any] = field(default_factory=dict)
+    earlier: tuple[EarlierTrial, ...] = ()
 
     @property
     def planned(self) -> int:
@@ -89,6 +92,7 @@ def read_study(folder: Path) -> Study:
         details,
         tuple(not_run),
         origin,
+        read_earlier(folder, {str(row["trial_id"]) for row in rows if row.get("trial_id") is not None}),
     )
 
 

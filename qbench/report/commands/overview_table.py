@@ -42,14 +42,13 @@ def overview_table(model: ReportModel, columns: str | None, width: int, on_termi
     return replace(view, notes=(*view.notes, note))
 
 
-def check_columns(columns: str | None) -> None:
+def check_columns(columns: str) -> None:
     """Refuse, before trials run, what can be no column's name; a metric of a module's own must be named whole.
 
     Raises:
         UserError: as `named_columns`.
     """
-    if columns is not None:
-        named_columns(columns, [*METRICS, *(name.strip() for name in columns.split(",") if "/" in name)])
+    named_columns(columns, [*METRICS, *(name.strip() for name in columns.split(",") if "/" in name)])
 
 
 def named_columns(columns: str, metrics: Iterable[str]) -> list[str] | None:

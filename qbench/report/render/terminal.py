@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.console import Console
@@ -88,6 +89,24 @@ def fitting_columns(view: View, width: int, order: Sequence[str] = (), on_termin
     )
     kept = fitting(table, width, others, _DRAWN_GAP if on_terminal else GAP)
     return [name for index in kept for name in table.names[index]]
+
+
+def narrowed(view: View, width: int, order: Sequence[str], on_terminal: bool, whole: str) -> View:
+    """Return the view with the columns that `fitting_columns` keeps; a note names the others, and `whole` tells where.
+
+    >>> narrowed(view, 80, ("seed",), False, "--json has every column")
+    """
+    kept = fitting_columns(view, width, order, on_terminal)
+    left = [column.heading for column in view.columns if column.name not in kept]
+    if not left:
+        return view
+    places = [index for index, column in enumerate(view.columns) if column.name in kept]
+    return replace(
+        view,
+        columns=tuple(view.columns[index] for index in places),
+        rows=tuple(tuple(row[index] for index in places) for row in view.rows),
+        notes=(*view.notes, f"left out, for they do not fit {width} characters: {', '.join(left)}; {whole}"),
+    )
 
 
 def _line_of(lines: Sequence[str], place: int) -> str:

@@ -13,6 +13,7 @@ from qbench.report.views.comparisons import comparisons
 from qbench.report.views.confusion import confusion
 from qbench.report.views.differences import differences
 from qbench.report.views.divergence import divergence
+from qbench.report.views.earlier import earlier
 from qbench.report.views.energy import energy_by_cause, energy_by_layer
 from qbench.report.views.equal_accuracy import equal_accuracy
 from qbench.report.views.flips import flips
@@ -68,6 +69,7 @@ EXECUTION: tuple[MakeView, ...] = (
 )
 COMPLETENESS: tuple[MakeView, ...] = (
     incomplete,
+    earlier,
     origin,
 )
 

@@ -42,10 +42,12 @@ def notes(model: ReportModel, shown: Collection[str]) -> list[str]:
         *(_random_filters(model) if "filters/unique_fraction" in shown else []),
         *(_energy_spread(model) if "cost/energy_uj" in shown else []),
         *_front(model, shown),
+        *_failed_checks(model),
         *(f"other budget: {note}" for note in model.budgets),
         *_shared_trainings(model),
         *_best(model),
         *_incomplete(model),
+        *_earlier(model),
     ]
 
 
@@ -177,6 +179,11 @@ def _front(model: ReportModel, shown: Collection[str]) -> list[str]:
     return ["; ".join(parts)] if parts else []
 
 
+def _failed_checks(model: ReportModel) -> list[str]:
+    found = [group for group in model.groups if group.failed_checks]
+    return [f"check FAILED: {group.name}, {group.failed_checks[0]}; no Pareto mark" for group in found]
+
+
 def _named(group: Group) -> str:
     names = (group.name, *group.shares_training)
     return ", ".join(names) if len(names) <= LONGEST else listed(names)
@@ -200,3 +207,13 @@ def _best(model: ReportModel) -> list[str]:
 
 def _incomplete(model: ReportModel) -> list[str]:
     return [f"incomplete: {model.not_run} of {model.planned} trials have not run"] if model.not_run else []
+
+
+def _earlier(model: ReportModel) -> list[str]:
+    count = sum(len(study.earlier) for study in model.studies)
+    if not count:
+        return []
+    return [
+        f"also in the folder, and in no number above: {number_of(count, 'trial')} of an earlier plan or version of "
+        "the code (`qbench show FOLDER --earlier` lists them)"
+    ]

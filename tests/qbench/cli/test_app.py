@@ -17,7 +17,7 @@ def test_help_teaches_with_a_first_example():
 
 def test_help_says_each_command_in_one_line():
     listed = qbench("--help").stdout.partition("Commands:")[2].splitlines()
-    assert len([line for line in listed if line.strip()]) == 15
+    assert len([line for line in listed if line.strip()]) == 16
     assert "..." not in "".join(listed)
 
 
@@ -32,6 +32,7 @@ LIGHT = {
     "no such file": (["sweep", "none.yaml"], 2, "none.yaml: no such file"),
     "no YAML": (["validate", "broken.yaml"], 2, "is not valid YAML"),
     "options that need another": (["claims", "--store"], 2, "give both"),
+    "no folder": (["show"], 2, "FOLDER"),
     "no value": (["train", "--scheme", "fp32", "--option", "epochs"], 2, "expected KEY=VALUE"),
 }
 

@@ -120,8 +120,8 @@ def test_wrong_names_are_one_line(schemes, names, message):
 
 def test_a_scheme_of_several_groups_names_them(width):
     assert refused(width, "binarynet", "fp32") == (
-        '3 groups are binarynet; name one of them, in quotes: "binarynet model_options.hidden=32", '
-        '"binarynet model_options.hidden=64" and "binarynet model_options.hidden=128"'
+        '3 groups are binarynet; name one of them, in quotes: "binarynet hidden=32", '
+        '"binarynet hidden=64" and "binarynet hidden=128"'
     )
 
 

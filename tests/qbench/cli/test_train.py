@@ -17,7 +17,10 @@ def test_train_prints_a_trials_metrics_and_answers_again_from_the_store(faked):
     first = qbench(*arguments)
     assert first.exit_code == 0, first.output
     assert "binarynet seed=3: epoch 1/2" in first.stderr
-    assert "test/accuracy" in first.stdout
+    heading, row = first.stdout.splitlines()[1:3]
+    assert (heading.split()[:2], row.split()[:2]) == (["scheme", "accuracy"], ["binarynet", "82.50"])
+    chosen = qbench(*arguments, "--columns", "train_s,runs").stdout.splitlines()
+    assert chosen[:2] == ["scheme     training s  runs", "binarynet         1.5     1"]
     assert "82.50 %" in first.stdout
     again = qbench(*arguments)
     assert again.stderr == "1 trial, done already: nothing to train\n"

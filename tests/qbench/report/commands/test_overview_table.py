@@ -84,7 +84,6 @@ def chosen(model, columns):
 
 
 def test_columns_are_checked_before_trials_run():
-    check_columns(None)
     check_columns("all")
     check_columns("accuracy, val/accuracy, a_module/own, macs")
     with pytest.raises(UserError, match="no column 'acuracy'"):
