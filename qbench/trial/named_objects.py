@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from qbench.data.datasets import DATASETS
 from qbench.nn.activation import ACTIVATIONS
 from qbench.nn.models.catalogue import MODELS
+from qbench.nn.quant_op.select import OWN_OPS, ops
 from qbench.schemes.named import spelled_out
+from qbench.trial.identity import source_digest
+from qbench.trial.plug_in_sources import KNOWN_PACKAGES
 from quantizers import QUANTIZERS, Registry
 
 if TYPE_CHECKING:
@@ -44,6 +47,19 @@ def plug_in_modules(trial: ResolvedTrial) -> set[str]:
     if trial.config.module is not None:
         modules.add(trial.config.module.rpartition(":" if ":" in trial.config.module else ".")[0])
     return modules
+
+
+def op_identity() -> list[Any]:
+    """Return what stands for the QuantOps that plug-ins have registered, which decide costs and packed execution.
+
+    The order of all ops, and the digest of those plug-ins' code; empty where there are none.
+    """
+    names = OWN_OPS.names()
+    if not names:
+        return []
+    modules = {*modules_of(map(OWN_OPS.get, names)), *filter(None, map(OWN_OPS.module_of, names))}
+    theirs = {name for name in modules if name.partition(".")[0] not in KNOWN_PACKAGES}
+    return [[op.name for op in ops()], source_digest(theirs)]
 
 
 def modules_of(objects: Iterable[Any]) -> Iterator[str]:

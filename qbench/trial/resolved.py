@@ -27,7 +27,7 @@ from qbench.training.wrapped_module import WrappedModule
 from qbench.trial.config import TrialConfig
 from qbench.trial.data_identity import check_unchanged, data_digest
 from qbench.trial.identity import code_digest, digest, source_digest
-from qbench.trial.named_objects import plug_in_modules
+from qbench.trial.named_objects import op_identity, plug_in_modules
 from qbench.trial.plug_in_sources import KNOWN_PACKAGES
 from qbench.trial.their_module import OWN_NETWORK, make_theirs, own_model
 from quantizers.registry import import_dotted
@@ -69,9 +69,8 @@ class ResolvedTrial:
     @functools.cached_property
     def trial_id(self) -> str:
         """Identity of the result: the configuration, the scheme, and the code, plug-ins and data that produce it."""
-        return digest(
-            self.config.model_dump(), self.scheme.settings(), code_digest(), self._plugin_digest, self.data_digest
-        )
+        own = (self.config.model_dump(), self.scheme.settings(), code_digest(), self._plugin_digest, self.data_digest)
+        return digest(*own, *op_identity())
 
     @functools.cached_property
     def training_key(self) -> str:
