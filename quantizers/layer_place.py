@@ -18,6 +18,7 @@ class LayerPlace:
             embedding [entries, width].
         position: from 0, in the order in which the network calls its layers.
         count: how many layers there are.
+        groups: of a convolution; 1 for other layers.
     """
 
     name: str
@@ -26,6 +27,7 @@ class LayerPlace:
     weight_shape: tuple[int, ...]
     position: int
     count: int
+    groups: int = 1
 
     @property
     def out_channels(self) -> int:
@@ -36,3 +38,18 @@ class LayerPlace:
     def in_channels(self) -> int:
         """How many input channels a filter reads (of a grouped convolution those of one group)."""
         return self.weight_shape[1]
+
+    @property
+    def input_channels(self) -> int:
+        """How many channels the layer's input has: of a grouped convolution those of all groups."""
+        return self.weight_shape[1] * self.groups
+
+    @property
+    def input_axis(self) -> int:
+        """The dimension of the layer's input that its channels are: the last of rows of features, else 1."""
+        return -1 if self.kind == "linear" else 1
+
+    @property
+    def label(self) -> str:
+        """The layer for a message: `fc1 (linear, weights [10, 64])`."""
+        return f"{self.name} ({self.kind}, weights {list(self.weight_shape)})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from quantizers.base import Quantizer
 from quantizers.encoding import Encoding
 from quantizers.formats import NumberFormat, signed_integer, unsigned_integer
+from quantizers.layer_place import LayerPlace
 from quantizers.learned_parameter import LearnedParameter
 from quantizers.quantized import Quantized
 from quantizers.ranks import sum_over_ranks
@@ -141,6 +142,19 @@ class LSQ(Quantizer):
         self._negative = 0  # among the observed values
         self._negative_inputs = torch.zeros((), dtype=torch.int64)  # no buffer: averages of networks would average it
 
+    @classmethod
+    def for_layer(cls, place: LayerPlace, *, per_channel: bool = False, **options: Any) -> Self:
+        """Return the quantizer of one layer; with `per_channel` each output channel of its weights has a step.
+
+        Raises:
+            ValueError: per_channel of a layer's input, whose codes are multiplied with one scale for all of them.
+        """
+        if not per_channel:
+            return cls(**options)
+        if place.role != "weights":
+            raise ValueError("per_channel steps are for weights: a layer's input has one scale in a product of codes")
+        return cls(channels=place.out_channels, channel_axis=0, **options)
+
     @property
     def format(self) -> NumberFormat:  # type: ignore[override]
         """The number format of the codes; the signed one while the sign is not known."""
@@ -250,7 +264,7 @@ class LSQ(Quantizer):
 
     @torch.no_grad()
     def quantize(self, x: Tensor) -> Quantized:
-        """Return codes (int8 or uint8), scale = step, no zero point.
+        """Return codes (int8 or uint8), scale = step as it broadcasts against `x`, no zero point.
 
         Raises:
             RuntimeError: step not initialized.
@@ -261,12 +275,12 @@ class LSQ(Quantizer):
                 self.named("cannot quantize: the step is not initialized (train, or observe and freeze)")
             )
         self._count_negative(x)
-        format, step = self.format, self._broadcast(x).clamp_min(SMALLEST_STEP)
+        format, step = self.format, self._broadcast(x).detach().clamp_min(SMALLEST_STEP)
         codes = uniform_codes(x, step, torch.zeros((), device=x.device), format.minimum, format.maximum)
         if bool(torch.isnan(codes).any()):
             raise ValueError(self.named("NaN has no code"))
         stored = codes.to(torch.int8 if format.minimum < 0 else torch.uint8)
-        return Quantized(stored, step.detach(), None, format)
+        return Quantized(stored, step, None, format)
 
     def _count_negative(self, x: Tensor) -> None:
         """Count the values of `x` that unsigned codes lose; the sum stays on the device of `x`, which need not wait."""

@@ -36,8 +36,24 @@ def make_for_layer(name: str, place: LayerPlace, options: Mapping[str, Any]) -> 
 
     Raises:
         UnknownNameError, TypeError: as `make`.
+        ValueError: of a `for_layer` of the quantizer's own; its message begins with the layer.
     """
-    return _made(name, lambda cls: functools.partial(cls.for_layer, place), options)
+    return _made(name, lambda cls: functools.partial(_for_layer, cls, place), options)
+
+
+def _for_layer(cls: type[Quantizer], place: LayerPlace, /, **options: Any) -> Quantizer:
+    """Return `cls.for_layer(place, **options)`; errors of a method of its own name the layer, and what it returned."""
+    if getattr(cls.for_layer, "__func__", None) is getattr(Quantizer.for_layer, "__func__", None):
+        return cls(**options)
+    try:
+        found: Any = cls.for_layer(place, **options)
+    except TypeError as error:
+        raise TypeError(f"{place.label}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{place.label}: {error}") from error
+    if not isinstance(found, Quantizer):
+        raise TypeError(f"{place.label}: for_layer returned {type(found).__name__}, expected a Quantizer")
+    return found
 
 
 def _made(

@@ -92,7 +92,8 @@ class QuantLayer(nn.Module):
 
     def place(self, role: Literal["weights", "activations"]) -> LayerPlace:
         """Return what a quantizer of the layer's weights, or of its input, may know of the layer."""
-        return LayerPlace(self.name, role, self.kind, tuple(self.weight.shape), self.position, self.layer_count)
+        groups = getattr(self, "groups", 1)
+        return LayerPlace(self.name, role, self.kind, tuple(self.weight.shape), self.position, self.layer_count, groups)
 
     def quantized_weight(self) -> Quantized:
         """Return the weights that evaluation uses, as codes."""

@@ -10,7 +10,7 @@ from quantizers import LearnedParameter, Quantizer
 
 
 def learned_parameters(module: nn.Module) -> dict[Tensor, LearnedParameter]:
-    """Return what the quantizers of `module` want trained, each parameter once.
+    """Return what the quantizers of `module` want trained, each parameter once; what has the rate 0 is not trained.
 
     Raises:
         ConfigError: a parameter that belongs to no module of the network; one that has no value before the first
@@ -44,7 +44,7 @@ def learned_parameters(module: nn.Module) -> dict[Tensor, LearnedParameter]:
                     f"{asked.weight_decay}: it has one of each",
                     "quantizer",
                 )
-    return found
+    return {parameter: asked for parameter, asked in found.items() if asked.rate > 0}
 
 
 def quantizers_of(module: nn.Module) -> list[Quantizer]:

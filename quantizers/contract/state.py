@@ -20,9 +20,13 @@ _MOVED = 3.0
 
 
 def state_dict(subject: Subject) -> Iterator[str]:
-    """An untrained copy that loads the `state_dict` evaluates as the trained one; it holds no pickled code."""
+    """An untrained copy that loads the `state_dict` evaluates as the trained one; it holds no pickled code.
+
+    The trained one has heard of a second epoch: a schedule that evaluation follows must be in the state, too.
+    """
     trained = subject.ready()
     if not trained.needs_calibration:
+        trained.on_epoch(1, 2)
         subject.train(trained, _MOVED)
         _learn(trained, subject.x)
     trained.eval()

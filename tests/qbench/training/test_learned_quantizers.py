@@ -29,7 +29,7 @@ from qbench.training.short_loop import CHECKPOINT
 from qbench.training.trainer_loop import TRAINER_CHECKPOINT
 from qbench.trial.config import TrialConfig
 from qbench.trial.resolved import ResolvedTrial, resolve
-from quantizers import LearnedParameter, LSQ, Quantized, Quantizer, signed_integer
+from quantizers import LSQ, LearnedParameter, Quantized, Quantizer, signed_integer
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
