@@ -46,8 +46,8 @@ app = typer.Typer(
     Start here:
       qbench sweep sweeps/binary_vs_int8.yaml    seven schemes, five seeds each, on handwritten digits
 
-    Exit codes: 0 done; 1 a trial failed (the rest finished), packed predictions differ, a network or quantizer is wrong;
-    2 bad input, nothing written; 130 interrupted, what is done is kept.
+    Exit codes: 0 done; 1 a trial failed (the rest finished), packed predictions differ, a network or a
+    quantizer is wrong; 2 bad input, nothing written; 130 interrupted, what is done is kept.
     """,
 )
 bench = typer.Typer(

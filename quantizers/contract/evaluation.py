@@ -48,7 +48,8 @@ def zeros(subject: Subject) -> Iterator[str]:
     if (bad := not_finite(result)) is not None:
         yield f"a tensor of zeros gives {bad}: clamp what is divided by from below"
         return
-    yield from (fault.message for fault in tensor_faults(quantizer, x, subject.role)[:1])
+    if not tensor_faults(quantizer, subject.x, subject.role):  # those of other tensors are told as such
+        yield from (str(fault) for fault in tensor_faults(quantizer, x, subject.role)[:1])
 
 
 @torch.no_grad()

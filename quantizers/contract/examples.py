@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,7 @@ PLANTED = (0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -2.5)
 
 Shape = tuple[int, ...]
 _ROWS, _WIDTH, _WINDOW = 6, 41, 3
+_SMALL = 4096  # values that are checked in a few milliseconds
 
 
 def default_shapes(role: str) -> tuple[Shape, ...]:
@@ -39,6 +42,8 @@ def smaller_shapes(shape: Shape, role: str, format: NumberFormat) -> list[Shape]
 
     A large layer would take seconds; a quantizer with an entry for each channel, or weight, takes no fewer of these.
     """
+    if prod(shape) <= _SMALL:
+        return [shape]
     first = shape[0] if role == "activations" else min(shape[0], _ROWS)
     width = max(_WIDTH, 2 * (format.group_size or 0) + 9)
     rest = [min(size, width if place == 0 else _WINDOW) for place, size in enumerate(shape[1:])]
