@@ -9,6 +9,7 @@ from pytorch_lightning.loggers import Logger
 from qbench.data.splits import Splits
 from qbench.training.module import QuantModule
 from qbench.training.overrides import own_hooks
+from qbench.training.own_forward import check_own_forward
 from qbench.training.result import TrainingResult
 from qbench.training.scheme_module import SchemeModule
 from qbench.training.settings import OnEpoch, TrainingSettings
@@ -42,10 +43,11 @@ def fit(
         on_epoch: called after each epoch.
 
     Raises:
-        ConfigError: the metric that chooses the best epoch is none that the module logs.
+        ConfigError: the metric that chooses the best epoch is none that the module logs; see `check_own_forward`.
         TrainingError: the loss, a parameter or, in each epoch, that metric became infinite or NaN.
         UserError: a checkpoint that is damaged or of another network.
     """
+    check_own_forward(module)
     if not isinstance(module, QuantModule) or own_hooks(type(module)) or not module.automatic_optimization:
         return train_in_trainer(module, splits, settings, folder / TRAINER_CHECKPOINT, logger, on_epoch)
     return train_in_short_loop(module, splits, settings, folder / CHECKPOINT, logger, on_epoch)

@@ -77,7 +77,8 @@ class QuantModule(SchemeModule):
         ConfigError: a model that cannot be quantized; a learning_rate_end where the scheme halves the rate.
         TrainingError: after an epoch whose mean loss or a parameter is infinite or NaN.
 
-    Logs: `train/loss`, `val/loss`, `val/accuracy`, `test/loss`, `test/accuracy` (fractions) per epoch.
+    Logs: `train/loss`, `val/loss`, `val/accuracy`, `test/loss`, `test/accuracy` (fractions) per epoch; no `val/loss` or
+    `test/loss` where the loss compares with a teacher and the module has none.
     """
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
@@ -114,7 +115,7 @@ class QuantModule(SchemeModule):
         self._losses: list[Tensor] = []
         clip_after_steps(self, self.clip_latents)
         keep_scheme(self, self)
-        self._keep_arguments({"model": model, "scheme": scheme})
+        self._keep_arguments({"model": model, "scheme": scheme, "teacher": teacher})
 
     @staticmethod
     def wrap(
@@ -200,6 +201,8 @@ class QuantModule(SchemeModule):
         arguments = constructor_arguments(self, args, options, given)
         if arguments.get("scheme") is given["scheme"]:
             arguments["scheme"] = self.scheme
+        if arguments.get("teacher") is given["teacher"]:
+            arguments.pop("teacher", None)  # a trained module needs none, and training asks for it
         kept, self.left_out = split(arguments)
         self.hparams.update(kept)
 
@@ -242,6 +245,11 @@ class QuantModule(SchemeModule):
                 "scheme_options.loss",
             )
         return self.recipe_loss(scores, labels)
+
+    @property
+    def knows_its_loss(self) -> bool:
+        """Whether `batch_loss` has what it needs: not without a teacher, where it compares with one."""
+        return self._teacher is not None or not needs_teacher(self.recipe_loss)
 
     def set_teacher(self, network: nn.Module | None) -> None:
         """Let a distilling loss compare with this network: in evaluation mode, frozen, no part of the module."""
@@ -320,16 +328,20 @@ class QuantModule(SchemeModule):
         images, labels = batch
         scores, loss = scores_and_loss(self, images, labels)
         self.val_accuracy(scores, labels)
-        self._val_loss.update(loss, len(labels))
-        self.log_dict({"val/accuracy": self.val_accuracy, "val/loss": self._val_loss})
+        self.log("val/accuracy", self.val_accuracy)
+        if loss is not None:
+            self._val_loss.update(loss, len(labels))
+            self.log("val/loss", self._val_loss)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Log the right predictions and the loss."""
         images, labels = batch
         scores, loss = scores_and_loss(self, images, labels)
         self.test_accuracy(scores, labels)
-        self._test_loss.update(loss, len(labels))
-        self.log_dict({"test/accuracy": self.test_accuracy, "test/loss": self._test_loss})
+        self.log("test/accuracy", self.test_accuracy)
+        if loss is not None:
+            self._test_loss.update(loss, len(labels))
+            self.log("test/loss", self._test_loss)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the predicted classes, int64 [B], of a batch of images, or of a tuple that begins with them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ def parameter_groups(module: nn.Module, recipe: Recipe, learning_rate: float) ->
     AP2; with the others a group says by `RATE_SCALE` what its rate has been multiplied by.
 
     The key `name` tells groups apart in logs: `parameters`, `weights x5.2` (scaled), `quantizers x0.01`. A group
-    without the key `weight_decay` has the optimizer's.
+    without the key `weight_decay` has the optimizer's. No two names are equal.
 
     Raises:
         ConfigError: see `qbench.training.learned.learned_parameters`.
@@ -42,7 +43,18 @@ def parameter_groups(module: nn.Module, recipe: Recipe, learning_rate: float) ->
         scale = scales.get(parameter)
         group = learned.get(parameter) or (_Group("parameters") if scale is None else _Group("weights", scale))
         groups.setdefault(group, []).append(parameter)
-    return [group.as_dict(parameters, recipe, learning_rate) for group, parameters in groups.items()]
+    return _told_apart([group.as_dict(parameters, recipe, learning_rate) for group, parameters in groups.items()])
+
+
+def _told_apart(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Number the groups whose names, rounded as they are, are equal: `weights x258.3`, `weights x258.3 (2)`."""
+    seen: Counter[str] = Counter()
+    for group in groups:
+        name = group["name"]
+        seen[name] += 1
+        if seen[name] > 1:
+            group["name"] = f"{name} ({seen[name]})"
+    return groups
 
 
 @dataclass(frozen=True)

@@ -37,21 +37,24 @@ def validate(module: QuantModule, part: Part) -> dict[str, float]:
     for images, labels in part.batches():
         scores, loss = scores_and_loss(module, images, labels)
         right = right + count_right(scores, labels)
+        assert loss is not None  # training has asked for a teacher
         total = total + loss.reshape(()).double() * len(labels)
         count += len(labels)
     return {"val/accuracy": int(right) / count, "val/loss": float(total) / count}
 
 
-def scores_and_loss(module: QuantModule, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def scores_and_loss(module: QuantModule, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
     """Return the scores of a batch, [B, classes], and its loss, [], in one forward pass.
 
-    The loss is `loss_of_scores`; where a subclass computes another one from the images, by overriding `loss`, it is
-    that, which runs the network once more: see `_own_loss`.
+    The loss is `batch_loss`, None where that lacks its teacher; where a subclass computes another one by overriding
+    `loss`, it is that, which runs the network once more: see `_own_loss`.
     """
     scores = module.scores(images)
     check_scores(scores, labels)
     own = _own_loss(module)
-    return scores, module.batch_loss(scores, images, labels) if own is None else _watched(module, own, images, labels)
+    if own is not None:
+        return scores, _watched(module, own, images, labels)
+    return scores, module.batch_loss(scores, images, labels) if module.knows_its_loss else None
 
 
 def _own_loss(module: QuantModule) -> Loss | None:
