@@ -11,13 +11,14 @@ from torch import Tensor
 
 import cuda_ext
 from qbench.bench.timing import quartiles
-from qbench.data.datasets import get_dataset
 from qbench.data.splits import Examples, Part
 from qbench.deploy.packed.network import PackedNetwork
 from qbench.errors import ConfigError, UserError
 from qbench.training.accuracy import predictions_on
 from qbench.trial.finished.module import open_module
+from qbench.trial.made_from import changes_in
 from qbench.trial.record import TrialRecord
+from qbench.trial.trial_data import changed_dataset
 
 _MIN_ROUNDS, _MIN_SECONDS = 5, 0.5
 _TIMED = 1000
@@ -102,7 +103,7 @@ def measure_packed(
 def examples_for(network: PackedNetwork, data: str | None, against: TrialRecord | None) -> tuple[str, int, Part]:
     """Return (data set, split seed, test images) of `data`, or else of `against`, or else of what the file names.
 
-    The split is that of `against`, or else the one that the file names.
+    The split is that of `against`, or else the one that the file names; so are the changes of all images (`normalize`).
 
     Raises:
         UserError: no data set is known, or its images are not what the network takes.
@@ -112,7 +113,7 @@ def examples_for(network: PackedNetwork, data: str | None, against: TrialRecord 
     if not isinstance(name, str):
         raise UserError("the file does not say what data it was trained on: name them with --data")
     seed = against.config.split_seed if against else made_from.get("split_seed")
-    found = get_dataset(name)
+    found = changed_dataset(name, against.config.augment if against else changes_in(made_from))
     if found.input_shape != network.spec.input.shape:
         raise ConfigError(
             f"{name!r} has images {found.input_shape}, the network takes {network.spec.input.shape}", "data"

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from qbench.data import cifar10, digits, mnist, svhn
 from qbench.data.classification import check_labels, type_of
 from qbench.data.folder import DataError
@@ -27,6 +29,8 @@ class Dataset:
         digest: what stands for the content in a trial's identity: a text (a version, a checksum), or a function of the
             split seed that returns one. None takes the digest of the arrays that `load` returns; for a
             LightningDataModule one has to be given.
+        changes: of all images, in training and evaluation, in their order: float32 [N, C, H, W] to the same shape. The
+            arrays' digest is that of changed images.
     """
 
     load: Callable[[int], Any]
@@ -34,6 +38,7 @@ class Dataset:
     classes: int
     description: str
     digest: Callable[[int], str] | str | None = None
+    changes: tuple[Callable[[Tensor], Tensor], ...] = ()
 
     def splits(self, split_seed: int, name: str = "") -> Splits:
         """Return what `load` gives as splits, checked: images of the shape, labels that are classes, no part empty.
@@ -47,7 +52,12 @@ class Dataset:
         Raises:
             DataError: other images or labels.
         """
-        where = f"data {name!r}" if name else "data"
+        found = self._unchanged(split_seed, f"data {name!r}" if name else "data")
+        for change in self.changes:
+            found = Splits(*(part.changed(change) for part in (found.train, found.validation, found.test)))
+        return found
+
+    def _unchanged(self, split_seed: int, where: str) -> Splits:
         found = self.load(split_seed)
         if hasattr(found, "train_dataloader"):
             from qbench.data.loaded import splits_of  # loads Lightning

@@ -86,6 +86,15 @@ class LoadedExamples:
         """Return the part with its batches on `device`."""
         return replace(self, device=device)
 
+    def changed(self, change: Callable[[Tensor], Tensor]) -> LoadedExamples:
+        """Return the part with other images, changed batch by batch, on the CPU."""
+
+        def check(batch: Any) -> tuple[Tensor, Tensor]:
+            images, labels = self.check(batch)
+            return change(images), labels
+
+        return replace(self, check=check)
+
 
 def _joined(batches: LoaderBatches, count: int) -> Examples:
     """Return the first `count` examples of some batches."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -49,6 +49,10 @@ class Part(Protocol):
 
     def to(self, device: torch.device | str) -> Part:
         """Return the part, whose batches are on `device`."""
+        ...
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Part:
+        """Return the part with other images, of the same shape: `change` maps float32 [N, C, H, W] to that."""
         ...
 
 
@@ -110,6 +114,10 @@ class Examples:
     def to(self, device: torch.device | str) -> Examples:
         """Return the examples on `device`."""
         return Examples(self.stored.to(device), self.labels.to(device))
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Examples:
+        """Return the examples with other images, which are float32 from then on."""
+        return Examples(change(self.images), self.labels)
 
 
 P = TypeVar("P", bound=Part)

@@ -38,9 +38,7 @@ _KEY = "schedule"
 
 
 @SCHEDULES.register("exponential")
-def exponential(
-    optimizer: Optimizer, *, epochs: int, learning_rate: float, learning_rate_end: float
-) -> LRScheduler:
+def exponential(optimizer: Optimizer, *, epochs: int, learning_rate: float, learning_rate_end: float) -> LRScheduler:
     """Multiply by the same factor after each epoch: `first·(last/first)^(e/epochs)`."""
     return ExponentialLR(optimizer, decay_per_epoch(learning_rate, learning_rate_end, epochs))
 
@@ -162,7 +160,8 @@ def build_schedule(
         raise ConfigError(f"schedule {spec}: {error}", _KEY) from error
     if not isinstance(schedule, LRScheduler) or "metrics" in inspect.signature(schedule.step).parameters:
         raise ConfigError(
-            f"{spec.name!r} builds {type(schedule).__name__}, expected an LRScheduler whose step() needs no metric", _KEY
+            f"{spec.name!r} builds {type(schedule).__name__}, expected an LRScheduler whose step() needs no metric",
+            _KEY,
         )
     return schedule if warming is None else SequentialLR(optimizer, [warming, schedule], milestones=[warmup])
 
@@ -209,6 +208,8 @@ def schedule_rates(
             try:
                 schedule.step()
             except (TypeError, ValueError) as error:
-                raise ConfigError(f"schedule {spelled_out(chosen)} fails in epoch {len(found)}: {error}", _KEY) from error
+                raise ConfigError(
+                    f"schedule {spelled_out(chosen)} fails in epoch {len(found)}: {error}", _KEY
+                ) from error
             found.append([float(group["lr"]) for group in trial.param_groups])
     return found

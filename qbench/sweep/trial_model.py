@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qbench.data.datasets import get_dataset
 from qbench.deploy.chain import UnsupportedStructureError
 from qbench.deploy.onnx.qdq import export_onnx
 from qbench.deploy.packed.convert import pack
@@ -17,10 +16,11 @@ from qbench.deploy.packed.packable import NotPackableError
 from qbench.training.result import WEIGHTS
 from qbench.training.scheme_module import SchemeModule
 from qbench.trial.finished.module import open_module
+from qbench.trial.made_from import made_from
 from qbench.trial.record import TrialRecord
+from qbench.trial.trial_data import dataset_of
 from quantizers import find_pixels
 
-_KEPT = ("trial_id", "scheme", "seed", "model", "data", "split_seed", "test/accuracy")
 _ENOUGH = 100  # images, to tell pixels by
 
 
@@ -61,14 +61,14 @@ def model_facts(record: TrialRecord, model: TrialModel) -> dict[str, Any]:
 
 
 def _packed(record: TrialRecord, module: SchemeModule, folder: Path) -> TrialModel | None:
-    dataset = get_dataset(record.config.data)
+    dataset = dataset_of(record.config)
     validation = dataset.splits(record.config.split_seed, record.config.data).validation
     try:
         model = pack(
             module,
             dataset.input_shape,
             find_pixels(validation.first(_ENOUGH).images),
-            {key: record.row.get(key) for key in _KEPT},
+            made_from(record),
         )
     except NotPackableError:
         return None
@@ -82,6 +82,6 @@ def _onnx(record: TrialRecord, module: SchemeModule, folder: Path) -> TrialModel
         return None
     path = folder / f"{record.trial_id}.onnx"
     with contextlib.suppress(UnsupportedStructureError):  # NotIntegerError is one
-        export_onnx(module.model, get_dataset(record.config.data).input_shape, path)
+        export_onnx(module.model, dataset_of(record.config).input_shape, path)
         return TrialModel(path, "onnx")
     return None

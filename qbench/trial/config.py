@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qbench.errors import ConfigError, config_error
+from qbench.schemes.named import Named
 
 SETTINGS = "settings"
 """The key of a sweep's parameter whose values are mappings of a trial's keys."""
@@ -27,6 +28,9 @@ class TrialConfig(BaseModel):
         model, model_options: a registered model, or a dotted path to a `Model`, and its builder's arguments; "module"
             is the network that a module which is no QuantModule builds.
         data: a registered data set, or a dotted path to a `Dataset`.
+        augment: what changes the images, in its order: names of `qbench.data.augmentation`, with options or without, as
+            `[flip, {name: crop, options: {padding: 4}}]`. Training batches alone, drawn by the seed; `normalize`, which
+            comes first, changes validation and test images too.
         split_seed: of the split; the same for every trial that is to be compared.
         epochs: the budget; a scheme may train for a multiple of it (`Recipe.epoch_factor`).
         batch_size: training images per step.
@@ -54,6 +58,7 @@ class TrialConfig(BaseModel):
     model: str = "digits-convnet"
     model_options: dict[str, Any] = {}
     data: str = "digits"
+    augment: list[Named] = []
     split_seed: _Seed = 0
     epochs: _Count = 30
     batch_size: Annotated[int, Field(ge=2)] = 64
@@ -112,9 +117,9 @@ class TrialConfig(BaseModel):
         """Return the config's keys on one level, nested ones dotted: `model_options.width`.
 
         An option whose value is an empty mapping, or one with a dot in a key (a layer's name), keeps it as its value.
-        Where there are no options at all there is no key.
+        Where there are no options at all there is no key; nor is there one for a list without entries.
         """
-        return _flattened({key: value for key, value in self.model_dump().items() if value != {}})
+        return _flattened({key: value for key, value in self.model_dump().items() if value not in ({}, [])})
 
 
 def _merged(values: Mapping[str, Any], more: Mapping[str, Any], key: str) -> dict[str, Any]:

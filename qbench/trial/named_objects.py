@@ -6,11 +6,15 @@ import functools
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from qbench.data.augmentation.registry import AUGMENTATIONS
 from qbench.data.datasets import DATASETS
 from qbench.nn.activation import ACTIVATIONS
 from qbench.nn.models.catalogue import MODELS
 from qbench.nn.quant_op.select import OWN_OPS, ops
 from qbench.schemes.named import spelled_out
+from qbench.schemes.optimizers.registry import OPTIMIZERS
+from qbench.schemes.schedules import SCHEDULES
+from qbench.training.losses.catalogue import LOSSES
 from qbench.trial.identity import source_digest
 from qbench.trial.plug_in_sources import KNOWN_PACKAGES
 from quantizers import QUANTIZERS, Registry
@@ -19,7 +23,12 @@ if TYPE_CHECKING:
     from qbench.trial.resolved import ResolvedTrial
 
 # The registries of what a recipe names, by its field.
-_RECIPE: dict[str, Registry[Any]] = {"activation_function": ACTIVATIONS}
+_RECIPE: dict[str, Registry[Any]] = {
+    "activation_function": ACTIVATIONS,
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+}
 
 
 def named(trial: ResolvedTrial) -> Iterator[tuple[Registry[Any], str]]:
@@ -31,6 +40,10 @@ def named(trial: ResolvedTrial) -> Iterator[tuple[Registry[Any], str]]:
         value = getattr(trial.scheme.recipe, field)
         if value is not None:
             yield registry, spelled_out(value).name
+    label_loss = spelled_out(trial.scheme.recipe.loss).options.get("label_loss")
+    if label_loss is not None:
+        yield LOSSES, label_loss if isinstance(label_loss, str) else label_loss["name"]
+    yield from ((AUGMENTATIONS, spelled_out(each).name) for each in trial.config.augment)
 
 
 def objects_of(trial: ResolvedTrial) -> list[Any]:

@@ -10,9 +10,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from qbench.data.datasets import Dataset, get_dataset
+from qbench.data.datasets import Dataset
 from qbench.data.splits import Splits
-from qbench.errors import ConfigError
+from qbench.errors import ConfigError, one_line
 from qbench.nn.models.catalogue import get_model
 from qbench.nn.models.model import Model
 from qbench.schemes.catalogue import get_scheme
@@ -29,8 +29,13 @@ from qbench.trial.data_identity import check_unchanged, data_digest
 from qbench.trial.identity import code_digest, digest, source_digest
 from qbench.trial.named_objects import op_identity, plug_in_modules
 from qbench.trial.plug_in_sources import KNOWN_PACKAGES
+from qbench.trial.teacher import of_teacher, teacher_config
 from qbench.trial.their_module import OWN_NETWORK, make_theirs, own_model
+from qbench.trial.trial_data import dataset_of
 from quantizers.registry import import_dotted
+
+# Options of a scheme that a module which is no QuantModule would pass over.
+_RECIPE_OF_ITS_OWN = ("loss", "optimizer", "schedule")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class ResolvedTrial:
         dataset: loads the splits.
         module: the QuantModule subclass that trains, or someone else's LightningModule.
         selection: chooses the best epoch.
+        teacher: the trial whose trained network the loss compares with; None where it needs none.
     """
 
     config: TrialConfig
@@ -52,6 +58,7 @@ class ResolvedTrial:
     dataset: Dataset
     module: type[pl.LightningModule]
     selection: Selection = field(default_factory=Selection)
+    teacher: ResolvedTrial | None = None
 
     @property
     def epochs(self) -> int:
@@ -70,7 +77,7 @@ class ResolvedTrial:
     def trial_id(self) -> str:
         """Identity of the result: the configuration, the scheme, and the code, plug-ins and data that produce it."""
         own = (self.config.model_dump(), self.scheme.settings(), code_digest(), self._plugin_digest, self.data_digest)
-        return digest(*own, *op_identity())
+        return digest(*own, *op_identity(), *self._teacher_key)
 
     @functools.cached_property
     def training_key(self) -> str:
@@ -81,7 +88,12 @@ class ResolvedTrial:
         trained = self.scheme.training_scheme().settings()
         # A module that overrides quantizers does so in training, or after it.
         stage = self.scheme.flat()["stage"] if self._overrides_quantizers else None
-        return digest(config, trained, stage, code_digest(), self._plugin_digest, self.data_digest)
+        own = (config, trained, stage, code_digest(), self._plugin_digest, self.data_digest)
+        return digest(*own, *self._teacher_key)
+
+    @property
+    def _teacher_key(self) -> list[str]:
+        return [] if self.teacher is None else [self.teacher.training_key]
 
     @functools.cached_property
     def data_digest(self) -> str:
@@ -141,7 +153,13 @@ class ResolvedTrial:
             inspect.signature(self.module).bind(network, self.scheme, **common, **rates, **config.module_options)
         except TypeError as error:
             raise ConfigError(f"{self.module.__name__}: {error}", "module_options") from error
-        return self.module(network, self.scheme, **common, **rates, **config.module_options)
+        try:
+            return self.module(network, self.scheme, **common, **rates, **config.module_options)
+        except (TypeError, ValueError) as error:
+            if not config.module_options:
+                raise
+            text = f"{self.module.__name__} cannot be built: {one_line(error)}"
+            raise ConfigError(text, "module_options") from error
 
 
 def resolve(config: TrialConfig) -> ResolvedTrial:
@@ -151,15 +169,17 @@ def resolve(config: TrialConfig) -> ResolvedTrial:
         ConfigError: an unknown name (the nearest one is named) or option, parts that do not fit together, or a device
             that is not there.
     """
-    module, dataset = _module(config.module), get_dataset(config.data)
+    module, dataset = _module(config.module), dataset_of(config)
     _check_module_settings(module, config)
+    scheme = get_scheme(config.scheme, **config.scheme_options)
     trial = ResolvedTrial(
         config,
-        get_scheme(config.scheme, **config.scheme_options),
+        scheme,
         own_model(module, config, dataset) if config.model == OWN_NETWORK else get_model(config.model),
         dataset,
         module,
         Selection.of(config.select, config.select_mode),
+        _teacher(config, scheme, dataset) if issubclass(module, QuantModule) else None,
     )
     model, dataset = trial.model, trial.dataset
     if model.input_shape != dataset.input_shape or model.classes != dataset.classes:
@@ -171,6 +191,16 @@ def resolve(config: TrialConfig) -> ResolvedTrial:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("no CUDA device is available to torch; use 'cpu'", "device")
     return trial
+
+
+def _teacher(config: TrialConfig, scheme: Scheme, dataset: Dataset) -> ResolvedTrial | None:
+    found = teacher_config(config, scheme, dataset.classes)
+    if found is None:
+        return None
+    try:
+        return resolve(found)
+    except ConfigError as error:
+        raise of_teacher(error, found.scheme) from error.__cause__
 
 
 def _module(path: str | None) -> type[pl.LightningModule]:
@@ -199,3 +229,6 @@ def _check_module_settings(module: type[pl.LightningModule], config: TrialConfig
                 f"{module.__name__} trains by its own recipe, whose rates are arguments of its own: see module_options",
                 key,
             )
+    for key in _RECIPE_OF_ITS_OWN:
+        if key in config.scheme_options:
+            raise ConfigError(f"{module.__name__} trains by its own recipe", f"scheme_options.{key}")

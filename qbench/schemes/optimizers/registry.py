@@ -19,7 +19,7 @@ from quantizers import Registry
 Builder = Callable[..., Optimizer]
 """Builds the optimizer: `(groups, **options) -> Optimizer`, a class of torch's kind or a function.
 
-`groups` are dicts as torch's optimizers take them: `params`, `lr` and, for the parameters of quantizers, `weight_decay`.
+`groups` are dicts as torch's optimizers take them: `params`, `lr` and, for parameters of quantizers, `weight_decay`.
 """
 
 OPTIMIZERS: Registry[Builder] = Registry("optimizer", group="qbench.optimizers")
@@ -55,7 +55,7 @@ def find_optimizer(name: str) -> Builder:
 
 
 def check_optimizer(chosen: str | NamedSpec) -> None:
-    """Refuse an optimizer that is not known, or whose options it does not take; what they hold is seen when it is built.
+    """Refuse an optimizer that is not known, or whose options it does not take; their values are seen when it is built.
 
     Raises:
         ConfigError: see `find_optimizer` and `qbench.errors.check_options`.

@@ -19,7 +19,7 @@ from qbench.training.losses.squared_hinge import squared_hinge
 from quantizers import Registry
 
 Loss = Callable[..., Tensor]
-"""A loss: `(scores, labels) -> Tensor []` of scores, float [B, classes], and labels, int64 [B]; the mean over the batch.
+"""A loss: `(scores, labels) -> Tensor []` of scores, float [B, classes], and labels, int64 [B]: a batch's mean.
 
 One whose attribute `needs_teacher` is true is called as `(scores, labels, teacher_scores)`. A trial trains the scheme
 that its attribute `teacher` names, with `teacher_options` (a mapping, of `get_scheme`), and gives it that one's scores.
@@ -100,7 +100,7 @@ def _try(loss: Loss, spec: NamedSpec, classes: int) -> None:
     if not (isinstance(found, Tensor) and found.dim() == 0 and found.is_floating_point()):
         kind = f"a tensor {list(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
         raise ConfigError(
-            f"loss {spec} gives {kind} for scores [{_BATCH}, {classes}], expected one number, float []; a function that "
-            "builds a loss has a parameter `classes`",
+            f"loss {spec} gives {kind} for scores [{_BATCH}, {classes}], expected one number, float []; a function "
+            "that builds a loss has a parameter `classes`",
             _KEY,
         )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from qbench.data.datasets import get_dataset
 from qbench.data.splits import Splits
 from qbench.ptq.method_comparison import MethodResult, calibrated, compare_methods
 from qbench.ptq.quantization_report import IMAGES, QuantizationReport, report_quantization
 from qbench.training.scheme_module import SchemeModule
 from qbench.trial.finished.module import open_float_module
 from qbench.trial.record import TrialRecord
+from qbench.trial.trial_data import dataset_of
 
 
 def compare_trial(record: TrialRecord, methods: Sequence[str] | None = None, **options: Any) -> list[MethodResult]:
@@ -38,4 +38,4 @@ def report_calibrated_trial(record: TrialRecord, method: str, **options: Any) ->
 
 def _opened(record: TrialRecord) -> tuple[SchemeModule, Splits]:
     config = record.config
-    return open_float_module(record), get_dataset(config.data).splits(config.split_seed, config.data)
+    return open_float_module(record), dataset_of(config).splits(config.split_seed, config.data)

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qbench.data.datasets import get_dataset
 from qbench.data.splits import Part
 from qbench.deploy.int8.encoding import NotIntegerError
 from qbench.deploy.onnx.graph import OPSET
@@ -17,6 +16,7 @@ from qbench.errors import UserError
 from qbench.training.accuracy import Predictions, predictions_on
 from qbench.trial.finished.module import open_module
 from qbench.trial.record import TrialRecord
+from qbench.trial.trial_data import dataset_of
 
 
 def export_onnx_trial(record: TrialRecord, path: Path) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def export_onnx_trial(record: TrialRecord, path: Path) -> dict[str, Any]:
         UserError: as `export_onnx` and `open_module`; a network that does not compute in integers.
     """
     config = record.config
-    dataset = get_dataset(config.data)
+    dataset = dataset_of(config)
     network = open_module(record).model
     try:
         export_onnx(network, dataset.input_shape, path)

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import torch
 
-from qbench.data.datasets import get_dataset
 from qbench.deploy.packed.convert import pack
 from qbench.deploy.packed.network import PackedNetwork
 from qbench.deploy.packed.spec import PackedModel
 from qbench.errors import UserError
 from qbench.training.accuracy import predictions_on, share
 from qbench.trial.finished.module import open_module
+from qbench.trial.made_from import made_from
 from qbench.trial.record import TrialRecord
+from qbench.trial.trial_data import dataset_of
 from quantizers import find_pixels
 
-_KEPT = ("trial_id", "scheme", "seed", "model", "data", "split_seed", "test/accuracy")
 _ENOUGH = 100  # images: thousands of values
 
 
@@ -51,12 +51,12 @@ def export_packed(record: TrialRecord, real_input: bool = False) -> Exported:
         UserError: a test image that is not made of pixels as the validation images are.
     """
     config = record.config
-    dataset = get_dataset(config.data)
+    dataset = dataset_of(config)
     splits = dataset.splits(config.split_seed, config.data)
     module = open_module(record)
     # Some images are enough to tell: should a test image be none of such pixels, it is an error below.
     pixels = None if real_input else find_pixels(splits.validation.first(_ENOUGH).images)
-    kept = {key: record.row.get(key) for key in _KEPT}
+    kept = made_from(record)
     model = pack(module, dataset.input_shape, pixels, kept)
     try:
         packed = predictions_on(PackedNetwork(model), splits.test)
