@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,7 @@ class Benchmark:
         clock: "wall" or "cpu".
         isa: the instruction set that the CPU's kernels are forced to; None leaves the choice as it is.
         only: contestants are timed whose name holds this, beside the baseline; None times all.
+        on_case: told, before each case, its number from 1, how many there are, and its name.
     """
 
     names: tuple[str, ...]
@@ -82,6 +83,7 @@ class Benchmark:
     clock: Clock
     isa: str | None
     only: str | None
+    on_case: Callable[[int, int, str], None] | None = None
 
     @functools.cached_property
     def conditions(self) -> Conditions:
@@ -103,7 +105,9 @@ class Benchmark:
             raise ConfigError(f"no contestant's name holds {self.only!r}", "--only")
 
     def _cases(self) -> Iterator[CaseResult]:
-        for name in self.names:
+        for number, name in enumerate(self.names, start=1):
+            if self.on_case is not None:
+                self.on_case(number, len(self.names), name)
             network = _network_of(name)
             if network is not None:
                 yield self._network(name, *network)
@@ -147,6 +151,7 @@ def bench_cases(
     clock: Clock = "wall",
     isa: str | None = None,
     only: str | None = None,
+    on_case: Callable[[int, int, str], None] | None = None,
 ) -> Benchmark:
     """Return the named cases, to be timed by iterating; the arguments are described at `Benchmark`.
 
@@ -157,7 +162,7 @@ def bench_cases(
         if not products.is_product(name) and _network_of(name) is None:
             raise ConfigError(f"unknown case {name!r}{nearest(name, sorted(CASES))}", "case")
     check_conditions(device, clock, isa)
-    return Benchmark(tuple(names), rounds, device, clock, isa, only)
+    return Benchmark(tuple(names), rounds, device, clock, isa, only, on_case)
 
 
 def _network_of(case: str) -> tuple[str, int] | None:

@@ -36,7 +36,7 @@ def record_sweeps(
 
 
 def measure_claims(
-    claims: Sequence[Claim], results: Path | None, keep: bool, say: Callable[[str], None]
+    claims: Sequence[Claim], results: Path | None, keep: bool, on_step: Callable[[int, int, str], None]
 ) -> dict[str, StoredMeasurement | str]:
     """Return each measurement that the claims need, by name: its result, or why there is none.
 
@@ -44,14 +44,14 @@ def measure_claims(
         claims: whose measurements are taken.
         results: where results are kept; None is the checkout's `docs/results`.
         keep: write each result there as soon as it is measured, so that an interrupt loses one at most.
-        say: told before each.
+        on_step: told, before each, its number from 1, how many there are, and what it measures.
 
     Raises:
         UserError: no folder of results to keep them in, or it cannot be written.
     """
     folder = results_folder(results) if keep else None
     measured = {}
-    for name, found in measure_all(claims, say):
+    for name, found in measure_all(claims, on_step):
         measured[name] = found
         if folder is not None and isinstance(found, StoredMeasurement):
             write_measurements({name: found}, folder)

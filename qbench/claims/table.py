@@ -14,15 +14,17 @@ from qbench.claims.stored import StoredMeasurement, StoredResults
 _NOT_RUN = "not run"
 
 
-def measure_all(claims: Sequence[Claim], say: Callable[[str], None]) -> Iterator[tuple[str, StoredMeasurement | str]]:
+def measure_all(
+    claims: Sequence[Claim], on_step: Callable[[int, int, str], None]
+) -> Iterator[tuple[str, StoredMeasurement | str]]:
     """Run each measurement that the claims need, once; yield its name, and its result or why there is none.
 
-    `say` is called before each with a line for the user.
+    `on_step` is told, before each, its number from 1, how many there are, and what it measures.
     """
     names = dict.fromkeys(claim.evidence.name for claim in claims if isinstance(claim.evidence, ByMeasurement))
     for number, name in enumerate(names, start=1):
         ids = [claim.id for claim in claims if claim.evidence == ByMeasurement(name)]
-        say(f"[{number}/{len(names)}] measuring {name} ({', '.join(ids)})")
+        on_step(number, len(names), f"measuring {name} ({', '.join(ids)})")
         try:
             values = run_measurement(name)
         except CannotMeasureError as reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -68,20 +69,24 @@ def kernels(
     from qbench.bench.machine import prepare
     from qbench.report.commands.bench import bench_dict, bench_head, bench_lines, bench_title, totals_lines
     from qbench.report.commands.bench_plot import bench_svg, plot_file
+    from qbench.report.commands.steps import steps_on
 
     if list_cases:
         _print_names(CASES, as_json)
         return
     target = plot_file(plot) if plot else None
     prepare(device.value, threads)
-    benchmark = bench_cases(cases or list(DEFAULT), rounds, device.value, clock=clock.value, isa=isa, only=only)
+    steps = steps_on(sys.stderr)
+    names = cases or list(DEFAULT)
+    benchmark = bench_cases(names, rounds, device.value, clock=clock.value, isa=isa, only=only, on_case=steps)
     if not as_json:
-        print(bench_head(benchmark.conditions))
+        print(bench_head(benchmark.conditions), flush=True)
     shown = []
-    for result in benchmark:
-        shown.append(result)
-        if not as_json:
-            print("\n".join(bench_lines(result)), flush=True)
+    with steps:
+        for result in benchmark:
+            shown.append(result)
+            if not as_json:
+                print("\n".join(bench_lines(result)), flush=True)
     if as_json:
         print_json(bench_dict(shown, benchmark.conditions))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -40,13 +41,15 @@ def calibrate(
     Any trial whose training was in float32 will do. Nothing is written.
     """
     from qbench.report.commands.calibration import layers_text, methods_text
+    from qbench.report.commands.steps import steps_on
     from qbench.trial.finished.calibration import compare_trial, report_calibrated_trial
     from qbench.trial.finished.find import find_record
 
     found = find_record(run)
     setting = f"{bits}-bit activations, {weight_bits}-bit weights, {images} images"
     if compare:
-        results = compare_trial(found, images=images, sets=sets, bits=bits, weight_bits=weight_bits)
+        with steps_on(sys.stderr) as steps:
+            results = compare_trial(found, images=images, sets=sets, bits=bits, weight_bits=weight_bits, on_step=steps)
         if as_json:
             print_json([each.to_dict() for each in results])
         else:

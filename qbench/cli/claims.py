@@ -62,11 +62,15 @@ def claims(
     from qbench.claims.stored import default_results_folder, load_results
     from qbench.claims.table import make_rows
     from qbench.claims.text import claims_text
+    from qbench.report.commands.steps import steps_on
 
     wanted = chosen(only or [])
     record_sweeps(record or [], sweep_file, note, results, _say)
     stored = load_results(results or default_results_folder())
-    measured = measure_claims(wanted, results, store, _say) if run else {}
+    measured = {}
+    if run:
+        with steps_on(sys.stderr) as steps:
+            measured = measure_claims(wanted, results, store, steps)
     rows = make_rows(wanted, stored, measured)
     if as_json:
         print_json([row.to_dict() for row in rows])

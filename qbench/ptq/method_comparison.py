@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import Any
@@ -131,6 +131,7 @@ def compare_methods(
     seed: int = 0,
     bits: int = 8,
     weight_bits: int = 8,
+    on_step: Callable[[int, int, str], None] | None = None,
 ) -> list[MethodResult]:
     """Calibrate one trained float32 network by every method on each of several calibration sets.
 
@@ -144,6 +145,7 @@ def compare_methods(
         sets: how many calibration sets.
         seed: of the first set; the others follow.
         bits, weight_bits: of activations and weights.
+        on_step: told, before each set and method, its number from 1, how many there are, and what it is.
 
     Raises:
         ConfigError: more images than there are, an unknown method, bits outside 2..8.
@@ -162,7 +164,9 @@ def compare_methods(
         chosen = calibration_images(splits, images, seed + number).images
         calibration.observe(template.model, chosen)
         statistics = calibration.statistics(template.model)
-        for method in names:
+        for place, method in enumerate(names, start=1):
+            if on_step is not None:
+                on_step(number * len(names) + place, sets * len(names), f"calibration set {number + 1}: {method}")
             network = copy.deepcopy(quantized[method])
             calibration.load_statistics(network, statistics)
             with warnings.catch_warnings():

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from qbench.errors import UserError
 from qbench.io import finite, replacing
-from qbench.trial.details import DETAILS
+from qbench.trial.details import DETAILS, HISTORIES
 from qbench.trial.record import TrialRecord, read_record
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ class Store:
     """The folder of one sweep. A file is whole or absent: it is written under another name, synced, and renamed.
 
     Layout: `trials/<trial id>.json`, `trials/<trial id>.traceback.txt` (of a failure), `trainings/` (trained weights,
-    written by training), `details/<trial id>.json` (written by a trial), `wandb/`; before the first trial
-    `origin.json`, after each trial `results.csv` and `results.json`, after each run `summary.json`.
+    written by training), `details/<trial id>.json` and `histories/<trial id>.csv` (written by a trial), `wandb/`;
+    before the first trial `origin.json`, after each trial `results.csv` and `results.json`, after each run
+    `summary.json`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -63,7 +64,7 @@ class Store:
             raise UserError(
                 f"{self.folder}: another qbench is writing here; wait for it, or choose another --output"
             ) from None
-        for place in (self.folder, self.trials, self.folder / DETAILS):
+        for place in (self.folder, self.trials, self.folder / DETAILS, self.folder / HISTORIES):
             for leftover in place.glob(".*.tmp"):  # of a killed run
                 leftover.unlink()
         try:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ from qbench.io import replacing
 from qbench.trial.details_format import fault
 from qbench.trial.strict_json import loads
 
+HISTORIES = "histories"
+"""The folder beside it that holds a learning curve a trial, as CSV."""
 DETAILS = "details"
 """The folder beside `trials/` that holds a file a trial."""
 _FORMAT = 1
@@ -62,12 +67,42 @@ def details_file(folder: Path, trial_id: str) -> Path:
     return folder / DETAILS / f"{trial_id}.json"
 
 
+def history_file(folder: Path, trial_id: str) -> Path:
+    """Return where a sweep's folder keeps the learning curve of a trial."""
+    return folder / HISTORIES / f"{trial_id}.csv"
+
+
 def write_details(folder: Path, trial_id: str, details: TrialDetails) -> None:
-    """Write the details of a trial to a sweep's folder; a reader sees the whole file or none."""
-    path = details_file(folder, trial_id)
+    """Write the details of a trial to a sweep's folder, and its history as CSV; a reader sees whole files or none."""
+    text = details.to_json()
+    _write(details_file(folder, trial_id), text)
+    if details.history:
+        _write(history_file(folder, trial_id), history_csv(details.history))
+
+
+def history_csv(history: Mapping[str, Sequence[float | None]]) -> str:
+    """Return a history as CSV: a line for each epoch, a column for each metric, an empty cell for None.
+
+    The first columns are `epoch` (from 1), `train/loss` and those of `val/`; the others follow in their order.
+    """
+    first = [name for name in ("epoch", "train/loss") if name in history]
+    first += [name for name in history if name.startswith("val/")]
+    names = [*first, *(name for name in history if name not in first)]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for values in zip(*(history[name] for name in names), strict=True):
+        writer.writerow(
+            "" if value is None else int(value) if name == "epoch" else value
+            for name, value in zip(names, values, strict=True)
+        )
+    return text.getvalue()
+
+
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as temporary:
-        temporary.write_text(details.to_json(), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def read_details(folder: Path, trial_id: str) -> TrialDetails | None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from qbench.report.commands.time_left import SweepClock
+from qbench.report.visible import visible
 from qbench.sweep.plan import PlannedTrial
 from qbench.trial.metrics import show
 from qbench.trial.record import TrialRecord
+
+_SECONDS = 60.0
+"""How long a trial may train in a pipe without a line of it."""
 
 
 def _result(trial: PlannedTrial, record: TrialRecord) -> str:
@@ -29,13 +35,33 @@ def _plan(total: int, known: int) -> str:
     return trials + (f", {known} done already" if known else "") + f", {total - known} to run"
 
 
-class LineProgress:
-    """Progress as lines without escape codes: one for each trial that ends and, if `epochs`, one for each epoch."""
+def metrics_text(metrics: Mapping[str, float]) -> str:
+    """Return an epoch's loss and validation accuracy: `loss 0.1234, validation 95.12 %`.
 
-    def __init__(self, stream: TextIO, epochs: bool = False) -> None:
+    Of a module that logs neither under its usual name: the first two of what it logs, under its own names.
+    """
+    parts = []
+    if (loss := metrics.get("train/loss")) is not None:
+        parts.append(f"loss {loss:.4g}")
+    if (accuracy := metrics.get("val/accuracy")) is not None:
+        parts.append(f"validation {show('val/accuracy', accuracy)}")
+    others = [f"{name} {value:.4g}" for name, value in metrics.items() if name != "epoch"]
+    return ", ".join(parts or others[:2])
+
+
+class LineProgress:
+    """Progress as lines without escape codes: one for each trial that ends.
+
+    If `epochs`, one for each epoch as well; else one for a trial that trains, once a minute at most.
+    """
+
+    def __init__(self, stream: TextIO, epochs: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._epochs = epochs
         self._total = self._count = 0
+        self._clock = clock
+        self._times = SweepClock(clock)
+        self._said: dict[str, float] = {}
 
     def __enter__(self) -> LineProgress:
         return self
@@ -46,18 +72,28 @@ class LineProgress:
     def begin(self, total: int, known: int) -> None:
         """Show how many of the `total` trials are in the store already, and how many will run."""
         self._total, self._count = total, known
+        self._times.begin(total - known)
         self._say(_plan(total, known))
 
     def started(self, trial: PlannedTrial) -> None:
         """Say nothing: the line at the trial's end says more."""
+        self._times.started(trial.id, trial.epochs)
+        self._said[trial.id] = self._clock()
 
     def epoch(self, trial: PlannedTrial, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
-        """Print the epoch, if epochs are wanted."""
-        if self._epochs:
-            self._say(f"{trial.label}: epoch {epoch}/{epochs}")
+        """Print the epoch, if epochs are wanted or none was printed for a minute."""
+        self._times.epoch(trial.id, epoch, epochs)
+        long = self._clock() - self._said.get(trial.id, 0.0) >= _SECONDS
+        if not self._epochs and not long:
+            return
+        self._said[trial.id] = self._clock()
+        left = self._times.trial_left(trial.id) if long else ""
+        parts = [f"epoch {epoch}/{epochs}", metrics_text(metrics), left]
+        self._say(f"{trial.label}: {', '.join(filter(None, parts))}")
 
     def done(self, trial: PlannedTrial, record: TrialRecord) -> None:
         """Print how the trial ended."""
+        self._times.done(trial.id)
         self._count += 1
         self._say(f"[{self._count}/{self._total}] {_result(trial, record)}")
 
@@ -70,16 +106,21 @@ class LineProgress:
 
 
 class BarProgress:
-    """Progress as a bar for the sweep and one for each running trial, below a line for each trial that ended."""
+    """Progress as a bar for the sweep and one for each running trial, below a line for each trial that ended.
 
-    def __init__(self, console: Console) -> None:
+    A trial's bar has its end from the start, for the number of epochs is planned; behind it stand the latest loss and
+    validation accuracy, and the time left.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console,
-            transient=True,
+            TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"), console=console, transient=True,
         )  # fmt: skip
         self._sweep: TaskID | None = None
         self._trials: dict[str, TaskID] = {}
         self._total = self._count = 0
+        self._times = SweepClock(clock)
 
     def __enter__(self) -> BarProgress:
         self._progress.start()
@@ -91,26 +132,34 @@ class BarProgress:
     def begin(self, total: int, known: int) -> None:
         """Show how many of the `total` trials are in the store already, and how many will run."""
         self._total, self._count = total, known
+        self._times.begin(total - known)
         self._progress.console.print(_plan(total, known), highlight=False)
         if known < total:
-            self._sweep = self._progress.add_task("trials", total=total, completed=known)
+            self._sweep = self._progress.add_task("trials", total=total, completed=known, note="")
 
     def started(self, trial: PlannedTrial) -> None:
         """Add a bar for the trial."""
-        self._trials[trial.id] = self._progress.add_task(f"  {escape(trial.label)}", total=None)
+        self._times.started(trial.id, trial.epochs)
+        description = f"  {escape(visible(trial.label))}"
+        self._trials[trial.id] = self._progress.add_task(description, total=trial.epochs, note="")
 
     def epoch(self, trial: PlannedTrial, epoch: int, epochs: int, metrics: Mapping[str, float]) -> None:
-        """Move the trial's bar."""
+        """Move the trial's bar, with its loss, accuracy and time left."""
+        self._times.epoch(trial.id, epoch, epochs)
         if trial.id in self._trials:
-            self._progress.update(self._trials[trial.id], completed=epoch, total=epochs)
+            note = ", ".join(filter(None, [metrics_text(metrics), self._times.trial_left(trial.id)]))
+            self._progress.update(self._trials[trial.id], completed=epoch, total=epochs, note=escape(visible(note)))
+        self._show_time_left()
 
     def done(self, trial: PlannedTrial, record: TrialRecord) -> None:
         """Print how the trial ended, remove its bar and move the sweep's."""
+        self._times.done(trial.id)
         if trial.id in self._trials:
             self._progress.remove_task(self._trials.pop(trial.id))
         self._count += 1
         if self._sweep is not None:
             self._progress.update(self._sweep, completed=self._count)
+        self._show_time_left()
         style = "red" if record.status == "failed" else ""
         text = escape(f"[{self._count}/{self._total}] {_result(trial, record)}")
         self._progress.console.print(text, style=style, highlight=False)
@@ -118,6 +167,10 @@ class BarProgress:
     def warn(self, text: str) -> None:
         """Print a warning."""
         self._progress.console.print(escape(f"warning: {text}"), style="yellow", highlight=False)
+
+    def _show_time_left(self) -> None:
+        if self._sweep is not None:
+            self._progress.update(self._sweep, note=self._times.sweep_left())
 
 
 def progress_on(stream: TextIO, epochs: bool = False) -> LineProgress | BarProgress:

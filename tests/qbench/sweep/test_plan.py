@@ -85,8 +85,8 @@ def test_settings_give_every_scheme_its_own_values(fake, workplace):
     ]
     assert found.trials[0].config.model_options == {"depth": 2}
     # What a trial leaves out is not told of it.
-    assert found.trials[0].label == "fp32 epochs=2 seed=0"
-    assert found.trials[2].label == "binarynet epochs=5 model_options.width=8 seed=0"
+    assert found.trials[0].label == "fp32 seed=0"
+    assert found.trials[2].label == "binarynet seed=0"
     assert found.trials[2].config.model_options == {"depth": 2, "width": 8}
     # The trial is the one that the same keys give outside of settings.
     plain = plan(fake, workplace, "method: grid\nparameters: {scheme: {value: fp32}, epochs: {value: 2}}\n")
@@ -148,7 +148,7 @@ def test_two_points_that_are_one_trial_are_refused(fake, workplace):
 
         @staticmethod
         def resolve(config):
-            return SimpleNamespace(trial_id="0" * 16, training_key=fake.resolve(config).training_key)
+            return SimpleNamespace(trial_id="0" * 16, training_key=fake.resolve(config).training_key, epochs=1)
 
     with pytest.raises(ConfigError, match="trials 1 and 2 are the same"):
         plan(SameForAll, workplace, text)

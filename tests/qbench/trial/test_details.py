@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qbench.errors import UserError
-from qbench.trial.details import TrialDetails, details_file, read_details, write_details
+from qbench.trial.details import TrialDetails, details_file, history_csv, history_file, read_details, write_details
 
 WHOLE = TrialDetails(
     history={"epoch": [1.0, 2.0], "train/loss": [0.5, None]},
@@ -140,4 +140,17 @@ def test_a_file_of_something_else_is_damaged(text: str, tmp_path: Path) -> None:
 def test_a_number_that_is_not_finite_is_never_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_details(tmp_path, "abc", TrialDetails(quantization={"accuracy": float("nan")}))
-    assert list((tmp_path / "details").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_learning_curve_is_a_file_of_its_own(tmp_path: Path) -> None:
+    history: dict[str, list[float | None]] = {
+        "flips/conv1": [0.25, None], "val/accuracy": [0.5, 0.75], "epoch": [1.0, 2.0], "train/loss": [1.5, 0.1],
+    }  # fmt: skip
+    write_details(tmp_path, "abc", TrialDetails(history=history))
+    assert history_file(tmp_path, "abc") == tmp_path / "histories" / "abc.csv"
+    text = history_file(tmp_path, "abc").read_text()
+    assert text == "epoch,train/loss,val/accuracy,flips/conv1\n1,1.5,0.5,0.25\n2,0.1,0.75,\n"
+    assert history_csv(history) == text
+    write_details(tmp_path, "none", TrialDetails())
+    assert not history_file(tmp_path, "none").exists()  # of a trial that did not train
