@@ -170,13 +170,14 @@ class Scaled(QuantModule):
     [
         (
             "module_options.facto=2",
-            "module_options: Scaled cannot be built: TypeError: QuantModule.__init__() got an unexpected keyword argument "
-            "'facto' (scaled_module.py, line 6)",
+            "module_options: Scaled cannot be built: TypeError: QuantModule.__init__() got an unexpected keyword "
+            "argument 'facto' (scaled_module.py, line 6)",
         ),
         ("module_options.scheme=fp32", "module_options.scheme: a trial gives this argument itself"),
         (
             "module_options.factor=-1",
-            "module_options: Scaled cannot be built: ValueError: factor must be 0 or more, got -1 (scaled_module.py, line 8)",
+            "module_options: Scaled cannot be built: ValueError: factor must be 0 or more, got -1 "
+            "(scaled_module.py, line 8)",
         ),
     ],
 )
