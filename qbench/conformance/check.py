@@ -164,6 +164,8 @@ def _share(network: nn.Module, plain: nn.Module, example: Any, x: Tensor, scheme
         raise MismatchError(f"the costs count {metrics['cost/macs']:,} multiply-accumulates, torch's meter {total:,}")
     if abs(share - quantized / total) > 1e-9:
         raise MismatchError(f"the costs call {share:.4%} quantized, which is {quantized / total:.4%}")
-    if scheme.quantization.quantizes and not scheme.quantization.allow_float and share < 1:
+    chosen = scheme.quantization
+    whole = chosen.quantizes and not chosen.allow_float and chosen.first_layer == chosen.last_layer == "same"
+    if whole and share < 1:
         raise MismatchError(f"{1 - share:.1%} of the multiply-accumulates run in float32, which nothing allows")
     return share

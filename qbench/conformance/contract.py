@@ -57,7 +57,8 @@ def check_named(target: str | None, options: Mapping[str, Any], role: Role, shap
     Raises:
         ConfigError: no such quantizer, a file without one, options that it does not take, or no such shape.
     """
-    names = QUANTIZERS.names() if target is None else _of_file(target) if target.endswith(".py") else [target]
+    everything = [name for name, _ in QUANTIZERS.loadable()] if target is None else []
+    names = everything if target is None else _of_file(target) if target.endswith(".py") else [target]
     shapes = _SHAPES if shape is None else (_checked(shape),)
     built = [[_built(name, options, _place(each, role)) for each in shapes] for name in names]
     candidates = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from qbench.nn.quant_layer import QuantLayer
 from qbench.schemes.quantization import Role
 from qbench.schemes.quantizer_spec import QuantizerSpec
 from qbench.schemes.scheme import Scheme
-from quantizers import Quantizer
+from quantizers import VALUE_TABLES, Quantizer
 
 BINARY_NAMES = ("sign", "stochastic_sign", "tanh_sign")
 """The quantizers whose evaluation is the sign."""
@@ -23,6 +23,27 @@ BINARY_NAMES = ("sign", "stochastic_sign", "tanh_sign")
 _INTEGER_NAMES = ("int8", "uniform", "uint8", "int8_qat", "lsq")
 _FEW = 0.05
 """The share of a layer's inputs that may lie outside the range that calibration or training has found."""
+
+
+def _table(weight: Tensor, options: Mapping[str, Any]) -> Tensor:
+    values = options.get("values", "nf4")
+    return formulas.nearest_values(
+        weight,
+        VALUE_TABLES[values] if isinstance(values, str) else values,
+        options.get("group_size"),
+        options.get("scale_bits", 32),
+        options.get("cover", True),
+    )
+
+
+_WITHOUT_DATA: dict[str, Callable[[Tensor, Mapping[str, Any]], Tensor]] = {
+    "group_integer": lambda weight, options: formulas.group_integers(
+        weight, options.get("bits", 4), options.get("group_size", 32), options.get("scale_bits", 16)
+    ),
+    "odd": lambda weight, options: formulas.dorefa_weights(weight, options.get("bits", 4)),
+    "table": _table,
+}
+"""What becomes of a weight by formulas that need its values and the scheme's options alone."""
 
 
 class Rounding:
@@ -112,6 +133,8 @@ class Rounding:
             return formulas.signs(weight)
         if spec.name == "scaled_sign":
             return formulas.scaled_signs(weight)
+        if spec.name in _WITHOUT_DATA:
+            return _WITHOUT_DATA[spec.name](weight, spec.options)
         if spec.name == "ternary":
             return formulas.ternary(weight, spec.options.get("channel_axis") == 0)
         if spec.name in _INTEGER_NAMES:
@@ -141,6 +164,8 @@ class Rounding:
             return x.double()
         if spec.name in BINARY_NAMES:
             return formulas.signs(x)
+        if spec.name == "unit_range":
+            return formulas.dorefa_activations(x, spec.options.get("bits", 4))
         if spec.name not in _INTEGER_NAMES:
             raise ConfigError(
                 f"no formula of {spec.name!r} is known, which {self._scheme.name} has for activations", "scheme"

@@ -65,7 +65,10 @@ def compare(plain: nn.Module, network: nn.Module, scheme: str) -> Difference:
     return reference.difference
 
 
-SCHEMES = ("fp32", "binaryconnect", "binarynet", "xnor-net", "ternary-binary", "int8-kl", "int8-qat", "int8-lsq")
+SCHEMES = (
+    "fp32", "binaryconnect", "binarynet", "xnor-net", "ternary-binary", "int8-kl", "int8-qat", "int8-lsq", "int4-g32",
+    "nf4-g64", "mxfp4", "dorefa-4bit",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
