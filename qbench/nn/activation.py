@@ -41,6 +41,7 @@ class Activation(nn.Module):
         function: as given; with options it is written as a call, `hardtanh(min_val=0)`.
         module: computes the function; None for the four that need none.
         channels: that the module was built for; None where nobody knew them.
+        takes_channels: whether it was told them, so that it can serve no other number of them.
     """
 
     FUNCTIONS = ("relu", "relu6", "hardtanh", "identity")
@@ -62,6 +63,7 @@ class Activation(nn.Module):
         self.module = None
         self.function = own
         self.channels: int | None = None
+        self.takes_channels = False
         self._last = False
         self._filled: tuple[str, dict[str, Any]] | None = None
         self.fill(function, options, channels=channels, last=last)
@@ -93,20 +95,16 @@ class Activation(nn.Module):
         options = dict(options or {})
         if not options and function in self.FUNCTIONS:
             self.function = self.own if function == "relu" else function
-            self.module, self._filled = None, None
+            self.module, self._filled, self.takes_channels = None, None, False
             return
         if self._filled == (function, options) and channels in (None, self.channels):
             return
         self.module = build_activation(function, options, channels)
         self._filled = (function, options)
-        self.channels, self._last = channels, last and self.takes_channels
+        self.channels, self.takes_channels = channels, takes_channels(find_activation(function))
+        self._last = last and self.takes_channels
         listed = ", ".join(f"{name}={value!r}" for name, value in options.items())
         self.function = f"{function}({listed})" if options else function
-
-    @property
-    def takes_channels(self) -> bool:
-        """Whether the module was told its channels, so that it can serve no other number of them."""
-        return self._filled is not None and takes_channels(find_activation(self._filled[0]))
 
     @property
     def facts(self) -> FunctionFacts:
@@ -118,7 +116,7 @@ class Activation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the function of `x`, any shape; of a function with channels [B, C, ...], or [B, ..., C] (`last`)."""
         if self.module is not None:
-            return self._by_module(self.module, x)
+            return self._written_over(x) if self.inplace else self._by_module(self.module, x)
         if self.function == "relu":
             return F.relu(x, self.inplace)
         if self.function == "relu6":
@@ -128,11 +126,16 @@ class Activation(nn.Module):
         return x
 
     def _by_module(self, module: nn.Module, x: Tensor) -> Tensor:
-        taken = x.clone() if self.inplace else x  # the gradient needs the values that are written over
-        y = module(taken.movedim(-1, 1)).movedim(1, -1) if self._last else module(taken)
+        y = module(x.movedim(-1, 1)).movedim(1, -1) if self._last else module(x)
         if y.shape != x.shape:
             raise self._refused(f"makes {list(y.shape)} of {list(x.shape)}: it must keep the shape")
-        return x.copy_(y) if self.inplace else y
+        return y
+
+    @torch.compiler.disable  # a compiled form would leave the clone out, and backward then misses the values
+    def _written_over(self, x: Tensor) -> Tensor:
+        """Return `x` with the function of its values in their place, whose gradient needs those that were there."""
+        assert self.module is not None
+        return x.copy_(self._by_module(self.module, x.clone()))
 
     @torch.no_grad()
     def check(self, x: Tensor) -> None:
