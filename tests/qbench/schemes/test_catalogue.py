@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from qbench.errors import ConfigError
 from qbench.nn.activation import Activation
 from qbench.nn.models.catalogue import get_model
 from qbench.nn.quant_layer import quant_layers
@@ -112,3 +113,29 @@ def test_options_reach_power_of_two_and_unsigned_formats() -> None:
     quantizer = apply_scheme(get_model("digits-mlp").make({}), chosen).fc2.input_quantizer
     assert quantizer.format == UINT8
     assert quantizer.power_of_two
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "group_size", "scale_bits"),
+    [("int4-g32", "int4_g32_s16", 32, 16), ("nf4-g64", "nf4_g64_s16", 64, 16), ("mxfp4", "e2m1_g32_s8", 32, 8)],
+)
+def test_weight_only_schemes_leave_activations_in_float(
+    name: str, format: str, group_size: int, scale_bits: int
+) -> None:
+    net = apply_scheme(get_model("digits-mlp").make({}), get_scheme(name))
+    for _, layer in quant_layers(net):
+        assert (layer.weight_format.name, layer.weight_format.bits) == (format, 4)
+        assert (layer.weight_format.group_size, layer.weight_format.scale_bits) == (group_size, scale_bits)
+        assert layer.input_quantizer is None
+
+
+def test_dorefa_keeps_both_ends_in_float32() -> None:
+    net = apply_scheme(get_model("digits-mlp").make({}), get_scheme("dorefa-4bit"))
+    first, *inner, last = [layer for _, layer in quant_layers(net)]
+    assert first.weight_quantizer is first.input_quantizer is last.weight_quantizer is last.input_quantizer is None
+    assert {(layer.weight_format.name, layer.input_format.name) for layer in inner} == {("odd4", "uint4")}
+
+
+def test_groups_of_an_input_are_refused_with_the_layer() -> None:
+    with pytest.raises(ConfigError, match="fc2: group_integer quantizes weights"):
+        apply_scheme(get_model("digits-mlp").make({}), get_scheme("int4-g32", activations="group_integer"))
