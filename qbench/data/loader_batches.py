@@ -62,11 +62,14 @@ class LoaderBatches:
         """Return the loader's number of batches.
 
         Raises:
-            ConfigError: it tells none.
+            ConfigError: a training's loader tells none.
+            TypeError: that of an evaluation tells none, and needs none.
         """
         try:
             return len(self.loader)
         except TypeError:
+            if self.seed is None:
+                raise
             raise ConfigError(
                 "the data's loader has no length, by which epochs are counted: give its IterableDataset a __len__",
                 "data",
