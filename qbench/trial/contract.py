@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,13 +15,19 @@ from qbench.nn.evaluation_mode import evaluating
 from qbench.nn.hooks import watching
 from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.schemes.quantization import Role
+from qbench.schemes.scheme import Scheme
 from qbench.training.scheme_module import SchemeModule
-from quantizers import Quantizer
+from quantizers import LayerPlace, Quantizer
 from quantizers.contract import Fault, check_quantizer, tensor_faults
-from quantizers.contract.examples import BATCH, POSITIONS, Shape, smaller_shapes
+from quantizers.contract.examples import BATCH, POSITIONS, Shape, default_shapes, smaller_shapes
 
 IMAGES = 64
 """Test images whose inputs of every layer are checked after training: cheap beside the evaluation."""
+
+_ROLES: dict[str, Role] = {"weights": "weights", "activations": "activations", "network_input": "activations"}
+_SOMEWHERE: dict[Role, LayerPlace] = {
+    role: LayerPlace("", role, "linear", (6, 331), 0, 1) for role in ("weights", "activations")
+}
 
 _known: dict[tuple[Any, ...], list[Fault]] = {}
 """What was found, by the quantizer's class, its pickled state, its role and the shape of the tensors."""
@@ -37,12 +43,41 @@ def check_contract(module: SchemeModule) -> None:
     for name, layer, role, quantizer in _placed(module.model):
         faults = _faults(quantizer, layer, role)
         if faults:
-            more = f"; {len(faults) - 1} more" if len(faults) > 1 else ""
             raise ConfigError(
-                f"{name}: {type(quantizer).__name__} ({role}) breaks the contract of quantizers: {faults[0]}{more} "
-                f"(`qbench check-quantizer` shows every check)",
+                f"{name}: {_refusal(quantizer, role, faults)}",
                 f"scheme_options.{choose(role, name, layer.position, layer.layer_count).option}",
             )
+
+
+def check_named(scheme: Scheme) -> None:
+    """Check the quantizers that a scheme names, wherever they would stand: what breaks a network may be theirs.
+
+    A quantizer that only a layer's shape lets build, or run, is passed over.
+
+    Raises:
+        ConfigError: as `check_contract`, without a layer.
+    """
+    named = scheme.quantization
+    for option, role in _ROLES.items():
+        spec = getattr(named, option)
+        if spec is None:
+            continue
+        try:
+            quantizer = spec.build()
+        except ConfigError:
+            continue
+        for shape in default_shapes(role):
+            faults = check_quantizer(quantizer, place=_SOMEWHERE[role], shape=shape)
+            if faults and faults[0].check != "ready":
+                raise ConfigError(_refusal(quantizer, role, faults), f"scheme_options.{option}")
+
+
+def _refusal(quantizer: Quantizer, role: Role, faults: Sequence[Fault]) -> str:
+    more = f"; {len(faults) - 1} more" if len(faults) > 1 else ""
+    return (
+        f"{type(quantizer).__name__} ({role}) breaks the contract of quantizers: {faults[0]}{more} "
+        f"(`qbench check-quantizer` shows every check)"
+    )
 
 
 def _placed(network: nn.Module) -> Iterator[tuple[str, QuantLayer, Role, Quantizer]]:

@@ -9,6 +9,7 @@ from quantizers import (
     BINARY,
     TERNARY,
     Encoding,
+    NumberFormat,
     Quantized,
     Quantizer,
     signed_integer,
@@ -186,7 +187,7 @@ class LosesState(Follower):
         self.range = 1.0
 
     def follow(self, x):
-        if self.training:
+        if self.training and x.numel():
             self.range = float(x.detach().abs().max())
 
     def scale(self, x):
@@ -199,7 +200,7 @@ class Unpicklable(Honest):
         self.function = lambda x: x
 
 
-class HiddenTable(Honest):
+class HiddenTable(Follower):
     """Holds a quarter of a million values that nothing stores."""
 
     def __init__(self):
@@ -239,3 +240,35 @@ class HiddenParameters(Follower):
 
     def learned_parameters(self):
         return []
+
+
+class TinyFormat(Honest):
+    """255 codes, said to need one bit."""
+
+    def __init__(self):
+        super().__init__()
+        self.format = NumberFormat("tiny", 1, "integer", -127, 127)
+
+
+class OtherWhenTrained(Follower):
+    """Evaluates with other values than it packs, from the tenth training batch on."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("batches", torch.zeros(()))
+
+    def follow(self, x):
+        super().follow(x)
+        self.batches += self.training
+
+    def forward(self, x):
+        return super().forward(x) * (1.5 if self.batches >= 10 else 1.0)
+
+
+class BreaksOnData(Follower):
+    """Raises for inputs that training data have, and made-up ones do not."""
+
+    def quantize(self, x):
+        if x.numel() and float(x.min()) >= 0:
+            raise RuntimeError("no value is below zero")
+        return super().quantize(x)
