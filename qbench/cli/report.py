@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qbench.cli.output import Columns
 from qbench.report.form import BY_VIEW, PICTURES, TABLES, Form
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def report(
     view: Annotated[
         str | None, typer.Option(metavar="NAME", help="This table or chart alone.", show_default="all")
     ] = None,
+    columns: Columns = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     wandb: Annotated[
         str | None,
@@ -64,15 +66,23 @@ def report(
     A sweep that has not finished has a report of what is there, which says so. In CSV, a name that a spreadsheet would
     run as a formula begins with an apostrophe.
     """
+    from qbench.errors import UserError
     from qbench.report.files import one_view
     from qbench.report.model.report_model import make_report
     from qbench.report.study import read_study
     from qbench.report.views.catalogue import make_views
+    from qbench.report.views.overview import OVERVIEW
 
     form = given or Form.html
     _check(given, to, view, folders, open_page=open_page, wandb=wandb, dry_run=dry_run)
+    if columns is not None and (form in (Form.html, *PICTURES) or view not in (None, OVERVIEW)):
+        raise UserError("--columns: chooses those of the table of all groups, as md, tex, csv or json")
     model = make_report([read_study(folder) for folder in folders])
     views: Mapping[str, View] = make_views(model)
+    if columns is not None:
+        from qbench.report.commands.overview_table import overview_table
+
+        views = {**views, OVERVIEW: overview_table(model, columns, 80)}
     if wandb is not None:
         from qbench.cli.report_wandb import to_wandb
 

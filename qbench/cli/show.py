@@ -47,7 +47,7 @@ def show(
     Trials that the folder holds beside those of its last plan (of an earlier version of the code, of an edited file)
     are in no mean and no comparison: a note counts them, --earlier lists them one by one.
 
-    The exit code is that of the sweep: 1 where a trial failed.
+    The exit code is that of the sweep: 1 where a trial failed, or packed predictions are others.
     """
     from qbench.errors import UserError
     from qbench.report.model.report_model import make_report
@@ -69,7 +69,10 @@ def show(
     for failure in failures:
         print(visible(f"failed: {failure['name']} seed={failure['seed']}: {failure['error']}"), file=sys.stderr)
         print(f"        traceback: {failure['traceback']}", file=sys.stderr)
-    raise typer.Exit(FAILED if failures else DONE)
+    faults = [(group.name, fault) for group in report.groups for fault in group.failed_checks]
+    for name, fault in faults:
+        print(visible(f"failed check: {name}, {fault}"), file=sys.stderr)
+    raise typer.Exit(FAILED if failures or faults else DONE)
 
 
 def _failures(report: ReportModel) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ def asked(monkeypatch):
     """What the command asks of the benchmark, which then ends."""
     found = {}
 
-    def bench_cases(names, rounds, device, **options):
+    def bench_cases(names, rounds, device, on_case, **options):
         found.update(names=names, rounds=rounds, device=device, **options)
         raise ConfigError("asked")
 

@@ -86,6 +86,16 @@ def test_failures_are_named_with_exit_code_1(tmp_path):
     assert json.loads(qbench("show", folder, "--json").stdout)["failures"][0]["seed"] == 2
 
 
+def test_packed_predictions_that_differ_are_named_with_exit_code_1(tmp_path):
+    right = [record("fp32", s) for s in range(3)]
+    wrong = [record("binarynet", s, metrics={"kernel/agreement": 0.3694}) for s in range(3)]
+    folder = write_study(studies_of([*right, *wrong])[0], tmp_path / "run")
+    found = qbench("show", folder)
+    assert found.exit_code == 1
+    assert found.stderr.count("failed check: binarynet, seed ") == 3
+    assert "36.94 %" in found.stdout
+
+
 def test_an_unfinished_sweep_shows_what_is_there(faked):
     qbench("sweep", write(GRID), "--max-runs", 2)
     found = qbench("show", "runs/tiny")
@@ -153,3 +163,12 @@ def test_rows_have_the_sweeps_labels(tmp_path):
     assert [line.split("  ")[0] for line in lines if line.startswith("float")] == ["float 8", "float 16"]
     for name in ("float 8", "fp32 model_options.width=8"):
         assert qbench("compare", folder, name, "float 16").exit_code == 0
+
+
+def test_a_reports_table_has_the_columns_that_are_asked_for(folder):
+    csv = qbench("report", folder, "--format", "csv", "--columns", "accuracy,macs").stdout
+    assert csv.splitlines()[:2] == ["group,test/accuracy,cost/macs", "fp32,0.99,3421056"]
+    md = qbench("report", folder, "--format", "md", "--view", "overview", "--columns", "runs").stdout
+    assert "| scheme | runs |\n| --- | ---: |\n| fp32 | 3 |" in md
+    for options in ([], ["--format", "svg"], ["--format", "md", "--view", "comparisons"]):
+        assert qbench("report", folder, "--columns", "runs", *options).exit_code == 2

@@ -160,7 +160,7 @@ def test_the_command_compares(run_folder: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "6-bit activations, 8-bit weights, 50 images: means over 2 calibration sets" in result.output
     assert all(f"\n{method} " in result.output for method in CALIBRATION_METHODS)
-    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)
+    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert [each["rule"] for each in found] == list(CALIBRATION_METHODS)
     assert all(len(each["test"]) == 2 and set(each["thresholds"]) == {"fc1", "out"} for each in found)
 
