@@ -129,6 +129,7 @@ def _speaks_to(setting: Setting, row: Mapping[str, Any]) -> bool:
         and row["model"] == setting.model
         and _data_set(row["data"]) == _data_set(setting.data)
         and row.get("module") is None
+        and not row.get("augment")
         and all(option in _SCHEME_OPTIONS for option in options)
         and all(_equal(row.get(key), setting.keys[key]) for key in setting.essential)
     )

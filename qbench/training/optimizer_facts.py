@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch.optim import Optimizer
 
+from qbench.schemes.named import NamedSpec, spelled_out
 from qbench.training.module import QuantModule
 from qbench.training.overrides import overrides
 from qbench.training.parameter_groups import RATE_SCALE
@@ -49,7 +50,7 @@ def used(module: pl.LightningModule, optimizers: Sequence[Optimizer], first: Seq
             if rate is None:
                 listed = ", ".join(f"{each:.6g}" for each in found) or "none"
                 unknown.append(f"learning rate {place}: the groups of parameters have {listed}")
-    names = list(dict.fromkeys(type(each).__name__ for each in optimizers))
+    names = list(dict.fromkeys(_described(each, module) for each in optimizers))
     if not names:
         unknown.append("optimizer: configure_optimizers returned none")
     return Used(" + ".join(names) or None, start, end, _loss(module), "; ".join(unknown) or None)
@@ -68,6 +69,14 @@ def rates(optimizers: Sequence[Optimizer]) -> list[float]:
 
 def _one(found: Sequence[float]) -> float | None:
     return found[0] if len(found) == 1 else None
+
+
+def _described(optimizer: Optimizer, module: pl.LightningModule) -> str:
+    """Return an optimizer's class, with the options that the recipe gives it, if it is the recipe's."""
+    kind = type(optimizer).__name__
+    if not isinstance(module, QuantModule) or overrides(type(module), ("configure_optimizers", "make_optimizer")):
+        return kind
+    return str(NamedSpec(name=kind, options=spelled_out(module.scheme.recipe.optimizer).options))
 
 
 def _loss(module: Any) -> str:

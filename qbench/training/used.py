@@ -10,9 +10,10 @@ class Used:
     """What a training used; None where that cannot be said.
 
     Attributes:
-        optimizer: the class, `Adam`; several joined by ` + `.
+        optimizer: the class, `Adam`, with a recipe's options, `SGD(momentum=0.9)`; several joined by ` + `.
         learning_rate_start, learning_rate_end: at the first step, and after the last epoch.
-        loss: what computed the loss: `squared_hinge`, or a method of the module's class: `LitNet.training_step`.
+        loss: what computed the loss: the recipe's, `cross_entropy(label_smoothing=0.1)`, or a method of the module's
+            class: `LitNet.training_step`.
         unknown: why something above is None.
     """
 

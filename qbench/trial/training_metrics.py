@@ -12,7 +12,7 @@ def training_metrics(trained: TrainingResult, epochs: int) -> dict[str, Any]:
     """Return the metrics of a training, as it ran.
 
     - `training/epochs`: those that were trained, which may be fewer than planned where a callback stops.
-    - `training/optimizer`, `training/loss_function`: names of classes and functions.
+    - `training/optimizer`, `training/loss_function`: names of classes and functions, with a recipe's options.
     - `training/learning_rate_start`, `training/learning_rate_end`: at the first step, and after the last epoch.
     - `training/unknown`: why a value is None, where one is.
 

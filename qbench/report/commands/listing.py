@@ -1,13 +1,15 @@
-"""The names that a user can choose from: quantizers, schemes, models, data sets, kernel backends.
+"""The names that a user can choose from: quantizers, schemes, models, data sets, parts of recipes, kernel backends.
 
 The package of a kind is imported only where that kind is listed: Lightning and scikit-learn take seconds.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +29,23 @@ class Kind(StrEnum):
     schemes = "schemes"
     models = "models"
     data = "data"
+    augmentations = "augmentations"
+    activations = "activations"
+    losses = "losses"
+    optimizers = "optimizers"
+    schedules = "schedules"
     backends = "backends"
+
+
+# The registries whose things are classes and functions, each described by its own docstring.
+_DESCRIBED = {
+    Kind.quantizers: ("quantizers", "QUANTIZERS"),
+    Kind.activations: ("qbench.nn.activation", "ACTIVATIONS"),
+    Kind.losses: ("qbench.training.losses.registry", "LOSSES"),
+    Kind.optimizers: ("qbench.schemes.optimizers.registry", "OPTIMIZERS"),
+    Kind.schedules: ("qbench.schemes.schedules", "SCHEDULES"),
+    Kind.augmentations: ("qbench.data.augmentation.registry", "AUGMENTATIONS"),
+}
 
 
 def listing(kind: Kind) -> list[dict[str, Any]]:
@@ -35,10 +53,6 @@ def listing(kind: Kind) -> list[dict[str, Any]]:
 
     An entry point of another package that cannot be loaded is left out, with a UserWarning.
     """
-    if kind is Kind.quantizers:
-        from quantizers import QUANTIZERS
-
-        return _entries(QUANTIZERS, lambda name, found: {"name": name, "description": _first_line(found)})
     if kind is Kind.schemes:
         from qbench.schemes.catalogue import SCHEMES
 
@@ -53,7 +67,36 @@ def listing(kind: Kind) -> list[dict[str, Any]]:
         from qbench.data.datasets import DATASETS
 
         return _entries(DATASETS, lambda name, found: {"name": name, "description": found.description})
-    return _backends()
+    if kind is Kind.backends:
+        return _backends()
+    return _entries(_registry(kind), lambda name, found: {"name": name, "description": _first_line(found)})
+
+
+def _registry(kind: Kind) -> Registry[Any]:
+    """Return the registry of a kind that has nothing but names."""
+    if kind is Kind.quantizers:
+        from quantizers import QUANTIZERS
+
+        return QUANTIZERS
+    if kind is Kind.augmentations:
+        from qbench.data.augmentation.registry import AUGMENTATIONS
+
+        return AUGMENTATIONS
+    if kind is Kind.activations:
+        from qbench.nn.activation import ACTIVATIONS
+
+        return ACTIVATIONS
+    if kind is Kind.losses:
+        from qbench.training.losses.catalogue import LOSSES
+
+        return LOSSES
+    if kind is Kind.optimizers:
+        from qbench.schemes.optimizers.registry import OPTIMIZERS
+
+        return OPTIMIZERS
+    from qbench.schemes.schedules import SCHEDULES
+
+    return SCHEDULES
 
 
 def _entries(registry: Registry[T], describe: Callable[[str, T], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -62,6 +105,8 @@ def _entries(registry: Registry[T], describe: Callable[[str, T], dict[str, Any]]
 
 
 def _first_line(item: object) -> str:
+    while isinstance(item, partial):
+        item = item.func
     return (item.__doc__ or "").strip().partition("\n")[0]
 
 

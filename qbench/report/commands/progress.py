@@ -20,6 +20,10 @@ _SECONDS = 60.0
 """How long a trial may train in a pipe without a line of it."""
 
 
+_TEACHER = "teacher/"
+"""What the names of the metrics of a teacher's epochs begin with."""
+
+
 def _result(trial: PlannedTrial, record: TrialRecord) -> str:
     if record.status == "failed":
         return f"{trial.label}: FAILED: {record.error}"
@@ -38,8 +42,12 @@ def _plan(total: int, known: int) -> str:
 def metrics_text(metrics: Mapping[str, float]) -> str:
     """Return an epoch's loss and validation accuracy: `loss 0.1234, validation 95.12 %`.
 
-    Of a module that logs neither under its usual name: the first two of what it logs, under its own names.
+    Of a module that logs neither under its usual name: the first two of what it logs, under its own names. A teacher's,
+    which is trained before a trial's own epochs, are introduced by `teacher: `.
     """
+    of_teacher = {name.removeprefix(_TEACHER): value for name, value in metrics.items() if name.startswith(_TEACHER)}
+    if of_teacher:
+        return f"teacher: {metrics_text(of_teacher)}"
     parts = []
     if (loss := metrics.get("train/loss")) is not None:
         parts.append(f"loss {loss:.4g}")

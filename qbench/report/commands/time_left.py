@@ -51,7 +51,7 @@ class SweepClock:
     def epoch(self, trial_id: str, epoch: int, epochs: int) -> None:
         """Note that a trial has trained `epoch` of its `epochs`."""
         trial = self._running.setdefault(trial_id, _Running(epochs, self._clock(), epoch))
-        if trial.epoch == 0 and epoch > 1:
+        if (trial.epoch == 0 and epoch > 1) or epoch < trial.epoch:  # resumed, or its teacher was trained before it
             trial.first, trial.start = epoch, self._clock()
         trial.epochs, trial.epoch, trial.now = epochs, epoch, self._clock()
 
