@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
+from qbench.data.classification import check_scores, predicted_classes
 from qbench.errors import ConfigError, TrainingError
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.initialize import initialize
@@ -213,8 +214,14 @@ class QuantModule(SchemeModule):
 
         Where a subclass overrides it, validation and tests call it too, without gradients: `self.training` is False
         then, and what it logs is dropped.
+
+        Raises:
+            ScoresError: the network gives no scores [B, classes].
+            DataError: labels that are not int64 [B].
         """
-        return self.batch_loss(self.scores(images), images, labels)
+        scores = self.scores(images)
+        check_scores(scores, labels)
+        return self.batch_loss(scores, images, labels)
 
     def batch_loss(self, scores: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of a batch whose scores are known: `loss_of_scores`, or the recipe's with its teacher.
@@ -349,7 +356,9 @@ class QuantModule(SchemeModule):
         Raises:
             ConfigError: a batch of another kind.
         """
-        return self.scores(images_of(batch)).argmax(1)
+        scores = self.scores(images_of(batch))
+        check_scores(scores)
+        return predicted_classes(scores)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the scheme's optimizer, and its decay of the learning rate."""
