@@ -18,12 +18,13 @@ from qbench.conformance.reference import Reference
 from qbench.conformance.subject import Subject
 from qbench.cost.estimate import estimate_network
 from qbench.data.classification import predicted_classes
-from qbench.errors import UserError, one_line
+from qbench.errors import ConfigError, UserError, one_line
 from qbench.nn.meter import UnaccountedError
 from qbench.nn.packing import packed
 from qbench.nn.quant_layer import quant_layers
 from qbench.ptq.calibration import calibrate
 from qbench.schemes.catalogue import get_scheme
+from qbench.schemes.named import spelled_out
 from qbench.schemes.scheme import Scheme
 from qbench.training.accuracy import predict
 from qbench.training.module import QuantModule
@@ -32,6 +33,7 @@ EXAMPLES = 16
 """Inputs that are compared."""
 
 _SEED = 7
+_FUNCTIONS = ("relu", "identity", "hardtanh")
 
 
 def check_cell(subject: Subject, scheme: str, allow_float: Sequence[str] = ()) -> Cell:
@@ -44,9 +46,18 @@ def check_cell(subject: Subject, scheme: str, allow_float: Sequence[str] = ()) -
         subject: the network.
         scheme: by name.
         allow_float: the scheme's option.
+
+    Raises:
+        ConfigError: a scheme whose activation function has no formula here.
     """
     found: dict[str, Any] = {"network": subject.name, "scheme": scheme, "allow_float": tuple(allow_float)}
     wanted = get_scheme(scheme)
+    if wanted.recipe.activation_function not in _FUNCTIONS:
+        raise ConfigError(
+            f"{scheme} fills slots with {spelled_out(wanted.recipe.activation_function)}, which the reference does not "
+            f"compute; known: {', '.join(_FUNCTIONS)}",
+            "scheme",
+        )
     if wanted.quantization.quantizes:
         wanted = wanted.replace(allow_float=tuple(allow_float))
     network = subject.network(_SEED)

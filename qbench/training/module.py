@@ -30,6 +30,7 @@ from qbench.training.mean_loss import MeanLoss
 from qbench.training.module_checkpoint import SCHEME_KEY, keep_scheme, named_as
 from qbench.training.parameter_groups import parameter_groups
 from qbench.training.planned_epochs import planned_epochs
+from qbench.training.rates_asked import check_decays
 from qbench.training.recipe_schedule import as_scheme_options, make_schedule, rate_after
 from qbench.training.scheme_module import SchemeModule
 from qbench.training.teacher import Teacher
@@ -289,13 +290,16 @@ class QuantModule(SchemeModule):
         """Return the scheme's optimizer over `parameter_groups`.
 
         Raises:
-            ConfigError: every parameter is frozen; an optimizer that refuses its options or the parameters.
+            ConfigError: every parameter is frozen; an optimizer that refuses its options or the parameters, or that has
+                no weight decay where a quantizer asks for one.
         """
         groups = self.parameter_groups()
         if not groups:
             raise ConfigError(f"every parameter of {type(self.model).__name__} is frozen: nothing is to be trained")
         with as_scheme_options():
-            return build_optimizer(self.scheme.recipe.optimizer, groups)
+            optimizer = build_optimizer(self.scheme.recipe.optimizer, groups)
+        check_decays(self, optimizer)
+        return optimizer
 
     def make_scheduler(self, optimizer: torch.optim.Optimizer, epochs: int) -> torch.optim.lr_scheduler.LRScheduler:
         """Return the scheme's schedule of the learning rate, to be stepped after each of `epochs` epochs.

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from qbench.errors import ConfigError
 from qbench.training.learned import label, learned_parameters, quantizers_of
 from qbench.training.parameter_groups import RATE_SCALE
 
@@ -29,6 +30,24 @@ def warn_of_rates(module: nn.Module, optimizers: Iterable[Optimizer], remedy: st
     if found:
         more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         _log.warning("quantizers train otherwise than they ask for: %s%s; %s", "; ".join(found[:_NAMED]), more, remedy)
+
+
+def check_decays(module: nn.Module, optimizer: Optimizer) -> None:
+    """Refuse an optimizer that has no weight decay where a quantizer asks for one.
+
+    Raises:
+        ConfigError: the quantizer, its decay, and what can be done.
+    """
+    if "weight_decay" in optimizer.defaults:
+        return
+    for quantizer in quantizers_of(module):
+        for asked in quantizer.learned_parameters():
+            if asked.weight_decay and asked.rate > 0 and asked.parameter.requires_grad:
+                raise ConfigError(
+                    f"{label(quantizer)} asks for weight decay {asked.weight_decay:g}, which "
+                    f"{type(optimizer).__name__} does not have: take another optimizer (adam, adamw, sgd)",
+                    "scheme_options.optimizer",
+                )
 
 
 def otherwise(module: nn.Module, optimizers: Iterable[Optimizer]) -> list[str]:

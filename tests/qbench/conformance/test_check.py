@@ -12,6 +12,7 @@ from qbench.conformance.check import check_cell
 from qbench.conformance.subject import Subject
 from qbench.errors import ConfigError
 from qbench.nn.meter import UnaccountedError
+from qbench.schemes.catalogue import get_scheme
 
 
 def subject(*layers: nn.Module, shape: tuple[int, ...] = (6,)) -> Subject:
@@ -115,3 +116,9 @@ def test_a_layer_that_trains_nothing_is_wrong() -> None:
 
     cell = check_cell(Subject("net", Cut, (6,)), "fp32")
     assert (cell.verdict, cell.message) == ("wrong", "fc: training gives its weight no finite gradient")
+
+
+def test_a_function_that_the_reference_does_not_compute_is_refused(monkeypatch) -> None:
+    monkeypatch.setattr(module, "get_scheme", lambda _: get_scheme("binarynet", activation_function="rprelu"))
+    with pytest.raises(ConfigError, match="mine fills slots with rprelu, which the reference does not compute"):
+        check_cell(chain(), "mine")

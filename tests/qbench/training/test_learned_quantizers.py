@@ -217,6 +217,24 @@ def test_groups_have_the_decay_that_was_asked_for_or_the_optimizers() -> None:
     assert decays[module.model.get_parameter("1.weight")] == 0.125
 
 
+def test_a_decay_that_the_optimizer_does_not_have_is_refused() -> None:
+    module = module_of(f"{__name__}.Decayed", optimizer="shift-adamax")
+    with pytest.raises(
+        ConfigError, match=r"1.weight \(Decayed\) asks for weight decay 0.25, which ShiftAdaMax does not"
+    ):
+        module.make_optimizer()
+    module_of(optimizer="shift-adamax").make_optimizer()  # nobody asks
+
+
+def test_the_rate_0_is_not_trained() -> None:
+    module = module_of(optimizer="shift-adamax")
+    for quantizer in quantizers_in(module):
+        quantizer.rate = 0.0
+    groups = module.make_optimizer().param_groups
+    trained = {parameter for group in groups for parameter in group["params"]}
+    assert not trained & {each.gain for each in quantizers_in(module)}
+
+
 class Borrowing(Annealed):
     """Asks for a parameter that another quantizer has."""
 
