@@ -77,7 +77,7 @@ def run_trial(trial, folder, *, logger=None, on_epoch=None):
         "cost/energy_uj": {"fp32": 10.0, "int8-kl": 2.0, "binarynet": 0.5}[config.scheme],
         "cost/energy_compression": {"fp32": 1.0, "int8-kl": 5.0, "binarynet": 20.0}[config.scheme],
         "filters/unique_fraction": 0.5 if config.scheme == "binarynet" else None,
-        "kernel/agreement": 1.0 if config.scheme == "binarynet" else None,
+        "kernel/agreement": (0.3694 if act == "disagree" else 1.0) if config.scheme == "binarynet" else None,
         "time/train_s": 1.5,
         "training/epochs": config.epochs,
         "training/learning_rate_start": config.learning_rate or 3e-3,
