@@ -21,7 +21,7 @@ from quantizers import Registry
 Builder = Callable[..., LRScheduler]
 """Builds the schedule: `(optimizer, *, epochs, learning_rate, learning_rate_end, **options) -> LRScheduler`.
 
-It is told those of the three that its signature names; the rest of its parameters are options. `step()` is called after
+It is told those of the three that its signature asks for, without a default; its other parameters are options. `step()` is called after
 each epoch. The rate of each group is multiplied, so that groups keep their ratios. A class of
 `torch.optim.lr_scheduler` by its dotted path is a builder, too.
 """
@@ -120,13 +120,18 @@ def check_schedule(chosen: str | NamedSpec) -> None:
     warmup, options = _warmup_apart(spec)
     if type(warmup) is not int or warmup < 0:
         raise ConfigError(f"{WARMUP} must be a whole number of epochs, got {warmup!r}", _KEY)
-    told = [each for each in _TOLD if each not in options]  # a class may have an option of such a name
-    check_options(f"schedule {spec.name!r}", build, options, _KEY, given=(*names[:1], *told))
+    check_options(f"schedule {spec.name!r}", build, options, _KEY, given=(*names[:1], *_asked(build)))
 
 
 def uses_end(chosen: str | NamedSpec) -> bool:
     """Whether a schedule leads to the recipe's learning_rate_end."""
-    return "learning_rate_end" in inspect.signature(find_schedule(spelled_out(chosen).name)).parameters
+    return "learning_rate_end" in _asked(find_schedule(spelled_out(chosen).name))
+
+
+def _asked(build: Builder) -> list[str]:
+    """Return what a builder is told."""
+    parameters = inspect.signature(build).parameters
+    return [name for name in _TOLD if name in parameters and parameters[name].default is inspect.Parameter.empty]
 
 
 def build_schedule(
@@ -150,9 +155,12 @@ def build_schedule(
     if warmup >= max(epochs, 1):
         raise ConfigError(f"{WARMUP} of {warmup} epochs leaves none of {epochs} for the schedule itself", _KEY)
     build = find_schedule(spec.name)
-    told = {"epochs": epochs - warmup, "learning_rate": learning_rate, "learning_rate_end": learning_rate_end}
-    parameters = inspect.signature(build).parameters
-    arguments = {name: value for name, value in told.items() if name in parameters} | options
+    told: dict[str, Any] = {
+        "epochs": epochs - warmup,
+        "learning_rate": learning_rate,
+        "learning_rate_end": learning_rate_end,
+    }
+    arguments = {name: told[name] for name in _asked(build)} | options
     try:
         warming = LambdaLR(optimizer, lambda epoch: (epoch + 1) / (warmup + 1)) if warmup else None
         schedule = build(optimizer, **arguments)

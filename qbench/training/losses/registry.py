@@ -38,6 +38,7 @@ LOSSES.add("cross_entropy", cross_entropy)
 
 _KEY = "loss"
 _BATCH = 2
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def build_loss(chosen: str | NamedSpec, classes: int) -> Loss:
@@ -67,6 +68,10 @@ def needs_teacher(loss: Loss) -> bool:
 def _built(found: Callable[..., Any], spec: NamedSpec, classes: int) -> Loss:
     what, parameters = f"loss {spec.name!r}", _parameters(found)
     if not isinstance(found, type) and "classes" not in parameters:
+        if parameters and sum(each.kind in _POSITIONAL for each in parameters.values()) < 2:
+            raise ConfigError(
+                f"{what} takes no (scores, labels); a function that builds a loss has a parameter `classes`", _KEY
+            )
         check_options(what, found, spec.options, _KEY, given=tuple(parameters)[:2])
         return partial(found, **spec.options) if spec.options else found
     told = {"classes": classes} if "classes" in parameters else {}
