@@ -157,7 +157,7 @@ def test_a_wrapped_network_is_not_evaluated_before_it_is_calibrated() -> None:
 def test_a_quantizer_that_needs_calibration_does_not_train() -> None:
     scheme = get_scheme("binarynet", weights="int8")
     with pytest.raises(
-        ConfigError, match=r"scheme_options.weights: fc1: Uniform needs calibration, which only schemes"
+        ConfigError, match=r"scheme_options.weights: fc1: Uniform needs calibration, which only"
     ):
         QuantModule(mlp(), scheme)
     with pytest.raises(ConfigError, match="fc1: Uniform needs calibration"):
@@ -206,9 +206,9 @@ def trial(kind: type[QuantModule], scheme: str = "binarynet") -> ResolvedTrial:
 @pytest.mark.parametrize("scheme", ["binarynet", "int8-minmax"])
 def test_a_trial_refuses_a_forward_that_is_not_its_networks(scheme: str, tmp_path: Path) -> None:
     parts = trial(Doubled, scheme)
-    with pytest.raises(ConfigError, match="module: Doubled.forward gives other scores than its network.*put what"):
+    with pytest.raises(ConfigError, match=r"module: Doubled.forward gives other scores .*put what"):
         check(parts)
-    with pytest.raises(ConfigError, match="Doubled.forward gives other scores"):
+    with pytest.raises(ConfigError, match=r"Doubled.forward gives other scores"):
         fit(parts.build(), parts.dataset.load(0), tmp_path, parts.settings)
     check(trial(Centred, scheme))
     parts = trial(Centred, scheme)
@@ -219,7 +219,7 @@ def test_a_trial_refuses_a_forward_that_is_not_its_networks(scheme: str, tmp_pat
 def test_copies_and_pickles_before_and_after_a_training(scheme: str) -> None:
     module = small(scheme)
     for _ in range(2):
-        for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):  # noqa: S301
             assert other.state_dict().keys() == module.state_dict().keys()
             assert torch.equal(other.eval()(IMAGES), module.eval()(IMAGES))
             trainer(limit_train_batches=1).fit(other.train(), loader())
@@ -240,7 +240,8 @@ def test_compiled_training_and_evaluation_are_eager_ones_within_rounding(
     torch.compiler.reset()
     found = []
     for compiled in (False, True):
-        module: Any = small(scheme)
+        # By SGD: Adam divides gradients that are all rounding, where the true ones are 0, by themselves.
+        module: Any = QuantModule(mlp(), get_scheme(scheme, optimizer="sgd"), input_shape=(1, 8, 8))
         fitted = module
         if compiled and whole:
             fitted = torch.compile(module)
@@ -255,7 +256,7 @@ def test_compiled_training_and_evaluation_are_eager_ones_within_rounding(
         loaded = QuantModule.load_from_checkpoint(path, model=mlp())
         with torch.no_grad():
             torch.testing.assert_close(loaded.eval()(IMAGES), module.eval()(IMAGES))
-        fresh = small(scheme)
+        fresh = QuantModule(mlp(), module.scheme, input_shape=(1, 8, 8))
         fresh.load_state_dict(fitted.state_dict())
         found.append((metrics, {name: each.detach() for name, each in fresh.named_parameters()}))
     (eager, weights), (compiled_metrics, compiled_weights) = found
