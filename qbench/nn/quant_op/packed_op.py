@@ -84,7 +84,7 @@ class PackedOp(QuantOp):
 
     @staticmethod
     def _shares_scales(weight: NumberFormat, activation: NumberFormat) -> tuple[bool, str]:
-        """Return whether all products of a sum have one scale, and if not, why: a sum of codes has no other use."""
+        """Return whether all products of a sum have one scale, without which codes cannot be added, and if not, why."""
         for role, format in (("activations", activation), ("weights", weight)):
             if format.group_size is not None:
                 return False, f"needs {role} with one scale a sum, got {format}: {format.group_size} values share one"
