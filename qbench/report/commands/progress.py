@@ -143,11 +143,12 @@ class BarProgress:
         self._times.begin(total - known)
         self._progress.console.print(_plan(total, known), highlight=False)
         if known < total:
-            self._sweep = self._progress.add_task("trials", total=total, completed=known, note="")
+            self._sweep = self._progress.add_task("trials", total=total, completed=known, note="starting")
 
     def started(self, trial: PlannedTrial) -> None:
         """Add a bar for the trial."""
         self._times.started(trial.id, trial.epochs)
+        self._show_time_left()
         description = f"  {escape(visible(trial.label))}"
         self._trials[trial.id] = self._progress.add_task(description, total=trial.epochs, note="")
 

@@ -46,6 +46,8 @@ class SweepClock:
 
     def started(self, trial_id: str, epochs: int | None) -> None:
         """Note that a trial begins, of `epochs` epochs where that is known."""
+        if not self._running and not self._ended:  # worker processes take seconds to start
+            self._start = self._clock()
         self._running[trial_id] = _Running(epochs, self._clock())
 
     def epoch(self, trial_id: str, epoch: int, epochs: int) -> None:
