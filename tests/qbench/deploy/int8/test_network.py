@@ -195,7 +195,7 @@ def test_sums_that_may_not_fit_are_refused() -> None:
     [
         (nn.Sequential(nn.Linear(4, 4), nn.Sigmoid(), nn.Linear(4, 2)), (4,), "1: Sigmoid is not known here"),
         (nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8, 2)), (1, 6, 6), "1: AvgPool2d"),
-        (nn.Sequential(nn.ReLU(), nn.Linear(4, 2)), (4,), "0: the activation function relu comes before the first layer"),
+        (nn.Sequential(nn.ReLU(), nn.Linear(4, 2)), (4,), "the activation function relu comes before"),
         (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.BatchNorm1d(4)), (4,), "2: a BatchNorm after"),
         (nn.Sequential(nn.Conv2d(1, 4, 3), nn.Linear(6, 2)), (1, 8, 8), "1: a linear layer on an image needs"),
         (nn.ModuleDict({"a": nn.Linear(4, 2)}), (4,), "the operations of ModuleDict cannot be read"),
