@@ -144,11 +144,13 @@ def _print_table(model: ReportModel, at_accuracy: list[float], reference_size: f
         print_json(view.as_dict())
         return
 
+    from functools import partial
+
     from qbench.report.render.terminal import narrowed
     from qbench.report.views.equal_accuracy import by_target
 
     for each in by_target(view):
         print(f"{each.title}\n")
-        print_view(lambda width, drawn, each=each: narrowed(each, width, (), drawn, "--json has every column"))
+        print_view(partial(narrowed, each, whole="--json has every column"))
         print()
     print("\n".join(view.notes))

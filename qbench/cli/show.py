@@ -90,6 +90,8 @@ def _failures(report: ReportModel) -> list[dict[str, Any]]:
 
 
 def _print_earlier(report: ReportModel, as_json: bool) -> None:
+    from functools import partial
+
     from qbench.report.render.terminal import narrowed
     from qbench.report.views.earlier import ORDER, earlier
 
@@ -97,4 +99,4 @@ def _print_earlier(report: ReportModel, as_json: bool) -> None:
     if as_json:
         print_json(view.as_dict())
     else:
-        print_view(lambda width, drawn: narrowed(view, width, ORDER, drawn, "--json has every column"))
+        print_view(partial(narrowed, view, order=ORDER, whole="--json has every column"))

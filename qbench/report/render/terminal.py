@@ -91,10 +91,12 @@ def fitting_columns(view: View, width: int, order: Sequence[str] = (), on_termin
     return [name for index in kept for name in table.names[index]]
 
 
-def narrowed(view: View, width: int, order: Sequence[str], on_terminal: bool, whole: str) -> View:
-    """Return the view with the columns that `fitting_columns` keeps; a note names the others, and `whole` tells where.
+def narrowed(view: View, width: int, on_terminal: bool, order: Sequence[str] = (), whole: str = "") -> View:
+    """Return the view with the columns that `fitting_columns` keeps; a note names the others.
 
-    >>> narrowed(view, 80, ("seed",), False, "--json has every column")
+    Args:
+        view, width, on_terminal, order: as those of `fitting_columns`.
+        whole: where the others are seen: `--json has every column`.
     """
     kept = fitting_columns(view, width, order, on_terminal)
     left = [column.heading for column in view.columns if column.name not in kept]
