@@ -20,7 +20,7 @@ class RSign(Quantizer):
 
     @classmethod
     def for_layer(cls, place):
-        return cls(place.in_channels)
+        return cls(place.input_channels)
 
     def forward(self, x):
         return straight_through(self.shifted(x), sign, approximate)
