@@ -72,7 +72,9 @@ def _exit_codes(path: Callable[[], str]) -> Iterator[None]:
         _leave(f"error: {where}cannot be written: {error.strerror}", BAD_INPUT)
     except Exception as error:
         if not _is_the_users(error):
-            raise
+            if (text := _of_a_plug_in(error)) is None:
+                raise
+            _leave(f"error: {text}", BAD_INPUT)
         details = getattr(error, "details", ())
         _leave(f"error: {error.args[0] if details else error}", BAD_INPUT, details)
 
@@ -80,6 +82,13 @@ def _exit_codes(path: Callable[[], str]) -> Iterator[None]:
 def _leave(text: str, code: int, details: Sequence[str] = ()) -> None:
     print(f"qbench: {visible(text)}", *(f"  {visible(line)}" for line in details), sep="\n", file=sys.stderr)
     raise typer.Exit(code) from None
+
+
+def _of_a_plug_in(error: Exception) -> str | None:
+    """Return what a user's own code raised, in one line with its file and line; None where it is the project's."""
+    from qbench.sweep.user_code import place_of, reason
+
+    return None if place_of(error) is None else reason(error)
 
 
 def _is_the_users(error: Exception) -> bool:

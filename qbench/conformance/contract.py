@@ -57,8 +57,10 @@ def check_named(target: str | None, options: Mapping[str, Any], role: Role, shap
     Raises:
         ConfigError: no such quantizer, a file without one, options that it does not take, or no such shape.
     """
-    everything = [name for name, _ in QUANTIZERS.loadable()] if target is None else []
-    names = everything if target is None else _of_file(target) if target.endswith(".py") else [target]
+    if target is None:
+        names = [name for name, _ in QUANTIZERS.loadable()]
+    else:
+        names = _of_file(target) if target.endswith(".py") else [target]
     shapes = _SHAPES if shape is None else (_checked(shape),)
     built = [[_built(name, options, _place(each, role)) for each in shapes] for name in names]
     candidates = [

@@ -13,8 +13,11 @@ from qbench.errors import UserError
 
 # Packages that only pass on what a user's code does: the project's own, and those that it is built on.
 _MACHINERY = frozenset(sys.stdlib_module_names) | {
-    *("qbench", "quantizers", "cuda_ext", "torch", "pytorch_lightning", "lightning_fabric", "lightning_utilities"),
-    *("torchmetrics", "numpy", "scipy", "sklearn", "pydantic", "wandb", "typer", "click", "safetensors", "filelock"),
+    *("qbench", "quantizers", "cuda_ext"),
+    *("torch", "pytorch_lightning", "lightning_fabric", "lightning_utilities", "torchmetrics", "sympy", "fsspec"),
+    *("numpy", "scipy", "sklearn", "joblib", "threadpoolctl", "safetensors", "onnx", "onnxruntime"),
+    *("pydantic", "pydantic_core", "ruamel", "filelock", "wandb", "requests", "urllib3", "google"),
+    *("typer", "click", "rich", "altair", "vl_convert", "narwhals", "jsonschema", "jinja2", "markupsafe"),
 }
 _INSTALLED = tuple(
     str(Path(path).resolve())

@@ -5,7 +5,6 @@ The package of a kind is imported only where that kind is listed: Lightning and 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
@@ -35,17 +34,6 @@ class Kind(StrEnum):
     optimizers = "optimizers"
     schedules = "schedules"
     backends = "backends"
-
-
-# The registries whose things are classes and functions, each described by its own docstring.
-_DESCRIBED = {
-    Kind.quantizers: ("quantizers", "QUANTIZERS"),
-    Kind.activations: ("qbench.nn.activation", "ACTIVATIONS"),
-    Kind.losses: ("qbench.training.losses.registry", "LOSSES"),
-    Kind.optimizers: ("qbench.schemes.optimizers.registry", "OPTIMIZERS"),
-    Kind.schedules: ("qbench.schemes.schedules", "SCHEDULES"),
-    Kind.augmentations: ("qbench.data.augmentation.registry", "AUGMENTATIONS"),
-}
 
 
 def listing(kind: Kind) -> list[dict[str, Any]]:

@@ -190,6 +190,14 @@ def test_module_options_that_a_module_refuses_are_named(option, message):
     assert not Path("runs").exists()
 
 
+def test_what_a_plug_in_raises_in_other_commands_is_one_line_with_its_place():
+    write("from qbench import MODELS, Model\n\ndef build():\n    return [][0]\n", "faulty_net.py")
+    with open("faulty_net.py", "a") as file:
+        file.write("MODELS.add('faulty-net', Model(build, (1, 8, 8), 10, 'none'))\n")
+    found = run("estimate", "--model", "faulty-net", "--scheme", "fp32", "--plugin", "faulty_net.py")
+    assert found == (2, "", "qbench: error: IndexError: list index out of range (faulty_net.py, line 4)\n")
+
+
 @pytest.mark.slow
 def test_module_options_reach_the_modules_constructor():
     write(MODULE, "scaled_module.py")
