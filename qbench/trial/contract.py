@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -116,9 +117,22 @@ def _state(quantizer: Quantizer) -> bytes | None:
     try:
         copied = copy.deepcopy(quantizer)
         copied.layer_name = ""
-        return pickle.dumps(copied)
+        file = io.BytesIO()
+        _Values(file).dump(copied)
+        return file.getvalue()
     except Exception:
         return None
+
+
+class _Values(pickle.Pickler):
+    """Pickles tensors as their values: torch's own form names the place in memory, so that no two are equal."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return a tensor's dtype, shape and bytes; all else as ever."""
+        if not isinstance(obj, Tensor):
+            return NotImplemented
+        values = obj.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()
+        return (tuple, ([str(obj.dtype), tuple(obj.shape), values],))
 
 
 @torch.no_grad()

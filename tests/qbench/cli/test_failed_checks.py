@@ -6,7 +6,7 @@ import pytest
 from command import GRID, qbench, write
 
 pytestmark = pytest.mark.usefixtures("workplace")
-DISAGREE = GRID + "  scheme_options.act: {value: disagree}\n"
+DISAGREE = GRID + "  scheme_options: {value: {act: disagree}}\n"
 
 
 def test_a_sweep_ends_with_exit_code_1_and_names_the_trials(faked):

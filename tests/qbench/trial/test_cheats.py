@@ -145,3 +145,24 @@ class TestAfterTraining:
         x = torch.randn(5, 9, generator=torch.Generator().manual_seed(1))
         check_trained(self.layer(input_quantizer=quantizer), x)
         assert quantizer.negative_inputs == int((x < 0).sum())  # of the layer's own forward, as in every evaluation
+
+
+def test_equal_quantizers_are_checked_once_and_others_are_not_taken_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from qbench.trial import contract
+
+    seen: list[str] = []
+
+    def checked(quantizer: Any, **options: Any) -> list[Any]:
+        seen.append(type(quantizer).__name__)
+        return []
+
+    monkeypatch.setattr(contract, "_known", {})
+    monkeypatch.setattr(contract, "check_quantizer", checked)
+    for name in ("Follower", "Follower", "HiddenParameters"):
+        contract.check_contract(trial("activations", name).build())
+    # Of three layers the first one's input stays float32, and the other two have equal quantizers of equal shapes.
+    assert seen == ["Follower", "HiddenParameters"]
+    contract.check_contract(resolve(TrialConfig(scheme="int8-lsq", model="digits-mlp")).build())
+    again = len(seen)
+    contract.check_contract(resolve(TrialConfig(scheme="int8-lsq", model="digits-mlp")).build())
+    assert len(seen) == again

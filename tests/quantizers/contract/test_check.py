@@ -4,7 +4,7 @@ import cheating_quantizers as cheats
 import pytest
 import torch
 
-from quantizers import LayerPlace, make
+from quantizers import QUANTIZERS, LayerPlace, make, make_for_layer
 from quantizers.contract import CHECKS, Candidate, check_quantizer, examine
 
 EVERYWHERE = [
@@ -35,6 +35,7 @@ OF_WEIGHTS = [
     ("ternary", {"channel_axis": 0}),
     ("ternary", {"channel_axis": 1}),
 ]
+BUILT_FOR_A_LAYER = [name for name in QUANTIZERS.names() if QUANTIZERS.get(name).__module__.startswith("quantizers.")]
 OF_INPUTS = [
     ("int8", {"channel_axis": 1}),
     ("int8_qat", {"channel_axis": 1}),
@@ -47,6 +48,13 @@ CONV = LayerPlace("conv", "activations", "conv2d", (8, 3, 3, 3), 1, 2)
 @pytest.mark.parametrize(("name", "options"), EVERYWHERE + OF_WEIGHTS)
 def test_weights(name, options):
     assert check_quantizer(make(name, **options)) == []
+
+
+@pytest.mark.parametrize("name", BUILT_FOR_A_LAYER)
+@pytest.mark.parametrize(("kind", "shape"), [("linear", (6, 70)), ("conv2d", (6, 5, 3, 3)), ("conv1d", (6, 5, 3))])
+def test_weights_of_every_kind_of_layer(name, kind, shape):
+    place = LayerPlace("layer", "weights", kind, shape, 0, 1)
+    assert check_quantizer(make_for_layer(name, place, {}), place=place) == []
 
 
 @pytest.mark.parametrize(("name", "options"), EVERYWHERE + OF_INPUTS)
