@@ -37,6 +37,7 @@ MAKES_METRICS = (
 MAKES_NONE = (
     "benchmarks",
     "qbench/__init__.py",
+    "qbench/__main__.py",
     "qbench/bench",
     "qbench/claims",
     "qbench/cli",
