@@ -21,8 +21,8 @@ from quantizers import Registry
 Builder = Callable[..., LRScheduler]
 """Builds the schedule: `(optimizer, *, epochs, learning_rate, learning_rate_end, **options) -> LRScheduler`.
 
-It is told those of the three that its signature asks for, without a default; its other parameters are options. `step()` is called after
-each epoch. The rate of each group is multiplied, so that groups keep their ratios. A class of
+It is told those of the three that its signature asks for, without a default; its other parameters are options.
+`step()` is called after each epoch. The rate of each group is multiplied, so that groups keep their ratios. A class of
 `torch.optim.lr_scheduler` by its dotted path is a builder, too.
 """
 

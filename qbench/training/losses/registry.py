@@ -62,7 +62,7 @@ def build_loss(chosen: str | NamedSpec, classes: int) -> Loss:
 
 def needs_teacher(loss: Loss) -> bool:
     """Whether a loss is given a teacher's scores."""
-    return bool(getattr(loss, "needs_teacher", False))
+    return bool(getattr(loss.func if isinstance(loss, partial) else loss, "needs_teacher", False))
 
 
 def _built(found: Callable[..., Any], spec: NamedSpec, classes: int) -> Loss:
@@ -72,7 +72,7 @@ def _built(found: Callable[..., Any], spec: NamedSpec, classes: int) -> Loss:
             raise ConfigError(
                 f"{what} takes no (scores, labels); a function that builds a loss has a parameter `classes`", _KEY
             )
-        check_options(what, found, spec.options, _KEY, given=tuple(parameters)[:2])
+        check_options(what, found, spec.options, _KEY, given=tuple(parameters)[: 3 if needs_teacher(found) else 2])
         return partial(found, **spec.options) if spec.options else found
     told = {"classes": classes} if "classes" in parameters else {}
     check_options(what, found, spec.options, _KEY, given=tuple(told))

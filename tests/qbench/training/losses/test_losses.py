@@ -78,7 +78,7 @@ def test_distillation_takes_another_label_loss() -> None:
     assert Distillation(CLASSES, weight=0.0, label_loss="hinge")(scores, labels, teacher) == hinge(scores, labels)
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES])
+@pytest.mark.parametrize("name", list(LOSSES))
 def test_losses_copy_and_pickle(name: str) -> None:
     scores, labels, teacher = batch()
     loss = build_loss(name, CLASSES)
