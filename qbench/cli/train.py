@@ -50,9 +50,9 @@ def train(
     It prints the table that a sweep prints; --columns chooses others, --json has every metric. A trial that was run
     before is answered from DIR. Set WANDB_MODE=disabled to leave wandb out.
 
-    Other keys: batch_size, learning_rate_end, model_options.KEY (`qbench ls models` names them), scheme_options.KEY
-    (`qbench ls schemes --json`), calibration_images, split_seed, module, module_options.KEY, network, select,
-    select_mode, device, compile, threads.
+    Other keys: augment, batch_size, learning_rate_end, model_options.KEY (`qbench ls models` names them),
+    scheme_options.KEY (`qbench ls schemes --json`), calibration_images, split_seed, module, module_options.KEY,
+    network, select, select_mode, device, compile, threads.
     """
     from qbench.sweep.executor import InProcessExecutor
     from qbench.sweep.options import trial_config

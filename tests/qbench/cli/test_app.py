@@ -17,7 +17,7 @@ def test_help_teaches_with_a_first_example():
 
 def test_help_says_each_command_in_one_line():
     listed = qbench("--help").stdout.partition("Commands:")[2].splitlines()
-    assert len([line for line in listed if line.strip()]) == 16
+    assert len([line for line in listed if line.strip()]) == 17
     assert "..." not in "".join(listed)
 
 
