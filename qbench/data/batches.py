@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from qbench.seeds import derive
 
-if TYPE_CHECKING:
-    from qbench.data.splits import Examples
-
 EVALUATION_BATCH = 1000
 """Examples in a batch wherever a network is evaluated."""
+
+
+class Indexed(Protocol):
+    """Images and labels in memory, some of which can be taken: `Examples`."""
+
+    @property
+    def images(self) -> Tensor:
+        """The images, float32 [N, C, H, W]."""
+        ...
+
+    @property
+    def labels(self) -> Tensor:
+        """The classes, int64 [N]."""
+        ...
+
+    def __len__(self) -> int:
+        """Return N."""
+        ...
+
+    def __getitem__(self, index: Tensor | slice) -> Indexed:
+        """Return those of these numbers."""
+        ...
 
 
 class Batches:
@@ -34,7 +53,7 @@ class Batches:
         ValueError: a batch_size below 1.
     """
 
-    def __init__(self, examples: Examples, batch_size: int, seed: int | None = None) -> None:
+    def __init__(self, examples: Indexed, batch_size: int, seed: int | None = None) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.examples = examples

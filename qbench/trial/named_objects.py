@@ -4,23 +4,53 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from qbench.data.augmentation.registry import AUGMENTATIONS
-from qbench.data.datasets import DATASETS
+from qbench.data.datasets import DATASETS, Dataset
 from qbench.nn.activation import ACTIVATIONS
 from qbench.nn.models.catalogue import MODELS
+from qbench.nn.models.model import Model
 from qbench.nn.quant_op.select import OWN_OPS, ops
 from qbench.schemes.named import spelled_out
 from qbench.schemes.optimizers.registry import OPTIMIZERS
 from qbench.schemes.schedules import SCHEDULES
+from qbench.schemes.scheme import Scheme
 from qbench.training.losses.catalogue import LOSSES
+from qbench.trial.config import TrialConfig
 from qbench.trial.identity import source_digest
 from qbench.trial.plug_in_sources import KNOWN_PACKAGES
 from quantizers import QUANTIZERS, Registry
 
-if TYPE_CHECKING:
-    from qbench.trial.resolved import ResolvedTrial
+
+class Named(Protocol):
+    """What is read here of a `ResolvedTrial`."""
+
+    @property
+    def config(self) -> TrialConfig:
+        """The configuration."""
+        ...
+
+    @property
+    def scheme(self) -> Scheme:
+        """The scheme, with the configuration's options."""
+        ...
+
+    @property
+    def model(self) -> Model:
+        """What builds the network."""
+        ...
+
+    @property
+    def dataset(self) -> Dataset:
+        """What loads the data."""
+        ...
+
+    @property
+    def module(self) -> type:
+        """The LightningModule that trains."""
+        ...
+
 
 # The registries of what a recipe names, by its field.
 _RECIPE: dict[str, Registry[Any]] = {
@@ -31,7 +61,7 @@ _RECIPE: dict[str, Registry[Any]] = {
 }
 
 
-def named(trial: ResolvedTrial) -> Iterator[tuple[Registry[Any], str]]:
+def named(trial: Named) -> Iterator[tuple[Registry[Any], str]]:
     """Yield each name that a trial looks up in a registry (a scheme is a value, which stands there in full)."""
     yield MODELS, trial.config.model
     yield DATASETS, trial.config.data
@@ -46,14 +76,14 @@ def named(trial: ResolvedTrial) -> Iterator[tuple[Registry[Any], str]]:
     yield from ((AUGMENTATIONS, spelled_out(each).name) for each in trial.config.augment)
 
 
-def objects_of(trial: ResolvedTrial) -> list[Any]:
+def objects_of(trial: Named) -> list[Any]:
     """Return what a trial's names stand for: builders, loaders, classes, functions."""
     found = [trial.model.build, trial.dataset.load, trial.dataset.digest, trial.module]
     looked_up = (registry.get(name) for registry, name in named(trial) if registry not in (MODELS, DATASETS))
     return [*found, *looked_up]
 
 
-def plug_in_modules(trial: ResolvedTrial) -> set[str]:
+def plug_in_modules(trial: Named) -> set[str]:
     """Return the modules that define what a trial names, or bases of it, or that filed it under its name."""
     modules = set(modules_of(objects_of(trial)))
     modules |= {name for registry, each in named(trial) if (name := registry.module_of(each)) is not None}

@@ -35,7 +35,7 @@ def test_a_comparison_that_broadcasting_made_a_table_is_no_accuracy() -> None:
 
 LABELS = {
     "a segmentation": (torch.zeros(8, 8, 8, dtype=torch.int64), r"labels are int64 \[8, 8, 8\]; qbench compares class"),
-    "a float segmentation": (torch.zeros(2, 8, 8), r"labels are float32 \[2, 8, 8\]; qbench compares classifiers, whos"),
+    "a float segmentation": (torch.zeros(2, 8, 8), r"labels are float32 \[2, 8, 8\]; qbench compares classifiers"),
     "a regression": (torch.zeros(8), r"labels are float32 \[8\]; qbench compares classifiers, whose labels are whole"),
     "one-hot": (torch.eye(10, dtype=torch.int64), r"labels are int64 \[10, 10\]"),
     "of another type": (torch.zeros(8, dtype=torch.int32), r"labels are int32 \[8\]; .*; \.long\(\) makes them so"),

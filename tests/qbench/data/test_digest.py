@@ -129,7 +129,9 @@ def test_a_data_set_may_say_itself_what_stands_for_it() -> None:
 
 @pytest.mark.parametrize("wrong", ["", lambda seed: 7, lambda seed: ""])
 def test_a_digest_that_tells_nothing_is_refused(wrong: Any) -> None:
-    with pytest.raises(ConfigError, match="data: 'x': its digest is .*, expected a text that changes with the content"):
+    with pytest.raises(
+        ConfigError, match=r"data: 'x': its digest is .*, expected a text that changes with the content"
+    ):
         data_digest(Dataset(Counted(), (1, 8, 8), 10, "", digest=wrong), 0, "x")
 
 
@@ -143,9 +145,7 @@ def test_a_missing_data_set_is_its_own_clear_error(tmp_path: Any, monkeypatch: p
 
 
 @pytest.mark.parametrize(("name", "plain"), [("cifar10-whitened", "cifar10"), ("svhn-lcn", "svhn")])
-def test_preprocessed_sets_are_known_by_their_pixels(
-    name: str, plain: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_preprocessed_sets_are_known_by_their_pixels(name: str, plain: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their arrays take a minute, or 10 GB, to make."""
     import qbench.data.cifar10
     import qbench.data.svhn

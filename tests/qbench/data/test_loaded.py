@@ -186,7 +186,7 @@ def test_a_batch_of_one_is_refused_with_the_remedy() -> None:
         def train_dataloader(self) -> Any:
             return DataLoader(TensorDataset(DIGITS.train.images[:33], DIGITS.train.labels[:33]), batch_size=32)
 
-    with pytest.raises(ConfigError, match="has one example, on which BatchNorm cannot train: .*drop_last=True"):
+    with pytest.raises(ConfigError, match=r"has one example, on which BatchNorm cannot train: .*drop_last=True"):
         list(dataset(Odd).splits(0).train.training_batches(32, seed=0))
 
 
@@ -220,7 +220,7 @@ def test_a_stream_is_calibrated_on_its_first_images() -> None:
 
 
 def test_a_stream_without_a_length_is_refused() -> None:
-    with pytest.raises(ConfigError, match="has no length, by which epochs are counted: .* __len__"):
+    with pytest.raises(ConfigError, match=r"has no length, by which epochs are counted: .* __len__"):
         len(dataset(Streamed).splits(0).train.training_batches(32, seed=0))
 
 
@@ -244,7 +244,7 @@ class Once:
 
 IMAGES, LABELS = torch.zeros(4, 1, 8, 8), torch.arange(4)
 WRONG = {
-    "segmentation": ((IMAGES, torch.zeros(4, 8, 8)), r"data 'mine': test_dataloader: labels are float32 \[4, 8, 8\]; q"),
+    "segmentation": ((IMAGES, torch.zeros(4, 8, 8)), r"data 'mine': test_dataloader: labels are float32 \[4, 8, 8\]"),
     "regression": ((IMAGES, torch.zeros(4)), r"labels are float32 \[4\]; qbench compares classifiers"),
     "range": ((IMAGES, LABELS + 7), "label 10, expected 0 to 9"),
     "doubles": ((IMAGES.double(), LABELS), r"gives images float64 \[4, 1, 8, 8\]; expected float32 \[batch, 1, 8, 8\]"),

@@ -118,7 +118,7 @@ def test_workers_change_nothing(tmp_path: Path) -> None:
     assert found[0].predictions == found[1].predictions
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -131,9 +131,9 @@ def test_a_killed_training_continues_with_the_batches_it_would_have_seen(
 
     def kill(epoch: int, epochs: int, metrics: Any) -> None:
         if epoch == 3:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run_trial(trial, tmp_path / "killed", on_epoch=kill)
     again = run_trial(trial, tmp_path / "killed")
     assert again.predictions == whole.predictions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import py_compile
@@ -72,7 +73,10 @@ CHAINS = {
     ),
     "in a function": ({"start.py": "def f():\n    from late import g\n    return g", "late.py": "g = 1"}, "late.py"),
     "in a class and a try": (
-        {"start.py": "class A:\n    try:\n        import maybe\n    except ImportError:\n        pass", "maybe.py": "1"},
+        {
+            "start.py": "class A:\n    try:\n        import maybe\n    except ImportError:\n        pass",
+            "maybe.py": "1",
+        },
         "maybe.py",
     ),
     "by import_module": (
@@ -148,7 +152,9 @@ def kinds(modules: set[str]) -> dict[str, str]:
 
 
 def test_the_standard_library_and_what_qbench_stands_on_end_it(start: Path) -> None:
-    write(start, {"start.py": "import os.path, json, torch.nn as nn\nfrom qbench import QuantModule\nimport quantizers"})
+    write(
+        start, {"start.py": "import os.path, json, torch.nn as nn\nfrom qbench import QuantModule\nimport quantizers"}
+    )
     assert kinds({"start"}) == {"start": "source"}
 
 
@@ -209,7 +215,7 @@ def test_an_installed_distribution_counts_by_its_version(start: Path, monkeypatc
     assert plug_in_sources({"start"}) != old
     commits = []
     for commit in ("aa", "bb"):
-        install(monkeypatch, Distribution(start, url='{"vcs_info": {"commit_id": "%s"}}' % commit))
+        install(monkeypatch, Distribution(start, url=json.dumps({"vcs_info": {"commit_id": commit}})))
         commits.append(plug_in_sources({"start"}))
     assert commits[0] != commits[1]
 
@@ -242,7 +248,9 @@ def test_a_real_distribution_is_found() -> None:
 @pytest.mark.parametrize("given", ["('table.csv', 'gone.csv')", "('folder',)"])
 def test_a_data_file_that_is_not_there_is_refused_by_name(given: str, start: Path) -> None:
     write(start, {"start.py": f"DATA_FILES = {given}", "table.csv": "", "folder/x": ""})
-    with pytest.raises(ConfigError, match=r"start: DATA_FILES names '(gone\.csv', which is not in|folder', which is a fo)"):
+    with pytest.raises(
+        ConfigError, match=r"start: DATA_FILES names '(gone\.csv', which is not in|folder', which is a fo)"
+    ):
         plug_in_sources({"start"})
 
 
