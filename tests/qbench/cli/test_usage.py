@@ -7,6 +7,9 @@ from typer.testing import CliRunner
 
 from qbench.cli.app import app
 
+KINDS = ["quantizers", "schemes", "models", "data"]
+KINDS += ["augmentations", "activations", "losses", "optimizers", "schedules", "backends"]
+
 
 def qbench(*arguments):
     return CliRunner().invoke(app, list(arguments), prog_name="qbench")
@@ -27,7 +30,7 @@ WRONG = {
     "no value wanted": (["--version=3"], "qbench", "option '--version' does not take a value"),
     "no argument": (["sweep"], "qbench sweep", "missing argument 'FILE'"),
     "option missing": (["train"], "qbench train", "missing option '--scheme'"),
-    "no choice": (["ls"], "qbench ls", "missing argument 'KIND': one of quantizers, schemes, models, data, backends"),
+    "no choice": (["ls"], "qbench ls", f"missing argument 'KIND': one of {', '.join(KINDS)}"),
 }  # fmt: skip
 # typer's own words, which change between its versions.
 WORDED = {
