@@ -28,7 +28,6 @@ def check(trial: ResolvedTrial) -> None:
             `check_recipe`); a teacher of which any of this holds.
     """
     config = trial.config
-    _ = trial.trial_id  # needs the data, and the files that plug-ins declare
     if trial.teacher is not None:
         _check_teacher(trial.teacher)
     post_training = trial.scheme.post_training is not None
@@ -44,6 +43,7 @@ def check(trial: ResolvedTrial) -> None:
         check_contract(module)
         if module.input_shape is None or overrides(type(module), ("quantize",)):
             check_structure(module.model, trial.scheme, trial.model.input_shape)
+    _ = trial.trial_id  # needs the data, and the files that plug-ins declare; names that are unknown are said above
 
 
 def _built(trial: ResolvedTrial) -> SchemeModule:
