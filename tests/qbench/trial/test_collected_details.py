@@ -46,7 +46,7 @@ def test_history_is_the_trainings_and_shared_with_it(tmp_path: Path) -> None:
     assert own.history["epoch"] == [1.0, 2.0]
     assert max(own.history["val/accuracy"]) == pytest.approx(fp32.row["val/accuracy"], rel=1e-5)  # type: ignore[type-var]
     assert own.history["train/loss"][-1] == pytest.approx(fp32.row["training/loss"], rel=1e-5)
-    assert list(own.history) == ["epoch", "train/loss", "val/accuracy"]
+    assert list(own.history) == ["epoch", "train/loss", "val/accuracy", "val/loss"]
     assert shared.history == own.history
     _, binary = run(tmp_path, "binarynet")
     assert list(binary.history) == [*own.history, "flips/fc1", "flips/out"]
