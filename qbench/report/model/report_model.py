@@ -12,6 +12,7 @@ from qbench.report.model.comparison import MAX_GROUPS, Comparison, compare_all
 from qbench.report.model.group import FOLDER, Group, make_groups
 from qbench.report.model.images import on_same_images
 from qbench.report.model.reference import reference_of
+from qbench.report.model.wording import listed
 from qbench.report.statistics.front_probability import front_probability
 from qbench.report.statistics.letters import letters
 from qbench.report.statistics.pareto import pareto_front
@@ -24,6 +25,8 @@ COSTS = ("cost/weight_bytes", "cost/energy_uj")
 _BUDGET = (
     ("training/epochs", "{:g} epochs", "epochs"),
     ("training/learning_rate_start", "an initial learning rate of {:g}", "learning_rate"),
+    ("training/optimizer", "the optimizer {}", "scheme_options.optimizer"),
+    ("training/loss_function", "the loss {}", "scheme_options.loss"),
 )
 
 
@@ -54,8 +57,8 @@ class ReportModel:
         varying: the settings, other than scheme and seed, that vary.
         comparisons: pairs of groups, corrected for their number.
         planned, done, failed: numbers of trials.
-        budgets: a line for each group whose number of epochs or initial learning rate is not that of most groups,
-            unless the sweep varies it on purpose.
+        budgets: a line for each group whose number of epochs, initial learning rate, optimizer or loss is not that of
+            most groups, unless the sweep varies it on purpose.
         best: the best trial; None without a metric, or where no trial has it.
     """
 
@@ -198,19 +201,31 @@ def _sharing(groups: Sequence[Group]) -> dict[str, tuple[str, ...]]:
 
 def _budgets(groups: Sequence[Group], varying: Sequence[str]) -> tuple[str, ...]:
     """Return `ReportModel.budgets`; `varying` are the keys that the sweep varies."""
-    watched = {metric: text for metric, text, key in _BUDGET if key not in varying}
-    usual: dict[str, float | None] = {}
+    watched = {
+        metric: text
+        for metric, text, key in _BUDGET
+        if not any(each == key or each.startswith(f"{key}.") for each in varying)
+    }
+    usual: dict[str, float | str | None] = {}
     for metric in watched:
-        counts = Counter(value for group in groups if (value := group.metrics.get(metric)) is not None)
+        counts = Counter(value for group in groups if (value := _spent(group, metric)) is not None)
         usual[metric] = counts.most_common(1)[0][0] if counts else None
     notes = []
     for group in groups:
-        others = [metric for metric in watched if group.metrics.get(metric) not in (None, usual[metric])]
+        others = [metric for metric in watched if _spent(group, metric) not in (None, usual[metric])]
         if others:
-            own = " and ".join(watched[metric].format(group.metrics[metric]) for metric in others)
-            most = " and ".join(watched[metric].format(usual[metric]) for metric in others)
+            own = listed([watched[metric].format(_spent(group, metric)) for metric in others])
+            most = listed([watched[metric].format(usual[metric]) for metric in others])
             notes.append(f"{group.name}: {own} (most others: {most})")
     return tuple(notes)
+
+
+def _spent(group: Group, metric: str) -> float | str | None:
+    """Return a number, the mean of the group's trials, or a text, where all of them have the same."""
+    if (mean := group.metrics.get(metric)) is not None:
+        return mean
+    texts = {trial.row.get(metric) for trial in group.trials}
+    return texts.pop() if len(texts) == 1 else None
 
 
 def _best(studies: Sequence[Study], groups: Sequence[Group]) -> BestTrial | None:

@@ -156,6 +156,6 @@ def _budgets(model: ReportModel) -> Iterator[str]:
     if model.budgets:
         names = [g.name for g in model.groups if any(line.startswith(f"{g.name}: ") for line in model.budgets)]
         yield (
-            f"Budgets differ: {listed(names)} {'has' if len(names) == 1 else 'have'} another number of epochs or "
-            "initial learning rate than most. Part of a difference in accuracy may come from that."
+            f"Budgets differ: {listed(names)} {'has' if len(names) == 1 else 'have'} another number of epochs, "
+            "initial learning rate, optimizer or loss than most. Part of a difference in accuracy may come from that."
         )

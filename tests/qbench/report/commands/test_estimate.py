@@ -85,8 +85,19 @@ def test_ls(kind: Kind) -> None:
     names = [item["name"] for item in json.loads(as_json.stdout)]
     assert names
     assert [line.split()[0] for line in plain.stdout.splitlines()] == names
-    expected = {"schemes": "binarynet", "models": "digits-convnet", "data": "digits", "quantizers": "sign"}
-    assert expected.get(kind, "cpu") in names
+    expected = {
+        "schemes": "binarynet",
+        "models": "digits-convnet",
+        "data": "digits",
+        "quantizers": "sign",
+        "losses": "squared_hinge",
+        "optimizers": "adam",
+        "schedules": "exponential",
+        "activations": "rprelu",
+        "augmentations": "crop",
+        "backends": "cpu",
+    }
+    assert expected[kind] in names
 
 
 def test_ls_of_something_else() -> None:

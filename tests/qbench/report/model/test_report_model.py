@@ -97,6 +97,15 @@ def test_another_budget_is_noted():
     assert make_report(studies_of(records[:2])).budgets == ()
 
 
+def test_another_loss_or_optimizer_is_noted():
+    usual = {"training/optimizer": "Adam", "training/loss_function": "squared_hinge"}
+    own = {"training/optimizer": "Adam", "training/loss_function": "distillation(teacher='fp32')"}
+    records = [record(f"s{n}", 0, metrics=usual) for n in range(3)] + [record("student", 0, metrics=own)]
+    assert make_report(studies_of(records)).budgets == (
+        "student: the loss distillation(teacher='fp32') (most others: the loss squared_hinge)",
+    )
+
+
 def test_a_budget_that_the_sweep_varies_needs_no_note():
     records = [record("a", seed, epochs=n, metrics={"training/epochs": n}) for seed, n in ((0, 10), (1, 10), (0, 20))]
     assert make_report(studies_of(records)).budgets == ()

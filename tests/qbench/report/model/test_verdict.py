@@ -220,8 +220,8 @@ def test_other_budgets_are_said():
     model = model_with()
     assert not any("Budgets" in text for text in verdict(model))
     assert sentence("Budgets", replace(model, budgets=("int8-kl: 60 epochs (most others: 30 epochs)",))) == (
-        "Budgets differ: int8-kl has another number of epochs or initial learning rate than most. Part of a "
-        "difference in accuracy may come from that."
+        "Budgets differ: int8-kl has another number of epochs, initial learning rate, optimizer or loss than "
+        "most. Part of a difference in accuracy may come from that."
     )
 
 
