@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qbench.cost.estimate import Estimate, estimate
+    from qbench.data.augmentation.registry import AUGMENTATIONS
     from qbench.data.datamodule import TensorDataModule
     from qbench.data.datasets import DATASETS, Dataset, get_dataset
     from qbench.data.splits import Examples, Splits
@@ -23,17 +24,23 @@ if TYPE_CHECKING:
     from qbench.deploy.packed.file import save as save_packed
     from qbench.deploy.packed.network import PackedNetwork
     from qbench.errors import ConfigError, TrainingError, UserError
+    from qbench.nn.activation import ACTIVATIONS, FunctionFacts, register_activation
     from qbench.nn.models.catalogue import MODELS, get_model
     from qbench.nn.models.model import Model
     from qbench.nn.quant_conv2d import QuantConv2d
     from qbench.nn.quant_layer import QuantLayer
     from qbench.nn.quant_linear import QuantLinear
+    from qbench.nn.quant_op.base import QuantOp
+    from qbench.nn.quant_op.select import register_op
     from qbench.ptq.calibration import calibrate
     from qbench.report.model.report_model import make_report
     from qbench.report.study import read_study
     from qbench.schemes.apply import apply_scheme
     from qbench.schemes.catalogue import SCHEMES, get_scheme
+    from qbench.schemes.optimizers.registry import OPTIMIZERS
+    from qbench.schemes.schedules import SCHEDULES
     from qbench.schemes.scheme import Scheme
+    from qbench.training.losses.registry import LOSSES
     from qbench.training.module import QuantModule
     from qbench.training.wrapped_module import WrappedModule
     from qbench.trial.config import TrialConfig
@@ -43,20 +50,27 @@ if TYPE_CHECKING:
     from qbench.trial.run import run_trial
 
 _PLACES = {
+    "ACTIVATIONS": "qbench.nn.activation",
+    "AUGMENTATIONS": "qbench.data.augmentation.registry",
     "ConfigError": "qbench.errors",
     "DATASETS": "qbench.data.datasets",
     "Dataset": "qbench.data.datasets",
     "Estimate": "qbench.cost.estimate",
     "Examples": "qbench.data.splits",
+    "FunctionFacts": "qbench.nn.activation",
     "IntegerNetwork": "qbench.deploy.int8.network",
+    "LOSSES": "qbench.training.losses.registry",
     "MODELS": "qbench.nn.models.catalogue",
     "Model": "qbench.nn.models.model",
+    "OPTIMIZERS": "qbench.schemes.optimizers.registry",
     "PackedNetwork": "qbench.deploy.packed.network",
     "QuantConv2d": "qbench.nn.quant_conv2d",
     "QuantLayer": "qbench.nn.quant_layer",
     "QuantLinear": "qbench.nn.quant_linear",
     "QuantModule": "qbench.training.module",
+    "QuantOp": "qbench.nn.quant_op.base",
     "ResolvedTrial": "qbench.trial.resolved",
+    "SCHEDULES": "qbench.schemes.schedules",
     "SCHEMES": "qbench.schemes.catalogue",
     "Scheme": "qbench.schemes.scheme",
     "Splits": "qbench.data.splits",
@@ -78,6 +92,8 @@ _PLACES = {
     "make_report": "qbench.report.model.report_model",
     "pack": "qbench.deploy.packed.convert",
     "read_study": "qbench.report.study",
+    "register_activation": "qbench.nn.activation",
+    "register_op": "qbench.nn.quant_op.select",
     "resolve": "qbench.trial.resolved",
     "run_trial": "qbench.trial.run",
     "save_packed": "qbench.deploy.packed.file:save",
@@ -85,13 +101,19 @@ _PLACES = {
 """Public name -> its module, with the name that it has there where that is another one."""
 
 __all__ = [
+    "ACTIVATIONS",
+    "AUGMENTATIONS",
     "DATASETS",
+    "LOSSES",
     "MODELS",
+    "OPTIMIZERS",
+    "SCHEDULES",
     "SCHEMES",
     "ConfigError",
     "Dataset",
     "Estimate",
     "Examples",
+    "FunctionFacts",
     "IntegerNetwork",
     "Model",
     "PackedNetwork",
@@ -99,6 +121,7 @@ __all__ = [
     "QuantLayer",
     "QuantLinear",
     "QuantModule",
+    "QuantOp",
     "ResolvedTrial",
     "Scheme",
     "Splits",
@@ -120,6 +143,8 @@ __all__ = [
     "make_report",
     "pack",
     "read_study",
+    "register_activation",
+    "register_op",
     "resolve",
     "run_trial",
     "save_packed",
