@@ -105,10 +105,14 @@ def _value(config: Config, key: str) -> Any:
 
 
 def _short_keys(keys: Sequence[str]) -> dict[str, str]:
-    """Return each key's last part, or the key itself where another key ends so, or is called so."""
-    last = {key: key.rpartition(".")[2] for key in keys}
+    """Return each key's last part, or the key itself where another key ends so, or is called so.
+
+    The name of what has options is its key's: `loss` for `scheme_options.loss.name`, as where it is a name alone.
+    """
+    paths = {key: key.removesuffix(".name") if key.count(".") > 1 else key for key in keys}
+    last = {path: path.rpartition(".")[2] for path in paths.values()}
     taken = [*last.values(), *(key for key in TrialConfig.model_fields if key not in keys)]
-    return {key: short if taken.count(short) == 1 else key for key, short in last.items()}
+    return {key: last[path] if taken.count(last[path]) == 1 else path for key, path in paths.items()}
 
 
 def _texts(values: Iterable[Any]) -> dict[str, str]:

@@ -35,6 +35,12 @@ def test_a_key_is_shortened_where_no_other_is_called_so():
     assert short_names(both)[0] == "a model_options.width=1 module_options.width=1"
 
 
+def test_a_name_with_options_is_called_as_a_name_alone():
+    loss = "scheme_options.loss"
+    configs = [{"scheme": "a", loss: "hinge"}, {"scheme": "a", f"{loss}.name": "focal", f"{loss}.options.gamma": 1.0}]
+    assert short_names(configs) == ["a loss=hinge", "a loss=focal gamma=1.0"]
+
+
 def test_mappings_are_short_and_stay_apart():
     layers = [
         {"conv1": "float", "fc2": {"weight": "pack.quant.Sign", "input": "float"}, "fc3": "float"},
