@@ -1,11 +1,13 @@
-"""The images of a batch, with labels or without."""
+"""The images of a batch, and its labels where it has some."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from qbench.data.classification import check_labels
 from qbench.errors import ConfigError
 
 
@@ -24,3 +26,26 @@ def images_of(batch: Any) -> Tensor:
         "predict_step, or let the data set give tensors",
         "predict",
     )
+
+
+def check_labelled(batch: Any, classes: int) -> None:
+    """Refuse a batch that is no (images, labels), or that has an int64 label which is no class.
+
+    Labels of another kind are left to the loss, which may be one's own; those on a GPU to its kernels, for reading them
+    waits for it. (`cross_entropy` takes -100 for "leave this one out", without a word.)
+
+    Raises:
+        ConfigError: a batch of another kind, such as a dict.
+        DataError: a label outside 0..classes - 1.
+    """
+    if not isinstance(batch, tuple | list) or len(batch) < 2:
+        raise ConfigError(
+            f"QuantModule trains and tests on batches (images, labels); the loader gives a {type(batch).__name__}: "
+            "override training_step, validation_step and test_step, or let the data set give pairs",
+            "data",
+        )
+    labels = batch[1]
+    if not isinstance(labels, Tensor) or labels.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    if labels.dtype == torch.int64 and labels.dim() == 1:
+        check_labels(labels, classes, "a batch")

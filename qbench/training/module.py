@@ -20,14 +20,14 @@ from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.initialize import initialize
 from qbench.schemes.optimizers.registry import build_optimizer
 from qbench.schemes.scheme import Scheme
-from qbench.training.batch_images import images_of
+from qbench.training.batch_images import check_labelled, images_of
 from qbench.training.first_batch import InputShape
 from qbench.training.hyperparameters import constructor_arguments, loading_arguments, split
 from qbench.training.latent_clip import clip_after_steps
 from qbench.training.learning_rate import first_and_last
 from qbench.training.losses.catalogue import build_loss, needs_teacher
 from qbench.training.mean_loss import MeanLoss
-from qbench.training.module_checkpoint import SCHEME_KEY, keep_scheme, named_as
+from qbench.training.module_checkpoint import SCHEME_KEY, as_another_network, keep_scheme, named_as
 from qbench.training.parameter_groups import parameter_groups
 from qbench.training.planned_epochs import planned_epochs
 from qbench.training.rates_asked import check_decays
@@ -164,8 +164,8 @@ class QuantModule(SchemeModule):
                 checkpoint does not keep because it is no plain value. Others take the place of those that it keeps.
 
         Raises:
-            ConfigError: an argument that is missing; another scheme, or layers with other quantizers, than it was
-                trained with.
+            ConfigError: an argument that is missing; another network or scheme, or layers with other quantizers, than
+                it was trained with.
         """
         if hparams_file is None:
             held = read_checkpoint(checkpoint_path, map_location="meta", weights_only=weights_only)
@@ -173,9 +173,10 @@ class QuantModule(SchemeModule):
                 checkpoint_path.seek(0)
             kept = held.get(cls.CHECKPOINT_HYPER_PARAMS_KEY, {})
             arguments = loading_arguments(cls, kept, held.get(SCHEME_KEY, {}).get("left_out", {}), arguments)
-        return super().load_from_checkpoint(
-            checkpoint_path, map_location, hparams_file, strict, weights_only, **arguments
-        )
+        with as_another_network():
+            return super().load_from_checkpoint(
+                checkpoint_path, map_location, hparams_file, strict, weights_only, **arguments
+            )
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load a state as every module does; under whatever names torch.compile has given to parts of either."""
@@ -321,7 +322,8 @@ class QuantModule(SchemeModule):
         self.start_epoch(self.current_epoch, planned_epochs(self.trainer))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Return the batch's loss."""
+        """Return the batch's loss; raises DataError for labels of no class, where they are on the CPU."""
+        check_labelled(batch, self.val_accuracy.num_classes)
         loss = self.loss(*batch)
         self._losses.append(loss.detach())
         return loss
@@ -337,6 +339,7 @@ class QuantModule(SchemeModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Log the right predictions and the loss."""
         images, labels = batch
+        check_labelled(batch, self.val_accuracy.num_classes)
         scores, loss = scores_and_loss(self, images, labels)
         self.val_accuracy(scores, labels)
         self.log("val/accuracy", self.val_accuracy)
@@ -347,6 +350,7 @@ class QuantModule(SchemeModule):
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Log the right predictions and the loss."""
         images, labels = batch
+        check_labelled(batch, self.test_accuracy.num_classes)
         scores, loss = scores_and_loss(self, images, labels)
         self.test_accuracy(scores, labels)
         self.log("test/accuracy", self.test_accuracy)

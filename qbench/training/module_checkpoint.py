@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -86,6 +87,28 @@ def keep_scheme(owner: pl.LightningModule, quantized: SchemeModule) -> None:
     setattr(owner, "on_load_checkpoint", hooks.on_load_checkpoint)  # noqa: B010
 
 
+@contextmanager
+def as_another_network() -> Iterator[None]:
+    """Say of a state that does not fit what is to be done.
+
+    Raises:
+        ConfigError: the first tensor that is missing, left over, or of another shape.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        first, _, rest = str(error).partition("\n")
+        if not first.startswith("Error(s) in loading state_dict"):
+            raise
+        differing = [line.strip().rstrip(".") for line in rest.splitlines()]
+        more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+        raise ConfigError(
+            f"the checkpoint does not fit: {differing[0]}{more}: give the network that was trained, built with the "
+            "same options, and its scheme",
+            "model",
+        ) from None
+
+
 def _take_structure(module: SchemeModule, found: Mapping[str, Any]) -> None:
     _check_scheme(module, found["scheme"])
     if module.input_shape is None:
@@ -121,12 +144,16 @@ def _check_quantizers(here: dict[str, list[str]], there: Mapping[str, Any]) -> N
     """Refuse a checkpoint whose layers had quantizers of other classes or formats: a method chose them, say."""
     for name in [*here, *(each for each in there if each not in here)]:
         if here.get(name) != there.get(name):
-            mine, theirs = (" and ".join(each.get(name, ["no such layer"])) for each in (here, there))
+            mine, theirs = (_held(each.get(name)) for each in (here, there))
             raise ConfigError(
-                f"layer {name} of the checkpoint has {theirs} for weights and inputs, here it has {mine}: load it by "
-                "the class that trained it, with the network as it was then",
+                f"layer {name}: the checkpoint has {theirs}, this network has {mine}: load it by the class that "
+                "trained it, with the network as it was then",
                 "checkpoint",
             )
+
+
+def _held(quantizers: list[str] | None) -> str:
+    return "no such layer" if quantizers is None else f"{' and '.join(quantizers)} for weights and inputs"
 
 
 def _quantizers(network: nn.Module) -> dict[str, list[str]]:

@@ -46,6 +46,11 @@ class SchemeModule(LoopModule):
     def __init__(
         self, model: nn.Module, scheme: Scheme | str, *, input_shape: InputShape | None = None, seed: int = 0
     ) -> None:
+        if not isinstance(model, nn.Module):
+            raise ConfigError(
+                f"expected a network, an nn.Module, got {model!r}; get_model(name).make() builds one by its name",
+                "model",
+            )
         super().__init__()
         self.scheme = get_scheme(scheme) if isinstance(scheme, str) else scheme
         self.seed = seed

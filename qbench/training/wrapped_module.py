@@ -67,6 +67,12 @@ class WrappedModule(SchemeModule):
         object.__setattr__(self, "theirs", theirs)
         self.network, self.classes = network, classes
         self._has_told_rates = False
+        if not isinstance(theirs, pl.LightningModule):
+            raise ConfigError(
+                f"expected a LightningModule, with steps and optimizers of its own, got a {type(theirs).__name__}; "
+                "QuantModule(network, scheme) trains a network alone",
+                "module",
+            )
         if isinstance(theirs, SchemeModule) or hasattr(theirs, "qbench"):
             raise ConfigError(f"{type(theirs).__name__} is quantized already", "module")
         if not is_overridden("configure_optimizers", theirs):

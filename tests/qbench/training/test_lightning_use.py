@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from qbench.data.datasets import get_dataset
+from qbench.data.folder import DataError
 from qbench.errors import ConfigError, TrainingError
 from qbench.nn.models.catalogue import get_model
 from qbench.ptq.calibration import calibrate
@@ -88,6 +89,29 @@ def test_a_batch_whose_images_nothing_names_is_refused() -> None:
         trainer().predict(small(), DataLoader(Dicts(), batch_size=2))
 
 
+@pytest.mark.parametrize("wrong", [10, -1, -100])
+def test_a_label_that_is_no_class_is_refused_in_every_step(wrong: int) -> None:
+    labels = LABELS.clone()
+    labels[40] = wrong  # cross_entropy would leave -100 out of its mean
+    data = DataLoader(TensorDataset(IMAGES, labels), batch_size=32)
+    message = rf"a batch: label {wrong}, expected 0 to 9 for 10 classes"
+    for step in ("fit", "validate", "test"):
+        with pytest.raises(DataError, match=message):
+            getattr(trainer(), step)(small("fp32"), data)
+
+
+def test_a_batch_without_names_for_its_parts_is_refused_in_training() -> None:
+    with pytest.raises(
+        ConfigError, match=r"batches \(images, labels\); the loader gives a dict: override training_step"
+    ):
+        trainer().fit(small(), DataLoader(Dicts(), batch_size=32))
+
+
+def test_a_network_alone_is_not_wrapped() -> None:
+    with pytest.raises(ConfigError, match=r"module: expected a LightningModule.*got a Sequential; QuantModule\("):
+        QuantModule.wrap(mlp(), "binarynet")
+
+
 def test_a_quantized_network_is_not_evaluated_before_it_is_calibrated() -> None:
     module = small("int8-minmax")
     trainer().validate(module, loader(), verbose=False)  # the float network, as during training
@@ -156,9 +180,7 @@ def test_a_wrapped_network_is_not_evaluated_before_it_is_calibrated() -> None:
 
 def test_a_quantizer_that_needs_calibration_does_not_train() -> None:
     scheme = get_scheme("binarynet", weights="int8")
-    with pytest.raises(
-        ConfigError, match=r"scheme_options.weights: fc1: Uniform needs calibration, which only"
-    ):
+    with pytest.raises(ConfigError, match=r"scheme_options.weights: fc1: Uniform needs calibration, which only"):
         QuantModule(mlp(), scheme)
     with pytest.raises(ConfigError, match="fc1: Uniform needs calibration"):
         QuantModule.wrap(Theirs(), scheme, network="net")

@@ -107,6 +107,17 @@ def test_a_checkpoint_without_a_network_is_refused(tmp_path: Path) -> None:
         QuantModule.load_from_checkpoint(path)
 
 
+def test_another_network_is_refused_by_the_first_tensor_that_differs(tmp_path: Path) -> None:
+    path = trained(QuantModule(mlp(), "fp32"), tmp_path / "x.ckpt")
+    wider = get_model("digits-mlp").make({"hidden": 24, "layers": 1})
+    with pytest.raises(ConfigError, match=r"model: .*fc1.weight.*\[16, 64\].*\[24, 64\].*: give the network .*options"):
+        QuantModule.load_from_checkpoint(path, model=wider)
+    with pytest.raises(ConfigError, match=r"layer conv1: the checkpoint has no such layer, this network has float32"):
+        QuantModule.load_from_checkpoint(path, model=get_model("digits-convnet").make({"width": 2}))
+    with pytest.raises(ConfigError, match=r"model: expected a network, an nn.Module, got 'digits-mlp'"):
+        QuantModule.load_from_checkpoint(path, model="digits-mlp")
+
+
 OTHER = r"trained with scheme binarynet, this module's is binaryconnect: activations is .*sign.* there and None here"
 
 
@@ -133,7 +144,7 @@ class Chosen(QuantModule):
 
 def test_another_choice_of_quantizers_by_a_method_is_refused(tmp_path: Path) -> None:
     path = trained(Chosen(mlp(), "binarynet"), tmp_path / "x.ckpt")
-    with pytest.raises(ConfigError, match=r"layer fc1 of the checkpoint has float32 .* here it has Sign \(binary, 1"):
+    with pytest.raises(ConfigError, match=r"layer fc1: the checkpoint has float32 .* network has Sign \(binary, 1"):
         QuantModule.load_from_checkpoint(path, model=mlp())
     assert Chosen.load_from_checkpoint(path, model=mlp()).model.fc1.weight_quantizer is None
 
@@ -148,7 +159,7 @@ def test_an_earlier_checkpoint_is_loaded_with_a_warning(tmp_path: Path, caplog: 
         found = QuantModule.load_from_checkpoint(path, model=mlp(), scheme="binarynet")
     assert "does not say what scheme it was trained with" in caplog.text
     assert torch.equal(scores(found), scores(module))
-    with pytest.raises(RuntimeError, match="Missing key"):
+    with pytest.raises(ConfigError, match=r"Missing key.* and its scheme"):
         QuantModule.load_from_checkpoint(path, model=mlp(), scheme="int8-lsq")
 
 
