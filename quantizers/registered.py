@@ -27,6 +27,7 @@ def make(name: str, **options: Any) -> Quantizer:
         UnknownNameError: no such quantizer.
         TypeError: options its constructor does not take, an option under both its names, or a dotted path to something
             that is no Quantizer.
+        ValueError: values that its constructor refuses; the message begins with its name.
     """
     return _made(name, lambda cls: cls, options)
 
@@ -36,7 +37,7 @@ def make_for_layer(name: str, place: LayerPlace, options: Mapping[str, Any]) -> 
 
     Raises:
         UnknownNameError, TypeError: as `make`.
-        ValueError: of a `for_layer` of the quantizer's own; its message begins with the layer.
+        ValueError: as `make`; of a `for_layer` of the quantizer's own with the layer.
     """
     return _made(name, lambda cls: functools.partial(_for_layer, cls, place), options)
 
@@ -67,6 +68,8 @@ def _made(
         return constructor(cls)(**_with_present_names(options, cls.earlier_names))
     except TypeError as error:
         raise TypeError(f"quantizer {name!r}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"quantizer {name!r}: {error}") from error
 
 
 def _with_present_names(options: Mapping[str, Any], earlier_names: Mapping[str, str]) -> dict[str, Any]:

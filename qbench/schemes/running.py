@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from qbench.nn.evaluation_mode import evaluating, plain_execution
 from qbench.nn.graph.example import example_batch
 from qbench.nn.hooks import watching
 from qbench.nn.quant_layer import QuantLayer
-from quantizers import BINARY
+from quantizers import BINARY, Quantizer
 
 _EXAMPLES = 16
 
@@ -58,19 +59,28 @@ def check_takes(network: nn.Module, input_shape: tuple[int, ...] | Tensor) -> No
     """Run the network in evaluation on zeros, where its operations could not be read: does it run at all?
 
     Raises:
-        ConfigError: it raises an error of its own.
+        ConfigError: it raises an error of its own; where a quantizer did, that is named.
     """
     example = example_batch(input_shape, network)
     try:
         with evaluating(network), plain_execution(), torch.random.fork_rng(devices=[]):
             network(example)
     except Exception as error:  # of the network's own code: any
+        for place, module in network.named_modules():
+            if isinstance(module, Quantizer) and _raised(module, error):
+                message = f"{place} ({type(module).__name__}) does not quantize a batch: {one_line(error)}"
+                raise ConfigError(message, "scheme") from error
         raise ConfigError(
             f"{type(network).__name__} does not run on one tensor {list(example.shape)} of {example.dtype}: "
             f"{one_line(error)}; the network must take one tensor, a batch of examples; for token "
             "numbers, give such a batch in place of the input's shape",
             "model",
         ) from error
+
+
+def _raised(module: nn.Module, error: BaseException) -> bool:
+    """Whether an exception passed through a method of `module`."""
+    return any(frame.f_locals.get("self") is module for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 @dataclass(frozen=True)

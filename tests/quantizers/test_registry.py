@@ -213,6 +213,11 @@ def test_a_taken_built_in_name_says_so():
         register("sign")(dict)
 
 
+def test_a_value_that_a_constructor_refuses_is_told_with_its_name():
+    with pytest.raises(ValueError, match=r"^quantizer 'lsq': .*bits"):
+        make("lsq", bits=40)
+
+
 def test_a_registry_without_a_group_reads_no_entry_points(registry, plugin):
     assert registry.names() == []
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from qbench.errors import ConfigError
 from qbench.schemes.apply import apply_scheme
 from qbench.schemes.catalogue import get_scheme
-from qbench.schemes.running import check_running
+from qbench.schemes.running import check_running, check_takes
+from quantizers import Sign
 
 
 def encoder(layers: int = 2) -> nn.Module:
@@ -76,3 +77,17 @@ def test_networks_that_take_tokens_are_run_on_the_example() -> None:
     check_running(net, torch.tensor([[1, 2, 3], [4, 5, 9]]))
     with pytest.raises(IndexError):
         check_running(net, torch.tensor([[10]]))
+
+
+class Raises(Sign):
+    def forward(self, x: Tensor) -> Tensor:
+        raise RuntimeError("no such shape")
+
+
+def test_a_quantizer_that_raises_is_named_in_place_of_the_network() -> None:
+    net = apply_scheme(nn.Sequential(nn.Linear(4, 3)), get_scheme("binaryconnect"))
+    net[0].weight_quantizer = Raises()
+    with pytest.raises(
+        ConfigError, match=r"scheme: 0\.weight_quantizer \(Raises\) does not .*RuntimeError: no such shape"
+    ):
+        check_takes(net, (4,))
