@@ -88,7 +88,7 @@ def test_the_commands_run(title: str, folder: Path) -> None:
     printed = [run(command, folder) for command in COMMANDS[title]]
     if title == "A scheme":
         assert len(rows(folder / "runs" / "own")) == 8
-        for name in ("fp32, 16 wide", "two-bit-net, 32 wide"):
+        for name in ("fp32 w=16", "two-bit-net w=32"):
             assert name in printed[-1]
     elif title == "A loss":
         assert len({row["test/accuracy"] for row in rows(folder / "runs" / "focal")}) == 2

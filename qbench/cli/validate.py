@@ -12,6 +12,7 @@ def validate(file: SweepFile, plugin: Plugins = None) -> None:
     Example:
       qbench validate sweeps/binary_vs_int8.yaml
     """
+    from qbench.report.model.wording import number_of
     from qbench.sweep.config import load_sweep
     from qbench.sweep.plan import TRAINING, load_training, make_plan
     from qbench.sweep.search import is_endless
@@ -20,7 +21,7 @@ def validate(file: SweepFile, plugin: Plugins = None) -> None:
     endless = is_endless(config)
     plan = make_plan(config, load_training(TRAINING), 20 if endless else None)
     trainings = len({trial.training_key for trial in plan.shown})
-    size = f"{len(plan.shown)} trials, {trainings} trainings"
+    size = f"{number_of(len(plan.shown), 'trial')}, {number_of(trainings, 'training')}"
     if endless:
         size = f"no run_cap, so --max-runs is needed; the first {len(plan.shown)} trials are fine"
     print(f"{file}: ok: {config.method} search, {size}")
