@@ -85,7 +85,7 @@ def named_columns(columns: str, metrics: Iterable[str]) -> list[str] | None:
             if len(names) > 1:
                 raise UserError(f"--columns: {asked!r} is several columns: name one of {', '.join(names)}")
         if not names:
-            words = list(dict.fromkeys([ALL, *(_word(name) for name in known)]))
+            words = list(dict.fromkeys([ALL, _INTERVAL, *(_word(name) for name in known)]))
             raise UserError(f"--columns: no column {asked!r}{nearest(asked, words)}")
         found += [name for name in names if name not in found]
     if not found:

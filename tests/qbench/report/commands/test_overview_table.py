@@ -106,6 +106,7 @@ def test_columns_are_named_as_in_csv_by_their_last_part_or_heading():
     ("asked", "said"),
     [
         ("acuracy", "no column 'acuracy'; did you mean 'accuracy'?"),
+        ("intervall", "no column 'intervall'; did you mean 'interval'?"),
         ("×", "'×' is several columns: name one of cost/weight_compression, cost/energy_compression"),
         (" ,", "expected all, or names with commas between them"),
     ],
