@@ -28,7 +28,7 @@ def images_of(batch: Any) -> Tensor:
     )
 
 
-def check_labelled(batch: Any, classes: int) -> None:
+def check_labelled(batch: Any, classes: int | None) -> None:
     """Refuse a batch that is no (images, labels), or that has an int64 label which is no class.
 
     Labels of another kind are left to the loss, which may be one's own; those on a GPU to its kernels, for reading them
@@ -45,7 +45,12 @@ def check_labelled(batch: Any, classes: int) -> None:
             "data",
         )
     labels = batch[1]
-    if not isinstance(labels, Tensor) or labels.device.type != "cpu" or torch.compiler.is_compiling():
+    if (
+        classes is None
+        or torch.compiler.is_compiling()
+        or not isinstance(labels, Tensor)
+        or labels.device.type != "cpu"
+    ):
         return
     if labels.dtype == torch.int64 and labels.dim() == 1:
         check_labels(labels, classes, "a batch")
