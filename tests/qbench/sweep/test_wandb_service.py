@@ -61,7 +61,7 @@ class LogsAnEpoch:
 def run(folder, training, made, wandb_service):
     (folder / "out").mkdir(exist_ok=True)
     runner = TrialRunner(Setup("fake_training", folder / "out", (), wandb_service), training)
-    return runner.run(made, lambda epoch, epochs: None)
+    return runner.run(made, lambda *_: None)
 
 
 def test_a_trial_is_an_offline_run_with_config_history_and_summary(fake, online_free, capfd):
@@ -122,7 +122,7 @@ def run_real(folder, training, scheme):
     (folder / "out").mkdir(exist_ok=True)
     runner = TrialRunner(Setup("qbench.trial.run", folder / "out", (), service(folder)), training)
     planned = plan_trial(made, training)
-    result, wandb_failure = runner.run(planned, lambda epoch, epochs: None)
+    result, wandb_failure = runner.run(planned, lambda *_: None)
     assert (result.error, wandb_failure) == (None, None)
     return planned, result
 

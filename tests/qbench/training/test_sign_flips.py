@@ -109,7 +109,7 @@ def test_without_binary_weights_nothing_is_counted(tmp_path: Path) -> None:
     parts = trial(scheme="fp32")
     result = fit(parts.build(), parts.dataset.load(0), tmp_path, parts.settings)
     assert flips(result) == [{}] * EPOCHS
-    assert [epoch.keys() for epoch in result.history] == [{"train/loss", "val/accuracy", "epoch"}] * EPOCHS
+    assert [epoch.keys() for epoch in result.history] == [{"train/loss", "val/accuracy", "val/loss", "epoch"}] * EPOCHS
 
 
 def test_history_is_stored_with_the_training_and_missing_in_earlier_ones(tmp_path: Path) -> None:

@@ -316,7 +316,7 @@ def test_divergence_is_an_error(tmp_path: Path) -> None:
         ("Hooked", {"model": "module"}, "model: Hooked builds no network"),
         ("Hooked", {"network": "net"}, "network: Hooked is a QuantModule"),
         ("Hooked", {"module_options": {"seed": 3}}, "module_options.seed: a trial gives this argument itself"),
-        ("Hooked", {"module_options": {"alpha": 3}}, "module_options: Hooked: .*alpha"),
+        ("Hooked", {"module_options": {"alpha": 3}}, "module_options: Hooked cannot be built: .*alpha"),
     ],
 )
 def test_bad_settings(kind: str, fields: dict[str, Any], message: str) -> None:
