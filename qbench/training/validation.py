@@ -4,25 +4,51 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from inspect import getattr_static
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from qbench.data.classification import check_scores, count_right
 from qbench.data.splits import Part
 
-if TYPE_CHECKING:
-    from qbench.training.module import QuantModule
-
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
+class Classifier(Protocol):
+    """What validation asks of a QuantModule."""
+
+    @property
+    def knows_its_loss(self) -> bool:
+        """Whether `batch_loss` has all that it needs."""
+        ...
+
+    def scores(self, images: Tensor) -> Tensor:
+        """Return the scores [B, classes] of a batch."""
+        ...
+
+    def batch_loss(self, scores: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of a batch whose scores are known."""
+        ...
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the training loss of a batch."""
+        ...
+
+    def silent(self) -> AbstractContextManager[None]:
+        """Log nothing while the context lasts."""
+        ...
+
+    def named_children(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the modules within, by name."""
+        ...
+
+
 @torch.no_grad()
-def validate(module: QuantModule, part: Part) -> dict[str, float]:
+def validate(module: Classifier, part: Part) -> dict[str, float]:
     """Return `val/accuracy` and `val/loss` of a module in evaluation mode: means over the part's examples.
 
     The device is waited for once, at the end.
@@ -43,7 +69,7 @@ def validate(module: QuantModule, part: Part) -> dict[str, float]:
     return {"val/accuracy": int(right) / count, "val/loss": float(total) / count}
 
 
-def scores_and_loss(module: QuantModule, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+def scores_and_loss(module: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
     """Return the scores of a batch, [B, classes], and its loss, [], in one forward pass.
 
     The loss is `batch_loss`, None where that lacks its teacher; where a subclass computes another one by overriding
@@ -57,7 +83,7 @@ def scores_and_loss(module: QuantModule, images: Tensor, labels: Tensor) -> tupl
     return scores, module.batch_loss(scores, images, labels) if module.knows_its_loss else None
 
 
-def _own_loss(module: QuantModule) -> Loss | None:
+def _own_loss(module: Classifier) -> Loss | None:
     """Return the `loss` that a subclass (or the instance) has in place of QuantModule's; None where it has none.
 
     None as well where the same class, or one that inherits from it, says by `loss_of_scores` what evaluation takes.
@@ -72,7 +98,7 @@ def _own_loss(module: QuantModule) -> Loss | None:
 
 
 @torch.compiler.disable
-def _watched(module: QuantModule, loss: Loss, images: Tensor, labels: Tensor) -> Tensor:
+def _watched(module: Classifier, loss: Loss, images: Tensor, labels: Tensor) -> Tensor:
     """Return a loss that was written for training: what it logs, counts or draws at random leaves no trace.
 
     It may ask `self.training`, which is False.
@@ -90,7 +116,7 @@ def _watched(module: QuantModule, loss: Loss, images: Tensor, labels: Tensor) ->
 
 
 @contextmanager
-def _metrics_put_aside(module: QuantModule) -> Iterator[None]:
+def _metrics_put_aside(module: Classifier) -> Iterator[None]:
     """Put copies in the places of the module's own metrics while the context lasts."""
     before = {name: each for name, each in module.named_children() if isinstance(each, Metric | MetricCollection)}
     try:
