@@ -33,7 +33,7 @@ from qbench.nn.quant_conv2d import QuantConv2d
 from qbench.nn.quant_layer import quant_layers
 from qbench.nn.quant_linear import QuantLinear
 from qbench.seeds import derive
-from qbench.training.loss import squared_hinge
+from qbench.training.losses.squared_hinge import squared_hinge
 from qbench.trial.config import TrialConfig
 from qbench.trial.resolved import ResolvedTrial, resolve
 from qbench.trial.run import run_trial

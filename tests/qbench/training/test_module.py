@@ -17,9 +17,9 @@ from qbench.nn.models.catalogue import get_model
 from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.schemes.catalogue import get_scheme
 from qbench.schemes.initialize import glorot_scale
+from qbench.schemes.optimizers.shift_adamax import ShiftAdaMax
 from qbench.training.losses.squared_hinge import squared_hinge
 from qbench.training.module import QuantModule
-from qbench.schemes.optimizers.shift_adamax import ShiftAdaMax
 from quantizers import Quantizer, Sign
 
 # Lightning's advice on loaders and folders that these small runs do not need.
