@@ -11,6 +11,7 @@ from torch import Tensor
 
 import cuda_ext
 from qbench.bench.timing import quartiles
+from qbench.data.datasets import DATASETS
 from qbench.data.splits import Examples, Part
 from qbench.deploy.packed.network import PackedNetwork
 from qbench.errors import ConfigError, UserError
@@ -112,6 +113,8 @@ def examples_for(network: PackedNetwork, data: str | None, against: TrialRecord 
     name = data or (against.config.data if against else made_from.get("data"))
     if not isinstance(name, str):
         raise UserError("the file does not say what data it was trained on: name them with --data")
+    if data is None and against is None and name not in DATASETS:  # a file is data, and has no code imported
+        raise UserError(f"the file names data {name!r}, which are not registered: name them with --data")
     seed = against.config.split_seed if against else made_from.get("split_seed")
     found = changed_dataset(name, against.config.augment if against else changes_in(made_from))
     if found.input_shape != network.spec.input.shape:
