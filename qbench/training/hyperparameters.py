@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from qbench.errors import ConfigError, config_error
 from qbench.schemes.flat_scheme import fields_at
 from qbench.schemes.scheme import Scheme
+from quantizers import Quantizer
+
+_DOTTED = re.compile(r"[^\W\d]\w*(?:[.:][^\W\d]\w*)+")
+_PARTS = (Quantizer, nn.Module, Optimizer, LRScheduler)
 
 
 class NotPlainError(TypeError):
@@ -110,20 +118,57 @@ def loading_arguments(
             name,
         )
     found = dict(given)
-    if isinstance(kept.get("scheme"), Mapping) and "scheme" not in found:
-        found["scheme"] = scheme_of(kept["scheme"])
+    if "scheme" not in found:
+        scheme = kept.get("scheme")
+        if isinstance(scheme, Mapping):
+            found["scheme"] = scheme_of(scheme)
+        elif isinstance(scheme, str):
+            _refuse_code({"scheme": scheme}, None)
     return found
 
 
-def scheme_of(flat: Mapping[str, Any]) -> Scheme:
-    """Return the scheme of a flat dict in a checkpoint.
+def scheme_of(flat: Mapping[str, Any], own: Scheme | None = None) -> Scheme:
+    """Return the scheme of a flat dict in a checkpoint, which is data: no code is imported or called by its say.
+
+    Args:
+        flat: the dict.
+        own: a scheme that the program itself has, whose dotted paths may stand in `flat` too.
 
     Raises:
-        ConfigError: a field that this version does not know, or a value that it does not take.
+        ConfigError: a field that this version does not know, or a value that it does not take; a dotted path that is in
+            no scheme of the program's, but to a class of quantizers, modules, optimizers or schedules that is imported.
     """
+    _refuse_code(flat, own)
     try:
         return Scheme.model_validate(dict(flat))
     except ValidationError as error:
         place = error.errors(include_url=False)[0]["loc"]
         reason = config_error(error, fields_at(place))
         raise ConfigError(f"the checkpoint's scheme is none that this version knows ({reason})", "scheme") from None
+
+
+def _refuse_code(flat: Mapping[str, Any], own: Scheme | None) -> None:
+    known = set() if own is None else set(_texts(own.flat()))
+    for text in _texts({key: value for key, value in flat.items() if key not in ("name", "description")}):
+        if _DOTTED.fullmatch(text) and text not in known and not _is_imported_part(text):
+            raise ConfigError(
+                f"the checkpoint's scheme names {text!r}, and no code is run because a file names it: give "
+                "load_from_checkpoint the scheme that was trained, as scheme=",
+                "scheme",
+            )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts among nested values; not the keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
+
+
+def _is_imported_part(path: str) -> bool:
+    """Whether a dotted path leads to a class that the program has imported, and that builds a part of a network."""
+    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
+    found = getattr(sys.modules.get(module), "__dict__", {}).get(name)
+    return isinstance(found, type) and issubclass(found, _PARTS)

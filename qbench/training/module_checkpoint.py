@@ -126,7 +126,7 @@ def _take_structure(module: SchemeModule, found: Mapping[str, Any]) -> None:
 
 def _check_scheme(module: SchemeModule, flat: Mapping[str, Any]) -> None:
     """Refuse a checkpoint that was trained under other settings; name and description may differ."""
-    stored = scheme_of(flat)
+    stored = scheme_of(flat, module.scheme)
     there, here = (_plain_or_text(each.settings()) for each in (stored, module.scheme))
     differing = [key for key in here if here[key] != there[key]]
     if differing:
