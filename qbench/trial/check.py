@@ -13,6 +13,7 @@ from qbench.training.recipe_check import check_recipe
 from qbench.training.scheme_module import SchemeModule
 from qbench.trial.contract import check_contract, check_named
 from qbench.trial.data_identity import training_images
+from qbench.trial.named_objects import no_new_ops
 from qbench.trial.resolved import ResolvedTrial
 from qbench.trial.teacher import of_teacher
 
@@ -25,8 +26,14 @@ def check(trial: ResolvedTrial) -> None:
         ConfigError: names, options or parts that `run_trial` could not use; a network that the scheme refuses (see
             `check_structure`); a quantizer that breaks the contract (see `check_contract`); a module whose forward is
             not its network's (see `check_own_forward`); an optimizer or a schedule that cannot be built (see
-            `check_recipe`); a teacher of which any of this holds.
+            `check_recipe`); a module that registers a QuantOp only now (see `no_new_ops`); a teacher of which any of
+            this holds.
     """
+    with no_new_ops():
+        _check(trial)
+
+
+def _check(trial: ResolvedTrial) -> None:
     config = trial.config
     if trial.teacher is not None:
         _check_teacher(trial.teacher)

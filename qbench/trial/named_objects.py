@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from qbench.data.augmentation.registry import AUGMENTATIONS
 from qbench.data.datasets import DATASETS, Dataset
+from qbench.errors import ConfigError
 from qbench.nn.activation import ACTIVATIONS
 from qbench.nn.models.catalogue import MODELS
 from qbench.nn.models.model import Model
@@ -103,6 +105,23 @@ def op_identity() -> list[Any]:
     modules = {*modules_of(map(OWN_OPS.get, names)), *filter(None, map(OWN_OPS.module_of, names))}
     theirs = {name for name in modules if name.partition(".")[0] not in KNOWN_PACKAGES}
     return [[op.name for op in ops()], source_digest(theirs)]
+
+
+@contextmanager
+def no_new_ops() -> Iterator[None]:
+    """Refuse QuantOps that are registered while the context lasts: a trial before it would have another identity.
+
+    Raises:
+        ConfigError: such an op, with the module that registers it.
+    """
+    before = set(OWN_OPS.names())
+    yield
+    added = [name for name in OWN_OPS.names() if name not in before]
+    if added:
+        raise ConfigError(
+            f"{OWN_OPS.module_of(added[0])} registers the QuantOp {added[0]!r} when a trial imports it, and ops count "
+            "in every trial: name its file under `plugins:` in the sweep's file, or by --plugin, and all trials have it"
+        )
 
 
 def modules_of(objects: Iterable[Any]) -> Iterator[str]:

@@ -27,7 +27,7 @@ from qbench.training.wrapped_module import WrappedModule
 from qbench.trial.config import TrialConfig
 from qbench.trial.data_identity import check_unchanged, data_digest
 from qbench.trial.identity import code_digest, digest, source_digest
-from qbench.trial.named_objects import op_identity, plug_in_modules
+from qbench.trial.named_objects import no_new_ops, op_identity, plug_in_modules
 from qbench.trial.plug_in_sources import KNOWN_PACKAGES
 from qbench.trial.teacher import of_teacher, teacher_config
 from qbench.trial.their_module import OWN_NETWORK, make_theirs, own_model
@@ -166,9 +166,14 @@ def resolve(config: TrialConfig) -> ResolvedTrial:
     """Look up a configuration's names, and apply the scheme's options.
 
     Raises:
-        ConfigError: an unknown name (the nearest one is named) or option, parts that do not fit together, or a device
-            that is not there.
+        ConfigError: an unknown name (the nearest one is named) or option, parts that do not fit together, a device that
+            is not there, or a module that registers a QuantOp only now (see `no_new_ops`).
     """
+    with no_new_ops():
+        return _resolved(config)
+
+
+def _resolved(config: TrialConfig) -> ResolvedTrial:
     module, dataset = _module(config.module), dataset_of(config)
     _check_module_settings(module, config)
     scheme = get_scheme(config.scheme, **config.scheme_options)
