@@ -115,6 +115,7 @@ def make_plan(config: SweepConfig, training: Training, max_runs: int | None = No
             two points that are the same trial, two groups with one label, a search without end.
     """
     make_importable(config.folder)
+    _forget_data()
     limits = [limit for limit in (config.run_cap, max_runs) if limit is not None]
     planned = min(limits) if limits else None
     file = str(config.file)
@@ -135,6 +136,7 @@ def plan_trial(config: TrialConfig, training: Training) -> PlannedTrial:
             the file and the line.
     """
     (group,) = short_names([config.flat()])
+    _forget_data()
     try:
         trial = training.resolve(config)
         training.check(trial)
@@ -145,6 +147,13 @@ def plan_trial(config: TrialConfig, training: Training) -> PlannedTrial:
 
 def _named(trial: Resolved, config: TrialConfig, group: str) -> PlannedTrial:
     return PlannedTrial(trial.trial_id, trial.training_key, config, f"{group} seed={config.seed}", trial.epochs)
+
+
+def _forget_data() -> None:
+    """Let a process that plans again, a notebook's for example, see that a data set's files were changed."""
+    from qbench.trial.data_identity import forget_data  # loads torch, which a command's help does not
+
+    forget_data()
 
 
 def _load_plugins(config: SweepConfig) -> None:

@@ -16,8 +16,13 @@ _KNOWN: dict[tuple[str, int, int], tuple[Dataset, Any]] = {}
 """What was found, by (what, id of the data set, split seed); the data set is kept, so that the id stays its own."""
 
 
+def forget_data() -> None:
+    """Let digests and counts be found anew: files may have been changed since, in a process that plans again."""
+    _KNOWN.clear()
+
+
 def data_digest(dataset: Dataset, split_seed: int, name: str) -> str:
-    """Return what stands for the content of a data set under a split seed; found once a process.
+    """Return what stands for the content of a data set under a split seed; found once, until `forget_data`.
 
     It is the `digest` that the data set gives, else the digest of the arrays that it loads (`Splits.digest`), for which
     they are loaded, and dropped again.
@@ -39,7 +44,7 @@ def data_digest(dataset: Dataset, split_seed: int, name: str) -> str:
 
 
 def training_images(dataset: Dataset, split_seed: int, name: str) -> int | None:
-    """Return how many training images a data set has; found once a process. None where only iterating would tell.
+    """Return how many training images a data set has, None where only iterating would tell; found once, as the digest.
 
     Arguments and errors: as `data_digest`.
     """

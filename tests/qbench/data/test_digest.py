@@ -15,6 +15,7 @@ from qbench.data.datasets import DATASETS, Dataset, get_dataset
 from qbench.data.folder import DataError
 from qbench.data.splits import Examples, Splits
 from qbench.errors import ConfigError
+from qbench.sweep.plan import load_training, plan_trial
 from qbench.trial.config import TrialConfig
 from qbench.trial.data_identity import check_unchanged, data_digest, training_images
 from qbench.trial.resolved import resolve
@@ -109,6 +110,13 @@ def test_content_that_changed_after_planning_is_refused(counted: Counted) -> Non
     counted.shift = 0.25
     with pytest.raises(DataError, match="data 'counted-digits': load gives other images or labels than when the tri"):
         trial.load_splits()
+
+
+def test_a_process_that_plans_again_sees_what_was_changed(counted: Counted) -> None:
+    training = load_training()
+    first = plan_trial(config(data="counted-digits"), training)
+    counted.shift = 0.25
+    assert plan_trial(config(data="counted-digits"), training).id != first.id
 
 
 def test_a_data_set_may_say_itself_what_stands_for_it() -> None:
