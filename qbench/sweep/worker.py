@@ -16,8 +16,8 @@ from qbench.sweep.trial_runner import Setup, TrialRunner
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-# Messages of a worker, as tuples: ("ready",), ("epoch", n, of, metrics), ("result", TrialResult, why wandb has no run or
-# None).
+# Messages of a worker, as tuples: ("ready",), ("epoch", n, of, metrics), ("result", TrialResult, why wandb has no run
+# or None).
 
 
 def work(channel: Connection, setup: Setup, log: Path) -> None:
