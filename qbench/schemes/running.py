@@ -6,6 +6,7 @@ import copy
 import logging
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -126,10 +127,22 @@ def _run(network: nn.Module, batch: Tensor) -> _Run:
 
     results = []
     for with_gradients in (True, False):
-        torch.manual_seed(0)  # of a dropout that evaluation leaves on
-        with watching(binary, inputs=look), torch.set_grad_enabled(with_gradients):
+        with _seeded(batch.device), watching(binary, inputs=look), torch.set_grad_enabled(with_gradients):
             results.append(_outputs(network(batch.clone())))
     return _Run(results[0], results[1], signs, batch.dtype)
+
+
+@contextmanager
+def _seeded(device: torch.device) -> Iterator[None]:
+    """Seed the generators that a dropout on `device` draws from, which evaluation may leave on; then put them back.
+
+    `torch.manual_seed` would seed those of every GPU for good, and so the training's dropout whatever its own seed is.
+    """
+    on_cuda = [torch.cuda.current_device() if device.index is None else device.index] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=on_cuda):
+        for generator in (torch.default_generator, *(torch.cuda.default_generators[index] for index in on_cuda)):
+            generator.manual_seed(0)
+        yield
 
 
 def _quantizes_inputs(module: nn.Module) -> bool:

@@ -143,7 +143,7 @@ def _subjects(candidate: Candidate) -> tuple[list[Subject], list[Fault]]:
     """Return a subject for each shape that serves, and the faults of the others."""
     subjects, faults = [], []
     for shape in candidate.shapes:
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         try:
             format = candidate.quantizer.format
             shapes = smaller_shapes(shape, candidate.role, format) if len(candidate.shapes) == 1 else [shape]
@@ -163,10 +163,10 @@ def _subjects(candidate: Candidate) -> tuple[list[Subject], list[Fault]]:
 
 def _faults(subject: Subject, full: bool) -> list[Fault]:
     """Return what the checks of one process find."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     found = [Fault(check, text) for check, text in evaluation.values(subject)]
     for name, run in _runs(subject.role, full).items():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         try:
             found += [Fault(name, text) for text in run(subject)]
         except Exception as error:

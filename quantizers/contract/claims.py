@@ -65,7 +65,7 @@ def codes_and_scale(subject: Subject) -> Iterator[str]:
     """The product of codes and scale has the gradient of `forward`; its values are checked with the others."""
     found = []
     for product in (False, True):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         quantizer, x = subject.training(), subject.x.requires_grad_()
         if product:
             given = quantizer.codes_and_scale(x)

@@ -87,7 +87,7 @@ def deterministic(subject: Subject) -> Iterator[str]:
     quantizer, x = subject.ready(), subject.x
 
     def once(seed: int) -> tuple[Tensor, Tensor]:
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return quantizer(x), quantizer.quantize(x).codes
 
     before = once(0)

@@ -91,3 +91,16 @@ def test_a_quantizer_that_raises_is_named_in_place_of_the_network() -> None:
         ConfigError, match=r"scheme: 0\.weight_quantizer \(Raises\) does not .*RuntimeError: no such shape"
     ):
         check_takes(net, (4,))
+
+
+def test_no_global_generator_is_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's would be the same for every seed of a trial from then on."""
+
+    def refuse(seed: int) -> None:
+        raise AssertionError("seeds the generators of every device")
+
+    monkeypatch.setattr(torch, "manual_seed", refuse)
+    net = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+    before = torch.get_rng_state()
+    check_running(net, (6,))
+    assert torch.equal(torch.get_rng_state(), before)
