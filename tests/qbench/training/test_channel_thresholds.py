@@ -129,5 +129,7 @@ class Picky(RSign):
 
 def test_a_refusal_names_the_key_and_the_layer() -> None:
     scheme = get_scheme("fp32", activations=f"{__name__}.Picky", activation_function="identity")
-    with pytest.raises(ConfigError, match=r"scheme_options.activations: conv1d \(conv1d, weights .* not for sequences"):
+    with pytest.raises(
+        ConfigError, match=r"scheme_options.activations: .*: conv1d \(conv1d, weights .* not for sequences"
+    ):
         QuantModule(Kinds(), scheme, input_shape=(1, 8, 8))
