@@ -72,12 +72,14 @@ def test_links_lead_somewhere() -> None:
         assert (ROOT / "docs" / link).exists(), link
 
 
+@pytest.mark.slow  # starts processes
 def test_a_quantizer_of_ones_own_keeps_the_contract_and_is_listed(folder: Path) -> None:
     check, listing, _ = COMMANDS["A quantizer"]
     run(check, folder)
     assert re.search(r"^two-bit +my_quantizers\.py +Forward:", run(listing, folder), flags=re.MULTILINE)
 
 
+@pytest.mark.slow  # starts processes
 def test_its_sweep_is_valid(folder: Path) -> None:
     assert run(COMMANDS["A scheme"][0], folder) == "own.yaml: ok: grid search, 8 trials, 8 trainings\n"
 

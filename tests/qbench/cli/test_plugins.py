@@ -54,6 +54,7 @@ def test_ls_says_where_a_name_comes_from(own_sign):
     assert (found["own-sign"], found["int8"]) == ("own_sign.py", "built in")
 
 
+@pytest.mark.slow  # starts processes
 def test_a_broken_entry_point_of_another_package_is_one_warning(tmp_path, monkeypatch):
     info = tmp_path / "theirs-3.1.dist-info"
     info.mkdir()
@@ -103,6 +104,7 @@ def test_the_files_own_plug_ins_are_named_by_file_and_key():
     )
 
 
+@pytest.mark.slow  # starts processes
 def test_trials_that_cannot_run_are_listed_with_exit_code_2(own_sign):
     text = (
         QUANTIZER.replace("{name}", "own-sign")
@@ -165,6 +167,7 @@ class Scaled(QuantModule):
 """
 
 
+@pytest.mark.slow  # starts processes
 @pytest.mark.parametrize(
     ("option", "message"),
     [
@@ -190,6 +193,7 @@ def test_module_options_that_a_module_refuses_are_named(option, message):
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow  # starts processes
 def test_what_a_plug_in_raises_in_other_commands_is_one_line_with_its_place():
     write("from qbench import MODELS, Model\n\ndef build():\n    return [][0]\n", "faulty_net.py")
     with open("faulty_net.py", "a") as file:

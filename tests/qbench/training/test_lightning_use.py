@@ -254,8 +254,7 @@ def test_copies_and_pickles_before_and_after_a_training(scheme: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize("scheme", ["binarynet", "int8-lsq"])
+@pytest.mark.parametrize(("scheme", "whole"), [("binarynet", True), ("int8-lsq", False)])
 def test_compiled_training_and_evaluation_are_eager_ones_within_rounding(
     scheme: str, whole: bool, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,16 +55,16 @@ register_op(Never())
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     registry: Registry[select.QuantOp] = Registry("op")
     for module in (select, named_objects):
         monkeypatch.setattr(module, "OWN_OPS", registry)
     monkeypatch.setattr(select, "_before", {})
     monkeypatch.setattr(plug_ins, "_LOADED", {})
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    monkeypatch.delitem(sys.modules, "op_under_test", raising=False)
     (tmp_path / "op_under_test.py").write_text(OP)
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("op_under_test", None)
 
 
 def config(**values: object) -> TrialConfig:
