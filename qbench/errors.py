@@ -93,6 +93,18 @@ def nearest(name: str, known: list[str]) -> str:
     return tail(name, known)
 
 
+def named_in(registry: Registry[T], name: str, key: str) -> T:
+    """Return what a registry has under `name`, or the object at the dotted path `name`, of whatever type.
+
+    Raises:
+        ConfigError: no such item, with the nearest name; a path that cannot be imported. `key` is the configuration's.
+    """
+    try:
+        return registry.get(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise ConfigError(str(error), key) from error
+
+
 def lookup(registry: Registry[T], name: str, expected: type[T], key: str) -> T:
     """Return the item called `name` in a registry, or the object at the dotted path `name`.
 
@@ -105,10 +117,7 @@ def lookup(registry: Registry[T], name: str, expected: type[T], key: str) -> T:
     Raises:
         ConfigError: no such item, with the nearest name; a path that cannot be imported; an item of another type.
     """
-    try:
-        found = registry.get(name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise ConfigError(str(error), key) from error
+    found = named_in(registry, name, key)
     if not isinstance(found, expected):
         raise ConfigError(f"{name!r} is {type(found).__name__}, expected a {expected.__name__}", key)
     return found

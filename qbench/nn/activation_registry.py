@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from qbench.errors import ConfigError
+from qbench.errors import ConfigError, named_in
 from qbench.nn.function_facts import FunctionFacts
 from quantizers import Registry
 
@@ -59,10 +59,7 @@ def find_activation(name: str) -> Builder:
     Raises:
         ConfigError: no such name, with the nearest; a dotted path that cannot be imported; no builder.
     """
-    try:
-        found = ACTIVATIONS.get(name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise ConfigError(str(error), _KEY) from error
+    found = named_in(ACTIVATIONS, name, _KEY)
     if not callable(found) or isinstance(found, nn.Module):
         raise ConfigError(
             f"{name!r} is {type(found).__name__}, expected a class of modules, or a function that builds one", _KEY

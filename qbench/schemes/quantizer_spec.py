@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator
 
 import quantizers
 from qbench.errors import ConfigError
+from qbench.schemes.named import NamedSpec
 from quantizers import LayerPlace, Quantizer
 
 
-class QuantizerSpec(BaseModel):
+class QuantizerSpec(NamedSpec):
     """A quantizer by name, with the options of its constructor.
 
     In a YAML file: `sign`, or `{name: int8, options: {method: kl}}`.
@@ -20,11 +21,6 @@ class QuantizerSpec(BaseModel):
         name: a registered name, or a dotted path to a class.
         options: arguments of the constructor.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    options: dict[str, Any] = {}
 
     def build(self, place: LayerPlace | None = None) -> Quantizer:
         """Build the quantizer, for the layer at `place` where one is given (`Quantizer.for_layer`).

@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, LRScheduler, MultiStepLR, SequentialLR, StepLR
 
-from qbench.errors import ConfigError, check_options
+from qbench.errors import ConfigError, check_options, named_in
 from qbench.schemes.named import NamedSpec, spelled_out
 from qbench.schemes.optimizers.registry import build_optimizer
 from quantizers import Registry
@@ -99,10 +99,7 @@ def find_schedule(name: str) -> Builder:
     Raises:
         ConfigError: no such name, with the nearest; a dotted path that cannot be imported, or to no builder.
     """
-    try:
-        found = SCHEDULES.get(name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise ConfigError(str(error), _KEY) from error
+    found = named_in(SCHEDULES, name, _KEY)
     if not callable(found):
         raise ConfigError(f"{name!r} is {type(found).__name__}, expected a class of schedules, or a function", _KEY)
     return found

@@ -13,7 +13,7 @@ from qbench.data.augmentation.crop import Crop
 from qbench.data.augmentation.cutout import Cutout
 from qbench.data.augmentation.flip import Flip
 from qbench.data.augmentation.normalize import Normalize
-from qbench.errors import ConfigError, check_options
+from qbench.errors import ConfigError, check_options, named_in
 from quantizers import Registry
 
 Augmentation = Callable[..., Tensor]
@@ -42,10 +42,7 @@ def build_augmentation(name: str, options: Mapping[str, Any]) -> Augmentation:
     Raises:
         ConfigError: a name that is not known, with the nearest; options that it does not take, lacks or refuses.
     """
-    try:
-        found = AUGMENTATIONS.get(name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise ConfigError(str(error), _KEY) from error
+    found = named_in(AUGMENTATIONS, name, _KEY)
     if not callable(found):
         raise ConfigError(f"{name!r} is {type(found).__name__}, expected a class, or a function of images", _KEY)
     what = f"augmentation {name!r}"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from qbench.errors import ConfigError, check_options
+from qbench.errors import ConfigError, check_options, named_in
 from qbench.schemes.named import NamedSpec, spelled_out
 from qbench.schemes.optimizers.shift_adamax import ShiftAdaMax
 from quantizers import Registry
@@ -45,10 +45,7 @@ def find_optimizer(name: str) -> Builder:
     Raises:
         ConfigError: no such name, with the nearest; a dotted path that cannot be imported, or to no builder.
     """
-    try:
-        found = OPTIMIZERS.get(name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise ConfigError(str(error), "optimizer") from error
+    found = named_in(OPTIMIZERS, name, "optimizer")
     if not callable(found) or (isinstance(found, type) and not issubclass(found, Optimizer)):
         raise ConfigError(f"{name!r} is {_kind_of(found)}, expected a class of optimizers", "optimizer")
     return found

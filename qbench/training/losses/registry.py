@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qbench.errors import ConfigError, check_options
+from qbench.errors import ConfigError, check_options, named_in
 from qbench.schemes.named import NamedSpec, spelled_out
 from qbench.training.losses.cross_entropy import cross_entropy
 from qbench.training.losses.hinge import hinge
@@ -49,10 +49,7 @@ def build_loss(chosen: str | NamedSpec, classes: int) -> Loss:
             does not take, lacks, or refuses; a loss that gives no single number.
     """
     spec = spelled_out(chosen)
-    try:
-        found = LOSSES.get(spec.name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise ConfigError(str(error), _KEY) from error
+    found = named_in(LOSSES, spec.name, _KEY)
     if not callable(found):
         raise ConfigError(f"{spec.name!r} is {type(found).__name__}, expected a function, or a class of losses", _KEY)
     loss = _built(found, spec, classes)
