@@ -99,6 +99,7 @@ def test_hidden_parameters_are_counted_where_inputs_are_quantized() -> None:
     assert sizes["HiddenParameters"] - sizes["Follower"] == 262_144 * 4 * quantized
 
 
+@pytest.mark.slow  # starts processes
 def test_unequal_ranks_are_found_by_the_full_checks() -> None:
     (fault,) = check_quantizer(
         cheats.Follower(), place=LayerPlace("fc", "activations", "linear", (8, 9), 0, 1), full=True

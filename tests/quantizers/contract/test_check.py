@@ -124,6 +124,7 @@ def test_inputs_must_not_depend_on_their_batch(cheat, check, words):
         raise AssertionError(fault.message)
 
 
+@pytest.mark.slow  # starts processes
 def test_full_checks_catch_zeros_and_unequal_ranks():
     honest = Candidate.at(cheats.Honest(), None)
     zeros, follower, none = examine(
