@@ -165,7 +165,8 @@ class QuantModule(SchemeModule):
 
         Raises:
             ConfigError: an argument that is missing; another network or scheme, or layers with other quantizers, than
-                it was trained with.
+                it was trained with; a dotted path in the checkpoint's scheme that leads to no class of quantizers,
+                modules, optimizers or schedules that is imported: give `scheme`.
         """
         if hparams_file is None:
             held = read_checkpoint(checkpoint_path, map_location="meta", weights_only=weights_only)
