@@ -2,6 +2,6 @@
 
 from quantizers.contract.check import CHECKS, Candidate, Examination, check_quantizer, examine
 from quantizers.contract.fault import Fault
-from quantizers.contract.tensor import tensor_faults
+from quantizers.contract.tensor import faults_of, tensor_faults
 
-__all__ = ["CHECKS", "Candidate", "Examination", "Fault", "check_quantizer", "examine", "tensor_faults"]
+__all__ = ["CHECKS", "Candidate", "Examination", "Fault", "check_quantizer", "examine", "faults_of", "tensor_faults"]

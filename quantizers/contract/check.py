@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from quantizers.base import Quantizer
-from quantizers.contract import claims, evaluation, state, training
+from quantizers.contract import claims, evaluation, state, storage, training
 from quantizers.contract.examples import Shape, default_shapes, shape_at, smaller_shapes
 from quantizers.contract.fault import Fault, raised
 from quantizers.contract.processes import rank_faults
@@ -35,6 +35,7 @@ CHECKS = {
     "state_dict": "a copy that loads the state_dict evaluates alike",
     "copies": "deepcopy and pickle give independent copies that evaluate alike",
     "hidden": "evaluation reads parameters and buffers alone",
+    "storage": "what evaluation of inputs reads is counted: inference_tensors, scale and zero point",
     "is_binary": "a quantizer that claims it gives -1 and +1 alone",
     "encoding": "encoding() is what every tensor is quantized with",
     "ranks": "two training processes stay equal",
@@ -51,12 +52,12 @@ _ALWAYS: dict[str, _Run] = {
     "learned": training.learned,
     "state_dict": state.state_dict,
     "copies": state.copies,
-    "hidden": state.hidden,
+    "hidden": storage.hidden,
     "is_binary": claims.is_binary,
     "encoding": claims.encoding,
 }
 _OF_WEIGHTS: dict[str, _Run] = {"codes_and_scale": claims.codes_and_scale}
-_OF_INPUTS: dict[str, _Run] = {"batch": evaluation.batch, "empty": evaluation.empty}
+_OF_INPUTS: dict[str, _Run] = {"batch": evaluation.batch, "empty": evaluation.empty, "storage": storage.uncounted}
 _FULL: dict[str, _Run] = {"zeros": evaluation.zeros}
 
 

@@ -48,8 +48,9 @@ def _form_fault(name: str, values: Tensor, codes: Tensor, format: NumberFormat, 
     except RuntimeError:
         return f"{given}, which does not broadcast; {_FORMS}"
     axes = [axis for axis, size in enumerate([1] * (codes.dim() - values.dim()) + list(values.shape)) if size > 1]
+    of_each = role == "activations" and 1 < codes.numel() == values.numel()  # positions of a single channel
     of_positions = role == "activations" and any(axis not in axes for axis in (1, codes.dim() - 1))
-    if len(axes) <= 1 or (of_positions and codes.dim() > 2):
+    if not of_each and (len(axes) <= 1 or (of_positions and codes.dim() > 2)):
         return None
     return f"{given}, {values.numel():,} real numbers that nobody counts; {_FORMS}"
 

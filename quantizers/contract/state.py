@@ -6,10 +6,9 @@ import copy
 import io
 import pickle
 from collections.abc import Iterator
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from quantizers.base import Quantizer
 from quantizers.contract.fault import first, number, raised
@@ -96,56 +95,3 @@ def _differs(one: Quantizer, other: Quantizer, x: Tensor, what: str) -> Iterator
             f"{what} gives {number(theirs, place)} for x = {number(x, place)}, the trained one "
             f"{number(ours, place)}: {remedy}"
         )
-
-
-@torch.no_grad()
-def hidden(subject: Subject) -> Iterator[str]:
-    """Evaluation reads no tensor that is neither a parameter nor a buffer: nothing would store, move or count it."""
-    expected = subject.ready()(subject.x)
-    for path, size in _plain_tensors(subject.ready()):
-        quantizer = subject.ready()
-        holder, key = _holder(quantizer, path)
-        holder[key] = _other_values(holder[key])
-        try:
-            same = torch.equal(quantizer(subject.x), expected)
-        except Exception:
-            same = False
-        if not same:
-            yield (
-                f"evaluation reads {_written(path)} ({size:,} values), which is neither a parameter nor a buffer: it "
-                "is in no state_dict, moves to no device and counts no bytes; use self.register_buffer"
-            )
-            return
-
-
-_Path = tuple[Any, ...]
-
-
-def _plain_tensors(quantizer: Quantizer) -> Iterator[tuple[_Path, int]]:
-    """Yield the plain tensors among the attributes, as far as within lists and dictionaries: the way, the size."""
-    for name, module in quantizer.named_modules():
-        for attribute, value in vars(module).items():
-            if attribute in ("_parameters", "_buffers", "_modules"):
-                continue
-            start: _Path = (name, attribute)
-            if isinstance(value, Tensor):
-                yield start, value.numel()
-            elif isinstance(value, list | dict):
-                items = enumerate(value) if isinstance(value, list) else value.items()
-                yield from (((*start, key), each.numel()) for key, each in items if isinstance(each, Tensor))
-
-
-def _holder(quantizer: nn.Module, path: _Path) -> tuple[Any, Any]:
-    module, attribute, *inner = path
-    holder: Any = vars(quantizer.get_submodule(module))
-    return (holder[attribute], inner[0]) if inner else (holder, attribute)
-
-
-def _other_values(x: Tensor) -> Tensor:
-    return ~x if x.dtype == torch.bool else x * 3 + 1
-
-
-def _written(path: _Path) -> str:
-    module, attribute, *inner = path
-    name = ".".join(part for part in ("self", module, attribute) if part)
-    return name + "".join(f"[{key!r}]" for key in inner)

@@ -32,6 +32,15 @@ def tensor_faults(quantizer: Quantizer, x: Tensor, role: str) -> list[Fault]:
     """
     try:
         values = quantizer(x)
+    except Exception as error:
+        return [Fault("values", raised(error, "forward or quantize"))]
+    return faults_of(quantizer, x, values, role)
+
+
+@torch.no_grad()
+def faults_of(quantizer: Quantizer, x: Tensor, values: Tensor, role: str) -> list[Fault]:
+    """Return what `values`, which `forward` has made of x in evaluation, break; see `tensor_faults`."""
+    try:
         quantized = quantizer.quantize(x)
     except Exception as error:
         return [Fault("values", raised(error, "forward or quantize"))]
@@ -50,8 +59,11 @@ def tensor_faults(quantizer: Quantizer, x: Tensor, role: str) -> list[Fault]:
 def _format_fault(quantizer: Quantizer, quantized: Quantized) -> str | None:
     if not isinstance(quantized, Quantized):
         return f"quantize returns {type(quantized).__name__}, expected a Quantized"
-    if quantized.format != quantizer.format:
-        return f"quantize returns codes of {quantized.format}, but the quantizer's format is {quantizer.format}"
+    said, again = quantizer.format, quantizer.format
+    if said != again:
+        return f"format is {said}, and {again} when it is read again: let it follow from the quantizer's state alone"
+    if quantized.format != said:
+        return f"quantize returns codes of {quantized.format}, but the quantizer's format is {said}"
     return None
 
 

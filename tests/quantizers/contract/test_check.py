@@ -144,7 +144,7 @@ def test_the_honest_pass(quantizer, place):
 
 def test_every_check_has_a_cheat():
     caught = {checks[0] for _, checks, _ in CHEATS}
-    assert caught | {"batch", "empty", "zeros", "ranks"} == set(CHECKS)
+    assert caught | {"batch", "empty", "storage", "zeros", "ranks"} == set(CHECKS)  # storage: test_storage.py
 
 
 def test_neither_the_quantizer_nor_torch_s_generator_is_changed():
