@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.schemes.quantization import Role
 from qbench.schemes.scheme import Scheme
 from qbench.training.scheme_module import SchemeModule
+from qbench.trial.placed_quantizers import placed_quantizers
 from quantizers import LayerPlace, Quantizer
 from quantizers.contract import Fault, check_quantizer, tensor_faults
 from quantizers.contract.examples import BATCH, POSITIONS, Shape, default_shapes, smaller_shapes
@@ -41,7 +42,7 @@ def check_contract(module: SchemeModule) -> None:
         ConfigError: a quantizer breaks the contract; the message names layer, role, class, check and value.
     """
     choose = module.scheme.quantization.choose
-    for name, layer, role, quantizer in _placed(module.model):
+    for name, layer, role, quantizer in placed_quantizers(module.model):
         faults = _faults(quantizer, layer, role)
         if faults:
             raise ConfigError(
@@ -79,16 +80,6 @@ def _refusal(quantizer: Quantizer, role: Role, faults: Sequence[Fault]) -> str:
         f"{type(quantizer).__name__} ({role}) breaks the contract of quantizers: {faults[0]}{more} "
         f"(`qbench check-quantizer` shows every check)"
     )
-
-
-def _placed(network: nn.Module) -> Iterator[tuple[str, QuantLayer, Role, Quantizer]]:
-    """Yield each quantizer with its layer's name, its layer, and its role."""
-    for name, layer in quant_layers(network):
-        roles: tuple[tuple[Role, Quantizer | None], ...] = (
-            ("weights", layer.weight_quantizer),
-            ("activations", layer.input_quantizer),
-        )
-        yield from ((name, layer, role, quantizer) for role, quantizer in roles if quantizer is not None)
 
 
 def _faults(quantizer: Quantizer, layer: QuantLayer, role: Role) -> list[Fault]:

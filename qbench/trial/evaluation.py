@@ -17,6 +17,7 @@ from qbench.nn.packing import packed
 from qbench.training.accuracy import Predictions, accuracy, predictions_on
 from qbench.training.result import TrainingResult
 from qbench.training.scheme_module import SchemeModule
+from qbench.trial.checked_evaluation import checking_evaluation
 from qbench.trial.latency import measure_latency
 from qbench.trial.negative_inputs import counting_negative_inputs
 from qbench.trial.resolved import ResolvedTrial
@@ -38,14 +39,19 @@ def evaluate(
         splits: the trial's data.
         trained: how the training went.
         costs: what `estimate_costs` returns.
+
+    Raises:
+        TrainingError: a quantizer gives other values than it packs; see `checking_evaluation`.
     """
     network, test, validation = module.model, splits.test, splits.validation
-    with counting_negative_inputs(network) as negative:
-        predictions = predictions_on(network, test, trial.dataset.classes)
+    with checking_evaluation(network):
+        with counting_negative_inputs(network) as negative:
+            predictions = predictions_on(network, test, trial.dataset.classes)
+        validated = accuracy(network, validation)
     execution = _execution_metrics(network, test, predictions)
     metrics = {
         "test/accuracy": predictions.accuracy,
-        "val/accuracy": accuracy(network, validation),
+        "val/accuracy": validated,
         **execution,
         "int8/negative_inputs": sum(negative.values()) if negative else None,
         **measure_latency(network, test.first(1).images, execution["kernel/execution"]),

@@ -25,6 +25,7 @@ from qbench.trial.collected_details import collect_details
 from qbench.trial.contract import IMAGES, check_contract, check_trained
 from qbench.trial.details import write_details
 from qbench.trial.evaluation import check_ready, estimate_costs, evaluate
+from qbench.trial.left_float import warn_of_float_layers
 from qbench.trial.resolved import ResolvedTrial, resolve
 from qbench.trial.result import TrialResult
 from qbench.trial.trial_data import training_splits
@@ -74,6 +75,7 @@ def run_trial(
                 calibrate_trial(trial, module.model, splits, store)
         module.eval()
         check_ready(module.model)
+        warn_of_float_layers(trial.scheme, module.model)
         check_trained(module.model, splits.test.first(IMAGES).images)
         costs = estimate_costs(trial, module.model)
         result = evaluate(trial, module, splits, trained, costs)
