@@ -60,14 +60,18 @@ def read_imports(source: bytes, package: str) -> Imports:
     tree = ast.parse(source)
     found: dict[str, bool] = {}
     hidden: list[str] = []
+    aliases = _aliases(tree)
+    called_ones = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            called, imported = _call(node, package)
+            called, imported = _call(node, package, aliases)
             if imported is not None:
                 found[imported] = True
             elif called:
                 hidden.append(f"line {node.lineno}: {called}(...)")
             continue
+        if id(node) not in called_ones and (passed_on := _names_an_importer(node, aliases)):
+            hidden.append(f"line {getattr(node, 'lineno', 0)}: {passed_on}")
         for name, certain in _imported(node, package):
             found[name] = certain or found.get(name, False)
     return Imports(
@@ -99,10 +103,26 @@ def _absolute(name: str, level: int, package: str) -> str:
     return ".".join(part for part in (*parts[: len(parts) - level + 1], name) if part)
 
 
-def _call(node: ast.Call, package: str) -> tuple[str, str | None]:
+def _aliases(tree: ast.Module) -> dict[str, str]:
+    """Return the other names that a source gives to what runs code: `from importlib import import_module as load`."""
+    named = (alias for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names)
+    return {each.asname: each.name for each in named if each.asname and each.name in _IMPORTERS | _LOADERS}
+
+
+def _names_an_importer(node: ast.AST, aliases: dict[str, str]) -> str:
+    """Return what runs code and is passed on, not called: `load = importlib.import_module`; else ""."""
+    if isinstance(node, ast.Attribute):
+        name = node.attr
+    else:
+        name = aliases.get(node.id, node.id) if isinstance(node, ast.Name) else ""
+    return name if name in _IMPORTERS | _LOADERS else ""
+
+
+def _call(node: ast.Call, package: str, aliases: dict[str, str]) -> tuple[str, str | None]:
     """Return the name of a call that runs other code ("" of any other), and the module that it names, if it does."""
     function = node.func
-    called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    name = getattr(function, "id", "")
+    called = function.attr if isinstance(function, ast.Attribute) else aliases.get(name, name)
     if called in _RUNNERS and isinstance(function, ast.Name):  # a network's .eval() is none
         return called, None
     if called in _LOADERS:

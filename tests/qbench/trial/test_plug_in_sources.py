@@ -83,6 +83,10 @@ CHAINS = {
         {"start.py": "import importlib\ndef f():\n    return importlib.import_module('named')", "named.py": "1"},
         "named.py",
     ),
+    "by import_module under another name": (
+        {"start.py": "from importlib import import_module as load\nx = load('named')", "named.py": "1"},
+        "named.py",
+    ),
     "by a relative import_module": (
         {
             "start.py": "import pack.one",
@@ -264,6 +268,7 @@ def test_data_files_of_another_form_are_refused(start: Path) -> None:
 
 HIDDEN = {
     "importlib.import_module(name)": "import importlib\nname = 'x'\ndef f():\n    importlib.import_module(name)",
+    "import_module, passed on": "import importlib\nload = importlib.import_module\nload('x')",
     "exec": "def f(text):\n    exec(text)",
     "a file by its path": "from importlib.util import spec_from_file_location\ns = spec_from_file_location('x', 'y')",
 }
