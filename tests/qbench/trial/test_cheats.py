@@ -7,15 +7,20 @@ from typing import Any
 
 import cheating_quantizers as cheats
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
 from qbench.errors import ConfigError, TrainingError
+from qbench.nn.models.catalogue import get_model
 from qbench.nn.quant_linear import QuantLinear
+from qbench.training.module import QuantModule
+from qbench.trial import plug_in_sources
 from qbench.trial.check import check
 from qbench.trial.config import TrialConfig
 from qbench.trial.contract import check_trained
 from qbench.trial.evaluation import estimate_costs
+from qbench.trial.identity import source_digest
 from qbench.trial.resolved import ResolvedTrial, resolve
 from qbench.trial.run import run_trial
 from quantizers import LayerPlace, make
@@ -106,6 +111,31 @@ def test_unequal_ranks_are_found_by_the_full_checks() -> None:
     )
     assert fault.check == "ranks"
     assert "reduce what follows a batch over the ranks" in fault.message
+
+
+def test_a_stale_import_is_another_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for folder, width in (("before", 1), ("after", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "stale_plug_in.py").write_text("import stale_helper")
+        (tmp_path / folder / "stale_helper.py").write_text("from stale_table import WIDTH")
+        (tmp_path / folder / "stale_table.py").write_text(f"WIDTH = {width}")
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(tmp_path / folder))
+            plug_in_sources._read.cache_clear()  # as a new process has none
+            found.append(source_digest({"stale_plug_in"}))
+    assert found[0] != found[1]
+
+
+def test_a_checkpoint_of_another_scheme_is_refused_by_name(tmp_path: Path) -> None:
+    def network() -> nn.Module:
+        return get_model("digits-mlp").make({"hidden": 16})
+
+    saving = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+    saving.strategy.connect(QuantModule(network(), "binarynet"))
+    saving.save_checkpoint(tmp_path / "x.ckpt")
+    with pytest.raises(ConfigError, match="trained with scheme binarynet, this module's is binaryconnect: activations"):
+        QuantModule.load_from_checkpoint(tmp_path / "x.ckpt", model=network(), scheme="binaryconnect")
 
 
 class TestAfterTraining:
