@@ -56,7 +56,7 @@ def test_one_quantizer_has_a_line_for_each_check():
     assert lines[0].endswith(" checks, no faults")
     names = [line.split()[1] for line in lines[1:]]
     assert all(line.split()[0] == "pass" for line in lines[1:])
-        assert set(CHECKS) - set(names) == {"batch", "empty", "storage"}  # of inputs
+    assert set(CHECKS) - set(names) == {"batch", "empty", "storage"}  # of inputs
     inputs = qbench("check-quantizer", "sign", "--role", "activations").stdout
     assert set(CHECKS) - {line.split()[1] for line in inputs.splitlines()[1:]} == {"codes_and_scale"}  # of weights
 
