@@ -11,13 +11,6 @@ from quantizers.quantized import Quantized
 _FORMS = "a scale is of the whole tensor, of each entry of one axis, or of each group of NumberFormat.grouped"
 
 
-def spread(values: Tensor, codes: Tensor, group_size: int | None) -> Tensor:
-    """Return scales or zero points, one for each of `codes`."""
-    if group_size is not None:
-        return values.repeat_interleave(group_size, 1)[:, : codes[0].numel()].reshape(codes.shape)
-    return values.expand(codes.shape)
-
-
 def scale_fault(quantized: Quantized, x: Tensor, role: str) -> str | None:
     """Return what is wrong with the scale or the zero point of `x`; None where nothing is.
 
@@ -59,7 +52,7 @@ def _value_fault(scale: Tensor, quantized: Quantized, x: Tensor) -> str | None:
     bad = ~torch.isfinite(scale) | (scale < 0)
     if bool(bad.any()):
         return f"a scale is {float(scale[bad][0]):g}, expected a finite number above 0; clamp it from below"
-    zero = spread(scale, quantized.codes, quantized.format.group_size) == 0
+    zero = quantized.per_code(scale) == 0
     if bool((zero & (x != 0)).any()):
         return "a scale is 0 for values that are not; clamp it from below"
     return None

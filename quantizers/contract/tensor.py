@@ -9,7 +9,7 @@ from torch import Tensor
 
 from quantizers.base import Quantizer
 from quantizers.contract.fault import Fault, first, number, raised
-from quantizers.contract.scales import scale_fault, spread
+from quantizers.contract.scales import scale_fault
 from quantizers.quantized import Quantized
 
 _LAST_BITS = 8 * torch.finfo(torch.float32).eps
@@ -145,6 +145,6 @@ def most_values(values: Tensor, quantized: Quantized) -> int:
     """Return the number of distinct values that share a scale, at most."""
     scale = quantized.scale
     places = torch.arange(scale.numel(), device=scale.device).view(scale.shape)
-    group = spread(places, quantized.codes, quantized.format.group_size).reshape(-1)
+    group = quantized.per_code(places).expand(quantized.codes.shape).reshape(-1)
     pairs = torch.stack([group.double(), values.reshape(-1).double()]).unique(dim=1)
     return int(pairs[0].long().bincount().max()) if pairs.numel() else 0

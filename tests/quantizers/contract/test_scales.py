@@ -76,3 +76,10 @@ def test_groups_have_ceil_k_over_g_scales_of_their_width():
 def test_zero_points_are_codes(zero_point, format, words):
     found = fault(torch.ones(()), format, zero_point)
     assert found is None if words is None else words in found
+
+
+def test_a_group_longer_than_the_row_takes_no_memory_of_its_size():
+    format = signed_integer(4).grouped(10**12, 16)
+    assert fault(torch.full((4, 1), 0.5), format) is None
+    scale = torch.tensor([[0.5], [0.0], [0.5], [0.5]])
+    assert "a scale is 0 for values that are not" in fault(scale, format)
