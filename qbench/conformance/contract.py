@@ -15,9 +15,8 @@ from qbench.schemes.quantizer_spec import QuantizerSpec
 from qbench.sweep.plug_ins import load_plugins
 from quantizers import QUANTIZERS, LayerPlace, Quantizer
 from quantizers.contract import CHECKS, Candidate, Fault, examine
+from quantizers.contract.examples import Shape, default_shapes
 
-Shape = tuple[int, ...]
-_SHAPES: tuple[Shape, ...] = ((6, 331), (6, 5, 3, 3))
 _KINDS: dict[int, Literal["linear", "conv1d", "conv2d"]] = {2: "linear", 3: "conv1d", 4: "conv2d"}
 
 
@@ -61,7 +60,7 @@ def check_named(target: str | None, options: Mapping[str, Any], role: Role, shap
         names = [name for name, _ in QUANTIZERS.loadable()]
     else:
         names = _of_file(target) if target.endswith(".py") else [target]
-    shapes = _SHAPES if shape is None else (_checked(shape),)
+    shapes = default_shapes("weights") if shape is None else (_checked(shape),)
     built = [[_built(name, options, _place(each, role)) for each in shapes] for name in names]
     candidates = [
         Candidate.at(quantizer, _place(each, role))

@@ -28,13 +28,10 @@ def default_shapes(role: str) -> tuple[Shape, ...]:
 
 
 def shape_at(place: LayerPlace) -> Shape:
-    """Return the shape of the tensors that a quantizer meets at a place; of an input a batch of `BATCH` examples.
-
-    A grouped convolution's input is taken to have the channels of one group: a place does not say how many there are.
-    """
+    """Return the shape of the tensors that a quantizer meets at a place; of an input a batch of `BATCH` examples."""
     if place.role == "weights":
         return place.weight_shape
-    return (BATCH, place.in_channels, *POSITIONS[: len(place.weight_shape) - 2])
+    return (BATCH, place.input_channels, *POSITIONS[: len(place.weight_shape) - 2])
 
 
 def smaller_shapes(shape: Shape, role: str, format: NumberFormat) -> list[Shape]:
