@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from qbench.errors import ConfigError
-from quantizers import Quantizer
+from qbench.training.learned import quantizers_of
 
 
 class LateParameters:
@@ -38,7 +38,6 @@ def _parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     """Return the parameters of quantizers by `quantizer: name`."""
     return {
         f"{quantizer.layer_name or type(quantizer).__name__}: {name}": parameter
-        for quantizer in module.modules()
-        if isinstance(quantizer, Quantizer)
+        for quantizer in quantizers_of(module)
         for name, parameter in quantizer.named_parameters()
     }

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from qbench.errors import ConfigError, TrainingError
-from qbench.nn.quant_layer import quant_layers
-from qbench.schemes.quantization import Role
+from qbench.schemes.placed_quantizers import placed_quantizers
 from qbench.schemes.scheme import Scheme
 from quantizers import Quantizer
 
@@ -59,16 +58,11 @@ def check_trains(network: nn.Module, scheme: Scheme) -> None:
     Raises:
         ConfigError: names the layer, the quantizer and the option.
     """
-    for name, layer in quant_layers(network):
-        roles: tuple[tuple[Role, Quantizer | None], ...] = (
-            ("weights", layer.weight_quantizer),
-            ("activations", layer.input_quantizer),
-        )
-        for role, quantizer in roles:
-            if quantizer is not None and quantizer.needs_calibration:
-                option = scheme.quantization.choose(role, layer.name, layer.position, layer.layer_count).option
-                raise ConfigError(
-                    f"{name}: {type(quantizer).__name__} needs calibration, which only schemes of the stage "
-                    "'post-training' have; int8_qat and lsq train with quantization",
-                    f"scheme_options.{option}",
-                )
+    for name, layer, role, quantizer in placed_quantizers(network):
+        if quantizer.needs_calibration:
+            option = scheme.quantization.choose(role, layer.name, layer.position, layer.layer_count).option
+            raise ConfigError(
+                f"{name}: {type(quantizer).__name__} needs calibration, which only schemes of the stage "
+                "'post-training' have; int8_qat and lsq train with quantization",
+                f"scheme_options.{option}",
+            )

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from qbench.errors import TrainingError
 from qbench.nn.hooks import hooked
+from qbench.schemes.placed_quantizers import placed_quantizers
 from qbench.schemes.quantization import Role
-from qbench.trial.placed_quantizers import placed_quantizers
 from quantizers import Quantizer
 from quantizers.contract import Fault, faults_of
 

@@ -18,10 +18,11 @@ from qbench.nn.quant_layer import QuantLayer, quant_layers
 from qbench.ptq.calibrated_range import calibrated_range
 from qbench.ptq.calibration import calibration_indices
 from qbench.ptq.quantization_report import IMAGES, report_quantization
+from qbench.schemes.placed_quantizers import placed_quantizers
 from qbench.training.result import TrainingResult
 from qbench.trial.details import Rows, TrialDetails
 from qbench.trial.resolved import ResolvedTrial
-from quantizers import BINARY, Quantizer
+from quantizers import BINARY
 
 _BINS = 64
 _DIGITS = 6
@@ -124,19 +125,10 @@ def _codes(layer: QuantLayer) -> Tensor:
 
 def _quantization(network: nn.Module, splits: Splits) -> dict[str, Any]:
     """Return the report on the layers of a network with weights or inputs of several bits; nothing of another one."""
-    if not any(quantizer.format.kind in ("integer", "odd", "table") for quantizer in _quantizers(network)):
+    if not any(each.format.kind in ("integer", "odd", "table") for _, _, _, each in placed_quantizers(network)):
         return {}
     some = splits.validation.first(IMAGES)
     return report_quantization(network, some.images, some.labels).to_dict()
-
-
-def _quantizers(network: nn.Module) -> list[Quantizer]:
-    return [
-        quantizer
-        for _, layer in quant_layers(network)
-        for quantizer in (layer.weight_quantizer, layer.input_quantizer)
-        if quantizer is not None
-    ]
 
 
 def _ranges(trial: ResolvedTrial, network: nn.Module) -> Rows:

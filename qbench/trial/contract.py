@@ -15,13 +15,13 @@ from qbench.errors import ConfigError, TrainingError
 from qbench.nn.evaluation_mode import evaluating
 from qbench.nn.hooks import watching
 from qbench.nn.quant_layer import QuantLayer, quant_layers
+from qbench.schemes.placed_quantizers import placed_quantizers
 from qbench.schemes.quantization import Role
 from qbench.schemes.scheme import Scheme
 from qbench.training.scheme_module import SchemeModule
-from qbench.trial.placed_quantizers import placed_quantizers
 from quantizers import LayerPlace, Quantizer
 from quantizers.contract import Fault, check_quantizer, tensor_faults
-from quantizers.contract.examples import BATCH, POSITIONS, Shape, default_shapes, smaller_shapes
+from quantizers.contract.examples import default_shapes, shape_at, smaller_shapes
 
 IMAGES = 64
 """Test images whose inputs of every layer are checked after training: cheap beside the evaluation."""
@@ -83,24 +83,14 @@ def _refusal(quantizer: Quantizer, role: Role, faults: Sequence[Fault]) -> str:
 
 
 def _faults(quantizer: Quantizer, layer: QuantLayer, role: Role) -> list[Fault]:
-    shape = _shape(layer, role)
-    state = _state(quantizer)
-    key = (type(quantizer), state, role, smaller_shapes(shape, role, quantizer.format)[0])
+    place, state = layer.place(role), _state(quantizer)
+    key = (type(quantizer), state, role, smaller_shapes(shape_at(place), role, quantizer.format)[0])
     if key not in _known:
-        found = check_quantizer(quantizer, place=layer.place(role), shape=shape)
+        found = check_quantizer(quantizer, place=place)
         if state is None:  # not to be told from another one
             return found
         _known[key] = found
     return _known[key]
-
-
-def _shape(layer: Any, role: Role) -> Shape:
-    """Return the shape of the tensors that a layer's quantizer meets; of inputs a few examples."""
-    shape = tuple(layer.weight.shape)
-    if role == "weights":
-        return shape
-    channels = layer.in_features if layer.kind == "linear" else layer.in_channels  # of all groups
-    return (BATCH, channels, *POSITIONS[: len(shape) - 2])
 
 
 def _state(quantizer: Quantizer) -> bytes | None:
