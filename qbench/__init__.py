@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from qbench.schemes.optimizers.registry import OPTIMIZERS
     from qbench.schemes.schedules import SCHEDULES
     from qbench.schemes.scheme import Scheme
-    from qbench.training.losses.registry import LOSSES
+    from qbench.training.losses.catalogue import LOSSES
     from qbench.training.module import QuantModule
     from qbench.training.wrapped_module import WrappedModule
     from qbench.trial.config import TrialConfig
@@ -59,7 +59,7 @@ _PLACES = {
     "Examples": "qbench.data.splits",
     "FunctionFacts": "qbench.nn.activation",
     "IntegerNetwork": "qbench.deploy.int8.network",
-    "LOSSES": "qbench.training.losses.registry",
+    "LOSSES": "qbench.training.losses.catalogue",
     "MODELS": "qbench.nn.models.catalogue",
     "Model": "qbench.nn.models.model",
     "OPTIMIZERS": "qbench.schemes.optimizers.registry",

@@ -46,3 +46,9 @@ def test_importing_the_package_loads_no_torch() -> None:
     code = f"import qbench, sys; qbench.TrialConfig; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_public_losses_are_all_of_them() -> None:
+    program = "from qbench import LOSSES; print(*LOSSES.names())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert {"squared_hinge", "cross_entropy", "distillation"} <= set(done.stdout.split())
