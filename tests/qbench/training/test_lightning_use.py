@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from quiet_trainer import quiet_trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -31,21 +32,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWa
 
 DATA = get_dataset("digits").load(0).train
 IMAGES, LABELS = DATA.images[:64], DATA.labels[:64]
-
-
-def trainer(**options: Any) -> pl.Trainer:
-    return pl.Trainer(
-        **{
-            "accelerator": "cpu",
-            "devices": 1,
-            "max_epochs": 1,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-        }
-        | options
-    )
 
 
 def loader() -> DataLoader:
@@ -80,13 +66,13 @@ def test_predictions_of_batches_with_and_without_labels(kept: str) -> None:
     module = small()
     with torch.no_grad():
         expected = module.eval().model(IMAGES).argmax(1)
-    found = trainer().predict(module, DataLoader(data, batch_size=24))
+    found = quiet_trainer().predict(module, DataLoader(data, batch_size=24))
     assert torch.equal(torch.cat(found), expected)
 
 
 def test_a_batch_whose_images_nothing_names_is_refused() -> None:
     with pytest.raises(ConfigError, match="the loader gives a dict: override predict_step"):
-        trainer().predict(small(), DataLoader(Dicts(), batch_size=2))
+        quiet_trainer().predict(small(), DataLoader(Dicts(), batch_size=2))
 
 
 @pytest.mark.parametrize("wrong", [10, -1, -100])
@@ -97,14 +83,14 @@ def test_a_label_that_is_no_class_is_refused_in_every_step(wrong: int) -> None:
     message = rf"a batch: label {wrong}, expected 0 to 9 for 10 classes"
     for step in ("fit", "validate", "test"):
         with pytest.raises(DataError, match=message):
-            getattr(trainer(), step)(small("fp32"), data)
+            getattr(quiet_trainer(), step)(small("fp32"), data)
 
 
 def test_a_batch_without_names_for_its_parts_is_refused_in_training() -> None:
     with pytest.raises(
         ConfigError, match=r"batches \(images, labels\); the loader gives a dict: override training_step"
     ):
-        trainer().fit(small(), DataLoader(Dicts(), batch_size=32))
+        quiet_trainer().fit(small(), DataLoader(Dicts(), batch_size=32))
 
 
 def test_a_network_alone_is_not_wrapped() -> None:
@@ -114,19 +100,19 @@ def test_a_network_alone_is_not_wrapped() -> None:
 
 def test_a_quantized_network_is_not_evaluated_before_it_is_calibrated() -> None:
     module = small("int8-minmax")
-    trainer().validate(module, loader(), verbose=False)  # the float network, as during training
+    quiet_trainer().validate(module, loader(), verbose=False)  # the float network, as during training
     module.quantize()
     refused = pytest.raises(TrainingError, match=r"fc1.weight_quantizer \(Uniform\) waits for calibration")
     for evaluate in (
         lambda: module.eval()(IMAGES),
-        lambda: trainer().validate(module, loader(), verbose=False),
-        lambda: trainer().test(module, loader(), verbose=False),
-        lambda: trainer().predict(module, loader()),
+        lambda: quiet_trainer().validate(module, loader(), verbose=False),
+        lambda: quiet_trainer().test(module, loader(), verbose=False),
+        lambda: quiet_trainer().predict(module, loader()),
     ):
         with refused:
             evaluate()
     calibrate(module, IMAGES)  # runs the module itself
-    trainer().test(module, loader(), verbose=False)
+    quiet_trainer().test(module, loader(), verbose=False)
 
 
 class OwnForwardUncalled(QuantModule):
@@ -138,7 +124,7 @@ def test_nor_is_one_with_a_forward_of_its_own() -> None:
     module = small("int8-minmax", OwnForwardUncalled)
     module.quantize()
     with pytest.raises(TrainingError, match="waits for calibration"):
-        trainer().test(module, loader(), verbose=False)
+        quiet_trainer().test(module, loader(), verbose=False)
 
 
 class Theirs(pl.LightningModule):
@@ -168,13 +154,13 @@ class Theirs(pl.LightningModule):
 
 def test_a_wrapped_network_is_not_evaluated_before_it_is_calibrated() -> None:
     module = QuantModule.wrap(Theirs(), "int8-minmax", network="net", input_shape=(1, 8, 8))
-    trainer().fit(module, loader(), loader())
+    quiet_trainer().fit(module, loader(), loader())
     module.qbench.quantize()
     for method in ("validate", "test", "predict"):
         with pytest.raises(TrainingError, match=r"fc1.weight_quantizer \(Uniform\) waits for calibration"):
-            getattr(trainer(), method)(module, loader())
+            getattr(quiet_trainer(), method)(module, loader())
     calibrate(module.net, IMAGES)
-    trainer().test(module, loader(), verbose=False)
+    quiet_trainer().test(module, loader(), verbose=False)
     assert module.started == 1  # its own hook, when nothing was refused
 
 
@@ -206,7 +192,7 @@ def test_a_forward_of_ones_own_counts_in_every_step() -> None:
     expected = float((1 - targets * scores).clamp(min=0).square().mean())
     assert float(module.loss(IMAGES, LABELS)) == pytest.approx(expected, rel=1e-6)
     for method, prefix in (("validate", "val"), ("test", "test")):
-        (found,) = getattr(trainer(), method)(module, loader(), verbose=False)
+        (found,) = getattr(quiet_trainer(), method)(module, loader(), verbose=False)
         assert found[f"{prefix}/loss"] == pytest.approx(expected, rel=1e-6)
         assert found[f"{prefix}/accuracy"] == pytest.approx(float((scores.argmax(1) == LABELS).double().mean()))
 
@@ -217,7 +203,7 @@ def test_a_forward_of_ones_own_counts_in_every_step() -> None:
     module = small("fp32", Reversed)
     with torch.no_grad():
         worst = module.eval().model(IMAGES).argmin(1)
-    assert torch.equal(torch.cat(trainer().predict(module, loader())), worst)
+    assert torch.equal(torch.cat(quiet_trainer().predict(module, loader())), worst)
 
 
 def trial(kind: type[QuantModule], scheme: str = "binarynet") -> ResolvedTrial:
@@ -244,12 +230,12 @@ def test_copies_and_pickles_before_and_after_a_training(scheme: str) -> None:
         for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):  # noqa: S301
             assert other.state_dict().keys() == module.state_dict().keys()
             assert torch.equal(other.eval()(IMAGES), module.eval()(IMAGES))
-            trainer(limit_train_batches=1).fit(other.train(), loader())
+            quiet_trainer(limit_train_batches=1).fit(other.train(), loader())
             assert not torch.equal(other.model.fc1.weight, module.model.fc1.weight)  # its own weights were trained
             saved = io.BytesIO()
             torch.save(other.hparams, saved)
             assert other.hparams == module.hparams
-        trainer().fit(module.train(), loader())
+        quiet_trainer().fit(module.train(), loader())
         module.trainer = None
 
 
@@ -268,10 +254,10 @@ def test_compiled_training_and_evaluation_are_eager_ones_within_rounding(
             fitted = torch.compile(module)
         elif compiled:
             module.model = torch.compile(module.model)
-        fit_ = trainer()
+        fit_ = quiet_trainer()
         fit_.fit(fitted, loader(), loader())
         metrics = {name: float(value) for name, value in fit_.callback_metrics.items()}
-        metrics |= trainer().test(fitted, loader(), verbose=False)[0]
+        metrics |= quiet_trainer().test(fitted, loader(), verbose=False)[0]
         path = tmp_path / "x.ckpt"
         fit_.save_checkpoint(path)
         loaded = QuantModule.load_from_checkpoint(path, model=mlp())

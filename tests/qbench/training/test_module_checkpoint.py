@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from quiet_trainer import quiet_trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -28,21 +29,6 @@ DATA = get_dataset("digits").load(0).train
 IMAGES = DATA.images[:40]
 
 
-def trainer(**options: Any) -> pl.Trainer:
-    return pl.Trainer(
-        **{
-            "accelerator": "cpu",
-            "devices": 1,
-            "max_epochs": 1,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-        }
-        | options
-    )
-
-
 def loader(count: int = 64) -> DataLoader:
     return DataLoader(TensorDataset(DATA.images[:count], DATA.labels[:count]), batch_size=32)
 
@@ -59,7 +45,7 @@ def convnet() -> nn.Module:
 
 
 def trained(module: pl.LightningModule, path: Path, **options: Any) -> Path:
-    fit = trainer(**options)
+    fit = quiet_trainer(**options)
     fit.fit(module, loader())
     fit.save_checkpoint(path)
     return path
@@ -67,7 +53,7 @@ def trained(module: pl.LightningModule, path: Path, **options: Any) -> Path:
 
 def save(module: pl.LightningModule, path: Path) -> Path:
     """Save a module that was changed after its training."""
-    saving = trainer()
+    saving = quiet_trainer()
     saving.strategy.connect(module)
     saving.save_checkpoint(path)
     return path
@@ -128,12 +114,12 @@ def test_another_scheme_is_refused_by_name(tmp_path: Path) -> None:
     other = QuantModule(mlp(), "binaryconnect")
     before = scores(other)
     with pytest.raises(ConfigError, match=OTHER):
-        trainer().test(other, loader(), ckpt_path=path)
+        quiet_trainer().test(other, loader(), ckpt_path=path)
     with pytest.raises(ConfigError, match=OTHER):
-        trainer(max_epochs=2).fit(other, loader(), ckpt_path=path)
+        quiet_trainer(max_epochs=2).fit(other, loader(), ckpt_path=path)
     assert torch.equal(scores(other), before)  # nothing was loaded
     renamed = QuantModule(mlp(), get_scheme("binarynet").replace(name="mine", description="other words"), seed=9)
-    trainer().test(renamed, loader(), ckpt_path=path)
+    quiet_trainer().test(renamed, loader(), ckpt_path=path)
     assert torch.equal(scores(renamed), scores(QuantModule.load_from_checkpoint(path, model=mlp())))
 
 
@@ -189,10 +175,10 @@ def test_a_calibrated_network_is_restored_bit_for_bit(scheme: str, tmp_path: Pat
     for (name, mine), (_, theirs) in zip(quant_layers(module.model), quant_layers(found.model), strict=True):
         assert torch.equal(mine.quantized_weight().scale, theirs.quantized_weight().scale), name
     into = QuantModule(convnet(), scheme, input_shape=(1, 8, 8))
-    trainer().test(into, loader(), ckpt_path=calibrated)
+    quiet_trainer().test(into, loader(), ckpt_path=calibrated)
     assert torch.equal(scores(into), scores(module))
     with pytest.raises(ConfigError, match="holds the float network"):
-        trainer().test(into, loader(), ckpt_path=path)
+        quiet_trainer().test(into, loader(), ckpt_path=path)
 
 
 def test_a_network_whose_own_pools_are_turned_round_takes_those_of_the_checkpoint(tmp_path: Path) -> None:
@@ -277,7 +263,7 @@ def test_hooks_of_a_subclass_leave_the_scheme_in(tmp_path: Path) -> None:
     path = trained(Silent(mlp(), "binarynet"), tmp_path / "x.ckpt")
     assert Silent.load_from_checkpoint(path, model=mlp()).seen == 1
     with pytest.raises(ConfigError, match=OTHER):
-        trainer().test(Silent(mlp(), "binaryconnect"), loader(), ckpt_path=path)
+        quiet_trainer().test(Silent(mlp(), "binaryconnect"), loader(), ckpt_path=path)
 
 
 class Theirs(pl.LightningModule):
@@ -299,9 +285,9 @@ def test_a_wrapped_module_keeps_its_scheme_too(tmp_path: Path) -> None:
     module = QuantModule.wrap(Theirs(), "binarynet", network="net")
     path = trained(module, tmp_path / "x.ckpt")
     with pytest.raises(ConfigError, match=OTHER):
-        trainer().test(QuantModule.wrap(Theirs(), "binaryconnect", network="net"), loader(), ckpt_path=path)
+        quiet_trainer().test(QuantModule.wrap(Theirs(), "binaryconnect", network="net"), loader(), ckpt_path=path)
     found = QuantModule.wrap(Theirs(), "binarynet", network="net")
-    trainer().test(found, loader(), ckpt_path=path)
+    quiet_trainer().test(found, loader(), ckpt_path=path)
     assert torch.equal(scores(found.net), scores(module.net))
 
 
@@ -312,5 +298,5 @@ def test_a_wrapped_network_is_quantized_before_its_scales_are_loaded(tmp_path: P
     calibrate(module.net, DATA.images[:64])
     path = save(module, tmp_path / "x.ckpt")
     found = QuantModule.wrap(Theirs(), "int8-minmax", network="net", input_shape=(1, 8, 8))
-    trainer().test(found, loader(), ckpt_path=path)
+    quiet_trainer().test(found, loader(), ckpt_path=path)
     assert torch.equal(scores(found.net), scores(module.net))
